@@ -1,0 +1,214 @@
+"""Settings of every process of the portal, read from `CERTPORTAL_*` variables.
+
+The same module serves all planes: `CERTPORTAL_PLANE` (set by `certportal/wsgi/*`) picks URLs and middleware.
+Names and defaults of the environment are documented in docs/configuration.md.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from csp.constants import SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from certportal import logs
+from certportal.embedded import postgres, valkey
+from certportal.secret_files import generated_secret
+
+env = environ.FileAwareEnv()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = Path(env("CERTPORTAL_HOME", default=str(BASE_DIR / "var"))).absolute()
+
+# --- Processes and their addresses ---------------------------------------------------------------------------------
+
+PLANE = env("CERTPORTAL_PLANE", default="portal")
+if PLANE not in {"portal", "device", "status"}:
+    raise ImproperlyConfigured(f"CERTPORTAL_PLANE is {PLANE!r}; it must be portal, device or status.")
+
+PORTAL_BIND = env("CERTPORTAL_PORTAL_BIND", default="127.0.0.1:8000")
+DEVICE_BIND = env("CERTPORTAL_DEVICE_BIND", default="127.0.0.1:8443")
+STATUS_BIND = env("CERTPORTAL_STATUS_BIND", default="127.0.0.1:8080")
+PUBLIC_DEVICE_URL = env("CERTPORTAL_PUBLIC_DEVICE_URL", default=f"https://{DEVICE_BIND}").rstrip("/")
+PUBLIC_STATUS_URL = env("CERTPORTAL_PUBLIC_STATUS_URL", default=f"http://{STATUS_BIND}").rstrip("/")
+
+DEMO_DEVICES = env.int("CERTPORTAL_DEMO_DEVICES", default=2000)
+LAB = env.bool("CERTPORTAL_LAB", default=False)
+MQTT_URL = env("MQTT_URL", default="")
+DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="127.0.0.1:1883")
+
+# --- Security ------------------------------------------------------------------------------------------------------
+
+DEBUG = False
+SECRET_KEY = env("CERTPORTAL_SECRET_KEY", default="") or generated_secret(HOME / "secret-key")
+KEY_PASSPHRASE = env("CERTPORTAL_KEY_PASSPHRASE", default="") or generated_secret(HOME / "key-passphrase")
+ALLOWED_HOSTS = env.list("CERTPORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# The portal listener speaks plain HTTP on loopback; a deployment behind TLS says so here.
+HTTPS = env.bool("CERTPORTAL_HTTPS", default=False)
+CSRF_TRUSTED_ORIGINS = env.list("CERTPORTAL_CSRF_TRUSTED_ORIGINS", default=[])
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+# --- Certificates --------------------------------------------------------------------------------------------------
+
+# Device clocks start in 1970 or run behind: a certificate is valid a little before it was made.
+NOT_BEFORE_BACKDATE = timedelta(seconds=env.int("CERTPORTAL_NOT_BEFORE_BACKDATE", default=3600))
+CRL_INTERVAL = timedelta(seconds=env.int("CERTPORTAL_CRL_INTERVAL", default=3600))
+CRL_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_CRL_LIFETIME", default=24 * 3600))
+OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12 * 3600))
+
+# --- Django --------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "certportal.apps.CertportalConfig",
+    "certportal.apps.CertportalAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "django_rq",
+    "django_structlog",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "rest_framework",
+    "inventory.apps.InventoryConfig",
+    "revocation.apps.RevocationConfig",
+    "renewal.apps.RenewalConfig",
+]
+
+_PORTAL_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+# strongSwan reads at most 1,024 bytes of headers: devices and verifiers get no cookie, no policy, no compression.
+_MACHINE_MIDDLEWARE = ["django_structlog.middlewares.RequestMiddleware"]
+MIDDLEWARE = _PORTAL_MIDDLEWARE if PLANE == "portal" else _MACHINE_MIDDLEWARE
+
+ROOT_URLCONF = f"certportal.urls.{PLANE}"
+APPEND_SLASH = PLANE == "portal"
+AUTH_USER_MODEL = "certportal.User"
+LOGIN_URL = "admin:login"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+USE_THOUSAND_SEPARATOR = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Stores --------------------------------------------------------------------------------------------------------
+
+DATABASE_URL = env("DATABASE_URL", default="")
+REDIS_URL = env("REDIS_URL", default="") or valkey.url(HOME)
+if DATABASE_URL:
+    _database = env.db_url_config(DATABASE_URL)
+else:
+    _database = postgres.django_database(HOME)
+DATABASES = {
+    "default": {
+        **_database,
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {**_database.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 10, "timeout": 10}},
+    }
+}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# Revocations overtake campaigns: a worker empties `urgent` before it looks at `default`.
+RQ_QUEUES = {
+    "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120},
+    "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600},
+}
+
+# --- API -----------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "certportal.api.tokens.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "certportal.api.paging.KeysetPagination",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "certportal.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False, "TOKEN_PREFIX": "cpt_"}
+KNOX_TOKEN_MODEL = "certportal.ApiToken"
+SPECTACULAR_SETTINGS = {
+    "TITLE": "certportal API",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Logs ----------------------------------------------------------------------------------------------------------
+
+LOGGING_CONFIG = None
+logs.configure(level=env("CERTPORTAL_LOG_LEVEL", default="INFO"))
