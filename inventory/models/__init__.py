@@ -1,0 +1,26 @@
+"""What we have: fleets, devices, certificates, authorities, profiles and the audit log."""
+
+from inventory.models.audit import AuditAction, AuditEvent
+from inventory.models.authority import Authority
+from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason
+from inventory.models.device import Connectivity, Device, DeviceStatus
+from inventory.models.fleet import Batch, Fleet, Site
+from inventory.models.profile import KeyType, Profile
+
+__all__ = [
+    "AuditAction",
+    "AuditEvent",
+    "Authority",
+    "Batch",
+    "Certificate",
+    "CertificateState",
+    "Connectivity",
+    "Device",
+    "DeviceStatus",
+    "Fleet",
+    "KeyType",
+    "Profile",
+    "Purpose",
+    "RevocationReason",
+    "Site",
+]

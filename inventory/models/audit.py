@@ -1,0 +1,75 @@
+"""The audit log: who did what to which object, when and why. Rows are written once, in the transaction of the act."""
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditAction(models.TextChoices):
+    """Closed vocabulary, `subject:thing:what happened`."""
+
+    AUTHORITY_ESTABLISHED = "authority:certificate:established", _("authority established")
+    CERTIFICATE_ENROLLED = "certificate:enrolment:issued", _("first certificate issued")
+    CERTIFICATE_RENEWED = "certificate:renewal:issued", _("renewal issued")
+    INFRASTRUCTURE_ISSUED = "certificate:infrastructure:issued", _("infrastructure certificate issued")
+    ENROLMENT_REFUSED = "certificate:enrolment:refused", _("enrolment refused")
+    RENEWAL_REFUSED = "certificate:renewal:refused", _("renewal refused")
+    CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
+    CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
+    CRL_PUBLISHED = "crl:publication:done", _("CRL published")
+    SECRET_CREATED = "enrolment:secret:created", _("enrolment secret created")
+    DEVICE_REGISTERED = "device:registration:done", _("device registered")
+    CAMPAIGN_PLANNED = "campaign:planning:done", _("campaign planned")
+    CAMPAIGN_STARTED = "campaign:run:started", _("campaign started")
+    CAMPAIGN_PAUSED = "campaign:run:paused", _("campaign paused")
+    CAMPAIGN_FINISHED = "campaign:run:finished", _("campaign finished")
+    LOGIN_SUCCEEDED = "user:login:succeeded", _("logged in")
+    LOGIN_FAILED = "user:login:failed", _("login failed")
+    TOKEN_CREATED = "user:token:created", _("API token created")
+    CONFIGURATION_CHANGED = "configuration:change:done", _("configuration changed")
+
+
+class ActorKind(models.TextChoices):
+    USER = "user", _("user")
+    DEVICE = "device", _("device")
+    SYSTEM = "system", _("system")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class AuditEvent(models.Model):
+    """One act. Names are kept as text beside the keys, so that the entry is readable by itself.
+
+    A database trigger refuses UPDATE and DELETE (migration 0002).
+    """
+
+    at = models.DateTimeField(_("time"))
+    recorded_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
+    action = models.CharField(_("action"), max_length=64, choices=AuditAction.choices)
+    actor_kind = models.CharField(_("kind of actor"), max_length=16, choices=ActorKind.choices)
+    actor = models.CharField(_("actor"), max_length=150)
+    source_address = models.GenericIPAddressField(_("address"), null=True)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
+    object_name = models.CharField(_("object"), max_length=600)
+    device = models.ForeignKey(
+        "inventory.Device", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("device")
+    )
+    certificate = models.ForeignKey(
+        "inventory.Certificate", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("certificate")
+    )
+    details = models.JSONField(_("details"), default=dict)
+
+    class Meta:
+        verbose_name = _("audit event")
+        verbose_name_plural = _("audit log")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(action__in=AuditAction.values), name="audit_action_in_vocabulary"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="audit_latest"),
+            models.Index(fields=["action", "-at"], name="audit_action_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.object_name}"

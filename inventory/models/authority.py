@@ -1,0 +1,51 @@
+"""Certificate authorities: a name, a certificate, a key in the key store, and the shards of its CRL."""
+
+from typing import TYPE_CHECKING
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+
+class Authority(models.Model):
+    slug = models.SlugField(_("slug"), unique=True, help_text=_("Part of the CRL, OCSP and AIA addresses."))
+    name = models.CharField(_("name"), max_length=100)
+    parent = models.ForeignKey(
+        "self", models.PROTECT, related_name="subordinates", null=True, blank=True, verbose_name=_("signed by")
+    )
+    # Null only inside the transaction that establishes the authority: its certificate names it as subject.
+    certificate = models.OneToOneField(
+        "inventory.Certificate", models.PROTECT, related_name="subject_authority", null=True, editable=False
+    )
+    key_name = models.CharField(_("key"), max_length=100, unique=True, editable=False)
+    crl_shards = models.PositiveSmallIntegerField(
+        _("CRL shards"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("Each new certificate is put into one of these for life; only ever raise it."),
+    )
+    created_at = models.DateTimeField(_("created"), editable=False)
+
+    class Meta:
+        verbose_name = _("authority")
+        verbose_name_plural = _("authorities")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(crl_shards__gte=1), name="authority_has_a_crl_shard"),
+            models.CheckConstraint(condition=~Q(parent=F("id")), name="authority_not_its_own_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @cached_property
+    def x509(self) -> "x509.Certificate":
+        """The authority's own certificate, parsed once an instance."""
+        if self.certificate is None:
+            raise ValueError(f"Authority {self.slug} is not established: it has no certificate.")
+        return self.certificate.x509

@@ -1,0 +1,168 @@
+"""Certificates: every one that any of our authorities ever signed, byte for byte."""
+
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from django.db import models
+from django.db.models import F, Q
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from inventory.models.profile import KeyType
+
+
+class Purpose(models.TextChoices):
+    """What the subject does with the key."""
+
+    DEVICE = "device", _("device")
+    AUTHORITY = "authority", _("certificate authority")
+    OCSP_SIGNER = "ocsp_signer", _("OCSP signer")
+    TLS_SERVER = "tls_server", _("TLS server")
+
+
+class CertificateState(models.TextChoices):
+    """Facts that were recorded. That a certificate expired, or its issuer was revoked, is derived, never stored."""
+
+    ISSUED = "issued", _("issued, not yet used")
+    CONFIRMED = "confirmed", _("confirmed by use")
+    SUPERSEDED = "superseded", _("superseded")
+    REVOKED = "revoked", _("revoked")
+
+
+class RevocationReason(models.TextChoices):
+    """RFC 5280 5.3.1, without the values that a CA must not use or that belong to delta CRLs and holds."""
+
+    UNSPECIFIED = "unspecified", _("unspecified")
+    KEY_COMPROMISE = "keyCompromise", _("key compromise")
+    CA_COMPROMISE = "cACompromise", _("CA compromise")
+    AFFILIATION_CHANGED = "affiliationChanged", _("affiliation changed")
+    SUPERSEDED = "superseded", _("superseded")
+    CESSATION_OF_OPERATION = "cessationOfOperation", _("cessation of operation")
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn", _("privilege withdrawn")
+
+
+LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
+
+
+class CertificateQuerySet(models.QuerySet["Certificate"]):
+    """The questions that admin, API, gate and reports ask, each in one place."""
+
+    def of_devices(self) -> "CertificateQuerySet":
+        return self.filter(purpose=Purpose.DEVICE)
+
+    def standing(self) -> "CertificateQuerySet":
+        """The certificates a device stands on: neither superseded nor revoked, whether expired or not."""
+        return self.filter(state__in=LIVE_STATES)
+
+    def valid(self, now: datetime) -> "CertificateQuerySet":
+        return self.standing().filter(not_before__lte=now, not_after__gte=now)
+
+    def expired(self, now: datetime) -> "CertificateQuerySet":
+        """Ended while a device still stood on them: these devices are locked out, or about to notice."""
+        return self.standing().filter(not_after__lt=now)
+
+    def expiring_between(self, start: datetime, end: datetime) -> "CertificateQuerySet":
+        """Standing certificates with `start <= not_after < end`."""
+        return self.standing().filter(not_after__gte=start, not_after__lt=end)
+
+    def expiring_within(self, span: timedelta, now: datetime) -> "CertificateQuerySet":
+        return self.valid(now).filter(not_after__lt=now + span)
+
+    def unconfirmed(self, now: datetime) -> "CertificateQuerySet":
+        """Issued as a renewal and not yet used: the device may still depend on the predecessor."""
+        return self.valid(now).filter(state=CertificateState.ISSUED, predecessor__isnull=False)
+
+    def revoked(self) -> "CertificateQuerySet":
+        return self.filter(state=CertificateState.REVOKED)
+
+
+class Certificate(models.Model):
+    authority = models.ForeignKey(
+        "inventory.Authority", models.PROTECT, related_name="issued_certificates", verbose_name=_("issuer")
+    )
+    serial = models.CharField(_("serial number"), max_length=40, help_text=_("Hexadecimal, lower case."))
+    purpose = models.CharField(_("purpose"), max_length=16, choices=Purpose.choices)
+    device = models.ForeignKey(
+        "inventory.Device", models.PROTECT, related_name="certificates", null=True, verbose_name=_("device")
+    )
+    profile = models.ForeignKey(
+        "inventory.Profile", models.PROTECT, related_name="certificates", null=True, verbose_name=_("profile")
+    )
+    subject = models.CharField(_("subject"), max_length=512)
+    key_type = models.CharField(_("key type"), max_length=16, choices=KeyType.choices)
+    der = models.BinaryField(_("certificate"))
+    sha256 = models.BinaryField(_("SHA-256 fingerprint"), max_length=32)
+    spki_sha256 = models.BinaryField(_("SHA-256 of the public key"), max_length=32)
+    not_before = models.DateTimeField(_("valid from"))
+    not_after = models.DateTimeField(_("expires"))
+    jitter = models.DurationField(_("jitter"), default=timedelta(0))
+    issued_at = models.DateTimeField(_("issued"))
+    crl_shard = models.PositiveSmallIntegerField(_("CRL shard"), default=0)
+    state = models.CharField(
+        _("state"), max_length=16, choices=CertificateState.choices, default=CertificateState.ISSUED
+    )
+    # The certificate that authenticated the request for this one. Known at issue, so lineage costs no update.
+    predecessor = models.ForeignKey(
+        "self", models.PROTECT, related_name="renewals", null=True, verbose_name=_("renewal of")
+    )
+    # The certificate whose first use superseded this one.
+    successor = models.ForeignKey(
+        "self", models.PROTECT, related_name="superseded", null=True, verbose_name=_("superseded by")
+    )
+    activated_at = models.DateTimeField(_("first used"), null=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    revocation_reason = models.CharField(
+        _("reason"), max_length=32, choices=RevocationReason.choices, blank=True, default=""
+    )
+
+    objects = CertificateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("certificate")
+        verbose_name_plural = _("certificates")
+        constraints = [
+            models.UniqueConstraint(fields=["authority", "serial"], name="certificate_serial_unique_for_issuer"),
+            models.UniqueConstraint(fields=["sha256"], name="certificate_fingerprint_unique"),
+            # RFC 5280 4.1.2.2: a positive integer of at most 20 octets.
+            models.CheckConstraint(condition=Q(serial__regex="^[1-9a-f][0-9a-f]{0,39}$"), name="certificate_serial_hex"),
+            models.CheckConstraint(condition=Q(not_after__gt=F("not_before")), name="certificate_ends_after_it_begins"),
+            models.CheckConstraint(
+                condition=Q(purpose=Purpose.DEVICE, device__isnull=False, profile__isnull=False)
+                | (~Q(purpose=Purpose.DEVICE) & Q(device__isnull=True)),
+                name="certificate_device_iff_purpose",
+            ),
+            models.CheckConstraint(condition=Q(state__in=CertificateState.values), name="certificate_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=CertificateState.REVOKED, revoked_at__isnull=False)
+                & Q(revocation_reason__in=RevocationReason.values)
+                | ~Q(state=CertificateState.REVOKED) & Q(revoked_at__isnull=True, revocation_reason=""),
+                name="certificate_revoked_has_date_and_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=CertificateState.SUPERSEDED) | Q(successor__isnull=False),
+                name="certificate_superseded_has_successor",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=CertificateState.CONFIRMED) | Q(activated_at__isnull=False),
+                name="certificate_confirmed_was_used",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["not_after", "id"], name="certificate_expiry"),
+            models.Index(fields=["spki_sha256"], name="certificate_spki"),
+            models.Index(
+                fields=["authority", "crl_shard"],
+                condition=Q(state=CertificateState.REVOKED),
+                include=["serial", "revoked_at", "revocation_reason", "not_after"],
+                name="certificate_revoked_by_shard",
+            ),
+            models.Index(fields=["serial"], name="certificate_serial"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} ({self.serial[:8]}…)"
+
+    @cached_property
+    def x509(self) -> x509.Certificate:
+        """The certificate, parsed once an instance."""
+        return x509.load_der_x509_certificate(bytes(self.der))

@@ -1,0 +1,95 @@
+"""Devices: what carries a certificate, where it is and how it can be reached."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Connectivity(models.TextChoices):
+    """How soon a message to the device is expected to arrive."""
+
+    ALWAYS_ON = "always_on", _("always on")
+    DAILY = "daily", _("daily")
+    INTERMITTENT = "intermittent", _("intermittent")
+
+
+class DeviceStatus(models.TextChoices):
+    """Whether the device may hold a certificate at all, whatever its certificates say."""
+
+    IN_SERVICE = "in_service", _("in service")
+    SUSPENDED = "suspended", _("suspended")
+    RETIRED = "retired", _("retired")
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def seen_since(self, moment: datetime) -> "DeviceQuerySet":
+        return self.filter(last_seen_at__gte=moment)
+
+    def never_seen(self) -> "DeviceQuerySet":
+        return self.filter(last_seen_at__isnull=True)
+
+
+class Device(models.Model):
+    fleet = models.ForeignKey("inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"))
+    serial = models.CharField(_("serial number"), max_length=64)
+    batch = models.ForeignKey(
+        "inventory.Batch", models.PROTECT, related_name="devices", null=True, blank=True, verbose_name=_("batch")
+    )
+    site = models.ForeignKey(
+        "inventory.Site", models.PROTECT, related_name="devices", null=True, blank=True, verbose_name=_("site")
+    )
+    latitude = models.DecimalField(_("latitude"), max_digits=8, decimal_places=6, null=True, blank=True)
+    longitude = models.DecimalField(_("longitude"), max_digits=9, decimal_places=6, null=True, blank=True)
+    mqtt_id = models.CharField(_("MQTT client id"), max_length=128, blank=True)
+    phone_number = models.CharField(
+        _("phone number"), max_length=16, blank=True, help_text=_("E.164, for example +60123456789.")
+    )
+    connectivity = models.CharField(
+        _("connectivity class"), max_length=16, choices=Connectivity.choices, default=Connectivity.DAILY
+    )
+    status = models.CharField(
+        _("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE
+    )
+    last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    registered_at = models.DateTimeField(_("registered"), editable=False)
+
+    objects = DeviceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+        constraints = [
+            models.UniqueConstraint(fields=["fleet", "serial"], name="device_serial_unique_in_fleet"),
+            models.UniqueConstraint(
+                fields=["fleet", "mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id_unique_in_fleet"
+            ),
+            # The serial stands in distinguished names, Basic credentials and file names.
+            models.CheckConstraint(
+                condition=Q(serial__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), name="device_serial_is_plain"
+            ),
+            models.CheckConstraint(
+                # MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
+                condition=Q(mqtt_id="") | Q(mqtt_id__regex=r"^[A-Za-z0-9._:-]{1,128}$"),
+                name="device_mqtt_id_is_plain",
+            ),
+            models.CheckConstraint(
+                condition=Q(phone_number="") | Q(phone_number__regex=r"^\+[1-9][0-9]{6,14}$"),
+                name="device_phone_number_is_e164",
+            ),
+            models.CheckConstraint(
+                condition=Q(latitude__isnull=True, longitude__isnull=True)
+                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                name="device_coordinates_are_on_earth",
+            ),
+            models.CheckConstraint(condition=Q(connectivity__in=Connectivity.values), name="device_connectivity_known"),
+            models.CheckConstraint(condition=Q(status__in=DeviceStatus.values), name="device_status_known"),
+        ]
+        indexes = [
+            models.Index(F("last_seen_at").desc(nulls_last=True), name="device_last_seen"),
+            models.Index(fields=["serial"], name="device_serial"),
+        ]
+
+    def __str__(self) -> str:
+        return self.serial

@@ -1,0 +1,60 @@
+"""Fleets, and the two groupings of their devices: where they stand and when they were made."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Fleet(models.Model):
+    """Devices managed together. Its slug is the EST label; it names who signs for them and by which rules."""
+
+    slug = models.SlugField(_("label"), unique=True, help_text=_("Part of every EST address of this fleet."))
+    name = models.CharField(_("name"), max_length=100)
+    authority = models.ForeignKey(
+        "inventory.Authority",
+        models.PROTECT,
+        related_name="fleets",
+        verbose_name=_("issuing authority"),
+        help_text=_("Signs the next certificate of every device. Certificates of earlier authorities stay valid."),
+    )
+    profile = models.ForeignKey("inventory.Profile", models.PROTECT, related_name="fleets", verbose_name=_("profile"))
+
+    class Meta:
+        verbose_name = _("fleet")
+        verbose_name_plural = _("fleets")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """A place or region where devices of a fleet are installed."""
+
+    fleet = models.ForeignKey(Fleet, models.PROTECT, related_name="sites", verbose_name=_("fleet"))
+    name = models.CharField(_("name"), max_length=100)
+
+    class Meta:
+        verbose_name = _("site")
+        verbose_name_plural = _("sites")
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["fleet", "name"], name="site_name_unique_in_fleet")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Batch(models.Model):
+    """A manufacturing run: devices made together, whose certificates tend to end together."""
+
+    fleet = models.ForeignKey(Fleet, models.PROTECT, related_name="batches", verbose_name=_("fleet"))
+    name = models.CharField(_("name"), max_length=100)
+    manufactured_on = models.DateField(_("manufactured on"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("manufacturing batch")
+        verbose_name_plural = _("manufacturing batches")
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["fleet", "name"], name="batch_name_unique_in_fleet")]
+
+    def __str__(self) -> str:
+        return self.name

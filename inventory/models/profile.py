@@ -1,0 +1,88 @@
+"""Profiles: the rules by which a fleet's certificates are made."""
+
+from datetime import timedelta
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class KeyType(models.TextChoices):
+    """Public keys we accept in a request, named as in the reports of the field's tools."""
+
+    EC_P256 = "ec-p256", _("EC P-256")
+    EC_P384 = "ec-p384", _("EC P-384")
+    ED25519 = "ed25519", _("Ed25519")
+    RSA_2048 = "rsa-2048", _("RSA 2048")
+    RSA_3072 = "rsa-3072", _("RSA 3072")
+    RSA_4096 = "rsa-4096", _("RSA 4096")
+
+
+def default_key_types() -> list[str]:
+    return [KeyType.EC_P256]
+
+
+def default_extended_key_usages() -> list[str]:
+    return ["1.3.6.1.5.5.7.3.2"]  # RFC 5280 4.2.1.12: id-kp-clientAuth
+
+
+class Profile(models.Model):
+    slug = models.SlugField(_("slug"), unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    validity = models.DurationField(_("validity"), help_text=_("Before jitter is added."))
+    jitter_max = models.DurationField(
+        _("largest jitter"),
+        default=timedelta(0),
+        help_text=_("Each certificate lives longer by a random part of this, so that a batch does not end in one day."),
+    )
+    renewal_window = models.DurationField(
+        _("renewal window"), help_text=_("How long before the end of a certificate its device may renew it.")
+    )
+    key_types = ArrayField(
+        models.CharField(max_length=16, choices=KeyType.choices), verbose_name=_("key types"), default=default_key_types
+    )
+    extended_key_usages = ArrayField(
+        models.CharField(max_length=64),
+        verbose_name=_("extended key usages"),
+        default=default_extended_key_usages,
+        help_text=_("Object identifiers in dotted form."),
+    )
+    subject_template = models.CharField(
+        _("subject template"),
+        max_length=255,
+        default="CN={serial}",
+        help_text=_("RFC 4514, with {serial}, {fleet}, {batch} and {site}."),
+    )
+    san_templates = ArrayField(
+        models.CharField(max_length=255),
+        verbose_name=_("alternative name templates"),
+        default=list,
+        blank=True,
+        help_text=_("For example DNS:{serial}.meters.example or URI:urn:dev:{serial}."),
+    )
+    allow_same_key = models.BooleanField(
+        _("allow renewal with the same key"),
+        default=False,
+        help_text=_("Otherwise a device must make a new key for each certificate."),
+    )
+
+    class Meta:
+        verbose_name = _("profile")
+        verbose_name_plural = _("profiles")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(validity__gt=timedelta(0)), name="profile_validity_positive"),
+            models.CheckConstraint(condition=Q(jitter_max__gte=timedelta(0)), name="profile_jitter_not_negative"),
+            models.CheckConstraint(
+                condition=Q(renewal_window__gt=timedelta(0)) & Q(renewal_window__lte=F("validity")),
+                name="profile_window_within_validity",
+            ),
+            models.CheckConstraint(
+                condition=Q(key_types__len__gt=0) & Q(key_types__contained_by=KeyType.values),
+                name="profile_key_types_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
