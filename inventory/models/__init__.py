@@ -5,7 +5,7 @@ from inventory.models.authority import Authority
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
-from inventory.models.profile import KeyType, Profile
+from inventory.models.profile import Profile
 
 __all__ = [
     "AuditAction",
@@ -18,7 +18,6 @@ __all__ = [
     "Device",
     "DeviceStatus",
     "Fleet",
-    "KeyType",
     "Profile",
     "Purpose",
     "RevocationReason",

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from inventory.models.profile import KeyType
+from inventory.models.profile import KEY_TYPE_CHOICES
 
 
 class Purpose(models.TextChoices):
@@ -89,7 +89,7 @@ class Certificate(models.Model):
         "inventory.Profile", models.PROTECT, related_name="certificates", null=True, verbose_name=_("profile")
     )
     subject = models.CharField(_("subject"), max_length=512)
-    key_type = models.CharField(_("key type"), max_length=16, choices=KeyType.choices)
+    key_type = models.CharField(_("key type"), max_length=16, choices=KEY_TYPE_CHOICES)
     der = models.BinaryField(_("certificate"))
     sha256 = models.BinaryField(_("SHA-256 fingerprint"), max_length=32)
     spki_sha256 = models.BinaryField(_("SHA-256 of the public key"), max_length=32)

@@ -7,20 +7,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.x509.keys import KeyType
 
-class KeyType(models.TextChoices):
-    """Public keys we accept in a request, named as in the reports of the field's tools."""
-
-    EC_P256 = "ec-p256", _("EC P-256")
-    EC_P384 = "ec-p384", _("EC P-384")
-    ED25519 = "ed25519", _("Ed25519")
-    RSA_2048 = "rsa-2048", _("RSA 2048")
-    RSA_3072 = "rsa-3072", _("RSA 3072")
-    RSA_4096 = "rsa-4096", _("RSA 4096")
+# Names of algorithms are the same in every language.
+KEY_TYPE_CHOICES = [(kind.value, kind.label) for kind in KeyType]
 
 
 def default_key_types() -> list[str]:
-    return [KeyType.EC_P256]
+    return [KeyType.EC_P256.value]
 
 
 def default_extended_key_usages() -> list[str]:
@@ -40,7 +34,7 @@ class Profile(models.Model):
         _("renewal window"), help_text=_("How long before the end of a certificate its device may renew it.")
     )
     key_types = ArrayField(
-        models.CharField(max_length=16, choices=KeyType.choices), verbose_name=_("key types"), default=default_key_types
+        models.CharField(max_length=16, choices=KEY_TYPE_CHOICES), verbose_name=_("key types"), default=default_key_types
     )
     extended_key_usages = ArrayField(
         models.CharField(max_length=64),
@@ -79,7 +73,7 @@ class Profile(models.Model):
                 name="profile_window_within_validity",
             ),
             models.CheckConstraint(
-                condition=Q(key_types__len__gt=0) & Q(key_types__contained_by=KeyType.values),
+                condition=Q(key_types__len__gt=0) & Q(key_types__contained_by=[kind.value for kind in KeyType]),
                 name="profile_key_types_known",
             ),
         ]

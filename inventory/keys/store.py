@@ -1,0 +1,47 @@
+"""Where the keys of our authorities live, and the only way to reach them.
+
+A key is named by `Authority.key_name` (or a signer's) and comes back as an object that the builders of `cryptography`
+accept. A software key is such an object; an HSM key is a subclass of it that signs elsewhere. What uses keys never
+sees which one it got.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from django.conf import settings
+
+from inventory.keys.software import SoftwareKeyStore
+from inventory.x509.keys import KeyType
+
+
+def _store(home: Path, passphrase: str) -> SoftwareKeyStore:
+    return SoftwareKeyStore(home / "keys", passphrase.encode())
+
+
+@lru_cache(maxsize=256)
+def _loaded(home: Path, passphrase: str, name: str) -> CertificateIssuerPrivateKeyTypes:
+    return _store(home, passphrase).load(name)
+
+
+def signing_key(name: str) -> CertificateIssuerPrivateKeyTypes:
+    """Return the key called `name`, decrypted once a process.
+
+    Raises KeyUnavailable when it is missing or the passphrase does not open it.
+    """
+    return _loaded(settings.HOME, settings.KEY_PASSPHRASE, name)
+
+
+def create_key(name: str, key_type: KeyType) -> CertificateIssuerPrivateKeyTypes:
+    """Make and keep a new key called `name`.
+
+    Raises KeyExists when the name is taken: a key is never written over.
+    """
+    return _store(settings.HOME, settings.KEY_PASSPHRASE).create(name, key_type)
+
+
+def replace_key(name: str, key_type: KeyType) -> CertificateIssuerPrivateKeyTypes:
+    """Make a new key in the place of `name`, for signers that are re-keyed with each certificate."""
+    key = _store(settings.HOME, settings.KEY_PASSPHRASE).create(name, key_type, replace=True)
+    _loaded.cache_clear()
+    return key
