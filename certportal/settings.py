@@ -166,13 +166,10 @@ if DATABASE_URL:
     _database = env.db_url_config(DATABASE_URL)
 else:
     _database = postgres.django_database(HOME)
-DATABASES = {
-    "default": {
-        **_database,
-        "CONN_MAX_AGE": 0,
-        "OPTIONS": {**_database.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 10, "timeout": 10}},
-    }
-}
+DATABASES = {"default": _database}
+if "CERTPORTAL_PLANE" in env.ENVIRON:
+    # Planes hold many requests at once over few connections. Commands and forking workers must not share a pool.
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 

@@ -1,5 +1,6 @@
 """Establishing certificate authorities, and reading the chain above one."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,15 +29,15 @@ class AuthorityPlan:
 def establish(plan: AuthorityPlan, *, parent: Authority | None, now: datetime, actor: Actor) -> Authority:
     """Make an authority with a new key: a root when `parent` is None, else signed by `parent`.
 
-    The key is on disk before the row is committed: a row never names a key that is not there. A crash between the two
-    leaves a key without a row, whose name is then refused (KeyExists) until somebody has looked at it.
+    The key is on disk before the row is committed: a row never names a key that is not there. Its name has a random
+    part, so a key that a crash left without a row is in nobody's way.
     """
     with transaction.atomic():
         authority = Authority.objects.create(
             slug=plan.slug,
             name=plan.name,
             parent=parent,
-            key_name=f"authority-{plan.slug}",
+            key_name=f"authority-{plan.slug}-{secrets.token_hex(4)}",
             crl_shards=plan.crl_shards,
             created_at=now,
         )

@@ -78,6 +78,7 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
 def _sign(admission: Admission, now: datetime) -> Certificate:
     authority, profile, device = admission.authority, admission.profile, admission.device
     values = name_values(device)
+    serial, shard = _new_place(authority)
     dates = lifetime(
         now=now,
         validity=profile.validity,
@@ -87,12 +88,12 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
         issuer_not_after=authority.x509.not_valid_after_utc,
     )
     contents = Contents(
-        serial=(serial := new_serial()),
+        serial=serial,
         subject=names.subject(profile.subject_template, values),
         public_key=admission.request.public_key,
         not_before=dates.not_before,
         not_after=dates.not_after,
-        pointers=_pointers(authority, shard := serial % authority.crl_shards),
+        pointers=_pointers(authority, shard),
         alternative_names=names.general_names(profile.san_templates, values),
         extended_key_usages=[x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages],
     )
@@ -100,6 +101,12 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
     certificate = _row(signed, authority, Purpose.DEVICE, dates, now=now, shard=shard)
     certificate.device, certificate.profile, certificate.predecessor = device, profile, admission.predecessor
     return certificate
+
+
+def _new_place(issuer: Authority) -> tuple[int, int]:
+    """Return a new serial number and the CRL shard that it falls into."""
+    serial = new_serial()
+    return serial, serial % issuer.crl_shards
 
 
 def _pointers(authority: Authority, shard: int) -> Pointers:
@@ -111,7 +118,7 @@ def _pointers(authority: Authority, shard: int) -> Pointers:
 
 
 def _row(
-    signed: x509.Certificate, authority: Authority, purpose: Purpose, dates: Lifetime, *, now: datetime, shard: int = 0
+    signed: x509.Certificate, authority: Authority, purpose: Purpose, dates: Lifetime, *, now: datetime, shard: int
 ) -> Certificate:
     der = signed.public_bytes(Encoding.DER)
     public_key = signed.public_key()
@@ -187,15 +194,16 @@ def issue_infrastructure(
     request: InfrastructureRequest, authority: Authority, *, now: datetime, actor: Actor
 ) -> Certificate:
     """Sign and store a certificate for the portal's own use. `hosts` are DNS names or IP addresses."""
+    serial, shard = _new_place(authority)
     dates = _exact_lifetime(request.validity, authority.x509.not_valid_after_utc, now)
     signed = build(
         Contents(
-            serial=(serial := new_serial()),
+            serial=serial,
             subject=_common_name(request.common_name),
             public_key=request.public_key,
             not_before=dates.not_before,
             not_after=dates.not_after,
-            pointers=_pointers(authority, shard := serial % authority.crl_shards),
+            pointers=_pointers(authority, shard),
             alternative_names=[_host_name(host) for host in request.hosts],
             extended_key_usages=_INFRASTRUCTURE_USAGES[request.purpose],
             ocsp_no_check=request.purpose is Purpose.OCSP_SIGNER,
@@ -223,25 +231,25 @@ def issue_authority(request: AuthorityRequest, *, now: datetime, actor: Actor) -
     """Sign and store the certificate of an authority: by its parent, or by itself when it has none."""
     subject_authority = request.authority
     issuer = subject_authority.parent
+    serial, shard = _new_place(issuer or subject_authority)
     own_key = signing_key(subject_authority.key_name)
     end_of_issuer = issuer.x509.not_valid_after_utc if issuer else now + request.validity
     dates = _exact_lifetime(request.validity, end_of_issuer, now)
     signed = build(
         Contents(
-            serial=(serial := new_serial()),
+            serial=serial,
             subject=_common_name(request.common_name, request.organization),
             public_key=own_key.public_key(),
             not_before=dates.not_before,
             not_after=dates.not_after,
             # Nobody can revoke a root: it is trusted because it is configured.
-            pointers=_pointers(issuer, serial % issuer.crl_shards) if issuer else None,
+            pointers=_pointers(issuer, shard) if issuer else None,
             is_authority=True,
             path_length=request.path_length,
         ),
         issuer=issuer.x509 if issuer else None,
         signing_key=signing_key(issuer.key_name) if issuer else own_key,
     )
-    shard = serial % issuer.crl_shards if issuer else 0
     certificate = _row(signed, issuer or subject_authority, Purpose.AUTHORITY, dates, now=now, shard=shard)
     _store(certificate, AuditAction.AUTHORITY_ESTABLISHED, now=now, actor=actor)
     return certificate

@@ -1,0 +1,51 @@
+"""Proof of life: a device authenticated with a certificate, so it holds the key and can use it."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from inventory.audit.record import Actor, event, record
+from inventory.models import AuditAction, Certificate, CertificateState, Device
+from inventory.models.certificate import LIVE_STATES
+
+
+def record_sighting(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
+    """Note that `certificate` of a device was used at `now`. Return whether this was its first use.
+
+    The first use confirms a certificate and supersedes the older ones of its device: until then the device may depend
+    on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
+    """
+    with transaction.atomic():
+        Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=certificate.device_id).update(
+            last_seen_at=now
+        )
+        if certificate.state != CertificateState.ISSUED:
+            return False
+        return _confirm(certificate, now=now, actor=actor)
+
+
+def _confirm(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
+    # The condition makes the first of two simultaneous uses the only one that counts.
+    confirmed = Certificate.objects.filter(pk=certificate.pk, state=CertificateState.ISSUED).update(
+        state=CertificateState.CONFIRMED, activated_at=now
+    )
+    if not confirmed:
+        return False
+    superseded = Certificate.objects.filter(
+        device_id=certificate.device_id, state__in=LIVE_STATES, pk__lt=certificate.pk
+    ).update(state=CertificateState.SUPERSEDED, successor=certificate)
+    record(
+        [
+            event(
+                AuditAction.CERTIFICATE_CONFIRMED,
+                now=now,
+                actor=actor,
+                object_name=certificate.subject,
+                device=certificate.device,
+                certificate=certificate,
+                details={"serial": certificate.serial, "superseded": superseded},
+            )
+        ]
+    )
+    return True
