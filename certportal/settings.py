@@ -162,10 +162,7 @@ STORAGES = {
 
 DATABASE_URL = env("DATABASE_URL", default="")
 REDIS_URL = env("REDIS_URL", default="") or valkey.url(HOME)
-if DATABASE_URL:
-    _database = env.db_url_config(DATABASE_URL)
-else:
-    _database = postgres.django_database(HOME)
+_database = env.db_url_config(DATABASE_URL) if DATABASE_URL else postgres.django_database(HOME)
 DATABASES = {"default": _database}
 if "CERTPORTAL_PLANE" in env.ENVIRON:
     # Planes hold many requests at once over few connections. Commands and forking workers must not share a pool.
@@ -178,6 +175,9 @@ RQ_QUEUES = {
     "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120},
     "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600},
 }
+
+# Our own token model stands in for knox's, whose migrations would make a table for the one that was swapped out.
+MIGRATION_MODULES = {"knox": None}
 
 # --- API -----------------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
     NameTemplateError before anything is stored.
     """
     certificates = [_sign(admission, now) for admission in admissions]
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         Certificate.objects.bulk_create(certificates, batch_size=1000)
         record(
             _issued_event(admission, certificate, now)
@@ -279,7 +279,7 @@ def _host_name(host: str) -> x509.GeneralName:
 
 
 def _store(certificate: Certificate, action: AuditAction, *, now: datetime, actor: Actor) -> None:
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         certificate.save(force_insert=True)
         record(
             [

@@ -10,13 +10,25 @@ from inventory.models import AuditAction, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 
 
+def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
+    """Return the device certificate with this fingerprint if it can authenticate its device at `now`. One query."""
+    return (
+        Certificate.objects.of_devices()
+        .valid(now)
+        .filter(sha256=sha256)
+        .exclude(authority__certificate__state=CertificateState.REVOKED)
+        .select_related("device")
+        .first()
+    )
+
+
 def record_sighting(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
     """Note that `certificate` of a device was used at `now`. Return whether this was its first use.
 
     The first use confirms a certificate and supersedes the older ones of its device: until then the device may depend
     on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=certificate.device_id).update(
             last_seen_at=now
         )

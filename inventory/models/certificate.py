@@ -126,7 +126,9 @@ class Certificate(models.Model):
             # One request gives one certificate: asking again with the same key finds the first answer.
             models.UniqueConstraint(fields=["predecessor", "spki_sha256"], name="certificate_one_renewal_for_a_key"),
             # RFC 5280 4.1.2.2: a positive integer of at most 20 octets.
-            models.CheckConstraint(condition=Q(serial__regex="^[1-9a-f][0-9a-f]{0,39}$"), name="certificate_serial_hex"),
+            models.CheckConstraint(
+                condition=Q(serial__regex="^[1-9a-f][0-9a-f]{0,39}$"), name="certificate_serial_hex"
+            ),
             models.CheckConstraint(condition=Q(not_after__gt=F("not_before")), name="certificate_ends_after_it_begins"),
             models.CheckConstraint(
                 condition=Q(purpose=Purpose.DEVICE, device__isnull=False, profile__isnull=False)

@@ -49,9 +49,7 @@ class Device(models.Model):
     connectivity = models.CharField(
         _("connectivity class"), max_length=16, choices=Connectivity.choices, default=Connectivity.DAILY
     )
-    status = models.CharField(
-        _("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE
-    )
+    status = models.CharField(_("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE)
     last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     registered_at = models.DateTimeField(_("registered"), editable=False)
 

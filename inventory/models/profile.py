@@ -34,7 +34,9 @@ class Profile(models.Model):
         _("renewal window"), help_text=_("How long before the end of a certificate its device may renew it.")
     )
     key_types = ArrayField(
-        models.CharField(max_length=16, choices=KEY_TYPE_CHOICES), verbose_name=_("key types"), default=default_key_types
+        models.CharField(max_length=16, choices=KEY_TYPE_CHOICES),
+        verbose_name=_("key types"),
+        default=default_key_types,
     )
     extended_key_usages = ArrayField(
         models.CharField(max_length=64),

@@ -104,9 +104,7 @@ def _crl_distribution_points(pointers: Pointers) -> x509.CRLDistributionPoints:
 def _authority_information_access(pointers: Pointers) -> x509.AuthorityInformationAccess:
     return x509.AuthorityInformationAccess(
         [
-            x509.AccessDescription(
-                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(pointers.ocsp)
-            ),
+            x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(pointers.ocsp)),
             x509.AccessDescription(
                 AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(pointers.issuer)
             ),

@@ -81,3 +81,11 @@ def _general_name(template: str, values: Mapping[str, str]) -> x509.GeneralName:
 
 def common_names(name: x509.Name) -> list[str]:
     return [str(attribute.value) for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    """Return the subject's alternative names, none when the extension is absent."""
+    try:
+        return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return []

@@ -96,9 +96,7 @@ class Target(models.Model):
     renewed_certificate = models.ForeignKey(
         "inventory.Certificate", models.PROTECT, related_name="+", null=True, verbose_name=_("new certificate")
     )
-    state = models.CharField(
-        _("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED
-    )
+    state = models.CharField(_("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED)
     attempts_made = models.PositiveSmallIntegerField(_("attempts"), default=0)
     next_step_at = models.DateTimeField(_("next step"), null=True)
     triggered_at = models.DateTimeField(_("first triggered"), null=True)

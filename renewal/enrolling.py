@@ -1,0 +1,160 @@
+"""Enrolling and renewing: gate, door and bookkeeping of one request in one transaction, whatever the protocol."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from inventory.audit.record import Actor, event, record
+from inventory.issuing import issue
+from inventory.lifetimes import IssuerTooOld
+from inventory.models import AuditAction, AuditEvent, Certificate, Device
+from inventory.models.audit import ActorKind
+from inventory.sightings import record_sighting
+from inventory.x509.csr import CertificationRequest
+from renewal.gate import (
+    AlreadyIssued,
+    CurrentCertificate,
+    Decision,
+    admit_enrolment,
+    admit_renewal,
+    find_current,
+    find_secret,
+    wrong_secret,
+)
+from renewal.models import EnrolmentProtocol, EnrolmentSecret
+from renewal.refusals import Refusal, RefusalCode
+
+log = structlog.get_logger(__name__)
+
+# Refusals beyond this are answered without a look at the credential, and without a row in the audit log.
+REFUSAL_SPAN = timedelta(minutes=1)
+MOST_REFUSALS_OF_DEVICE = 10
+MOST_REFUSALS_OF_ADDRESS = 60
+
+Outcome = Certificate | Refusal
+
+
+def renew(
+    client_certificate: bytes,
+    request: CertificationRequest,
+    *,
+    label: str | None,
+    now: datetime,
+    source_address: str | None,
+) -> Outcome:
+    """Renew the certificate (DER) by which a device authenticated. Return the new certificate, or why not.
+
+    Four queries when issued: read and lock, certificate, audit event, sighting of the device.
+    """
+    sha256 = hashlib.sha256(client_certificate).digest()
+    try:
+        return _renew(sha256, request, label=label, now=now, source_address=source_address)
+    except IntegrityError:
+        # The same request, answered twice at once: the constraint let one through, and now we can see it.
+        return _renew(sha256, request, label=label, now=now, source_address=source_address)
+
+
+def _renew(
+    sha256: bytes, request: CertificationRequest, *, label: str | None, now: datetime, source_address: str | None
+) -> Outcome:
+    with transaction.atomic():
+        current = find_current(sha256, request)
+        if current is None:
+            log.warning("renewal refused", reason=RefusalCode.UNKNOWN_CERTIFICATE, sha256=sha256.hex())
+            return Refusal(
+                RefusalCode.UNKNOWN_CERTIFICATE, "The client certificate is not one of this portal's devices."
+            )
+        actor = Actor(ActorKind.DEVICE, current.device.serial, source_address)
+        decision = admit_renewal(current, request, label=label, now=now, actor=actor)
+        if isinstance(decision, Refusal):
+            return _refuse(decision, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
+        record_sighting(current.certificate, now=now, actor=actor)
+        return _answer(decision, now)
+
+
+def enrol(
+    serial: str,
+    secret: str,
+    request: CertificationRequest,
+    *,
+    label: str,
+    protocol: EnrolmentProtocol,
+    now: datetime,
+    source_address: str | None,
+) -> Outcome:
+    """Give a device its certificate for a one-time secret, which is spent exactly by that. Or say why not."""
+    with transaction.atomic():
+        device = Device.objects.filter(fleet__slug=label, serial=serial).first()
+        braked = _brake(AuditAction.ENROLMENT_REFUSED, device, source_address, now)
+        if braked:
+            return braked
+        found = find_secret(serial, secret, label=label, protocol=protocol)
+        if found is None:
+            actor = Actor(ActorKind.UNKNOWN, serial, source_address)
+            return _refuse(wrong_secret(), AuditAction.ENROLMENT_REFUSED, actor, now, device=device)
+        actor = Actor(ActorKind.DEVICE, serial, source_address)
+        decision = admit_enrolment(found, request, now=now, actor=actor)
+        if isinstance(decision, Refusal):
+            return _refuse(decision, AuditAction.ENROLMENT_REFUSED, actor, now, device=found.device)
+        outcome = _answer(decision, now)
+        if isinstance(outcome, Certificate) and found.certificate_id is None:
+            EnrolmentSecret.objects.filter(pk=found.pk).update(spent_at=now, certificate=outcome)
+        return outcome
+
+
+def _answer(decision: Decision, now: datetime) -> Outcome:
+    if isinstance(decision, Refusal):
+        return decision
+    if isinstance(decision, AlreadyIssued):
+        return decision.certificate
+    try:
+        return issue(decision, now)
+    except IssuerTooOld as error:
+        return Refusal(RefusalCode.ISSUER_TOO_OLD, str(error))
+
+
+def _brake(action: AuditAction, device: Device | None, source_address: str | None, now: datetime) -> Refusal | None:
+    """Refuse unheard while too many refusals are in the audit log: what is counted is what was recorded."""
+    recent = AuditEvent.objects.filter(action=action, at__gt=now - REFUSAL_SPAN)
+    of_device = recent.filter(device=device)[:MOST_REFUSALS_OF_DEVICE].count() if device else 0
+    of_address = (
+        recent.filter(source_address=source_address)[:MOST_REFUSALS_OF_ADDRESS].count() if source_address else 0
+    )
+    if of_device < MOST_REFUSALS_OF_DEVICE and of_address < MOST_REFUSALS_OF_ADDRESS:
+        return None
+    wait = int(REFUSAL_SPAN.total_seconds())
+    return Refusal(
+        RefusalCode.TOO_MANY_REFUSALS, f"Too many refused requests; try again in {wait} s.", retry_after=wait
+    )
+
+
+def _refuse(
+    refusal: Refusal,
+    action: AuditAction,
+    actor: Actor,
+    now: datetime,
+    *,
+    current: CurrentCertificate | None = None,
+    device: Device | None = None,
+) -> Refusal:
+    device = current.device if current else device
+    log.info("request refused", action=action, reason=refusal.code, actor=actor.name, address=actor.source_address)
+    braked = _brake(action, device, actor.source_address, now)
+    if braked:
+        return braked
+    record(
+        [
+            event(
+                action,
+                now=now,
+                actor=actor,
+                object_name=device.serial if device else actor.name,
+                device=device,
+                certificate=current.certificate if current else None,
+                details={"reason": refusal.code, **refusal.details},
+            )
+        ]
+    )
+    return refusal

@@ -1,0 +1,198 @@
+"""EST (RFC 7030, RFC 8951): cacerts, simpleenroll, simplereenroll and csrattrs, one label a fleet.
+
+These views parse, ask `enrolling`, and translate. What real clients demand of the answers is in docs/est.md.
+"""
+
+import hashlib
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from inventory.audit.record import Actor
+from inventory.authorities import chain
+from inventory.models import Certificate, Fleet
+from inventory.models.audit import ActorKind
+from inventory.sightings import find_usable, record_sighting
+from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
+from renewal import enrolling
+from renewal.models import EnrolmentProtocol
+from renewal.protocols.client_identity import client_certificate
+from renewal.protocols.est_messages import MalformedBody, basic_credentials, certs_only, decode_base64
+from renewal.refusals import Refusal, RefusalCode
+
+log = structlog.get_logger(__name__)
+
+# RFC 7030 4.1.3 names the type bare; libest refuses an enrolment answer without the parameter (RFC 5273 has it).
+_CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
+_STATUS = {
+    RefusalCode.NO_CREDENTIAL: 401,
+    RefusalCode.WRONG_SECRET: 401,
+    RefusalCode.TOO_MANY_REFUSALS: 429,
+    RefusalCode.ISSUER_TOO_OLD: 503,
+}
+_POLICY = 403
+
+
+def _plain(status: int, line: str) -> HttpResponse:
+    body = f"{line}\n".encode()
+    return HttpResponse(
+        body, status=status, content_type="text/plain; charset=utf-8", headers={"Content-Length": str(len(body))}
+    )
+
+
+def answer(outcome: Certificate | Refusal, request: HttpRequest) -> HttpResponse:
+    """Translate the outcome of a request into EST's kind of answer."""
+    if isinstance(outcome, Refusal):
+        response = _plain(_STATUS.get(outcome.code, _POLICY), outcome.message)
+        if response.status_code == 401:
+            response["WWW-Authenticate"] = 'Basic realm="certportal EST", charset="UTF-8"'
+        if response.status_code in (429, 503):
+            response["Retry-After"] = str(outcome.retry_after or 3600)
+        return response
+    return _certificates([outcome], request)
+
+
+def _certificates(certificates: list[Certificate], request: HttpRequest) -> HttpResponse:
+    body = certs_only([certificate.x509 for certificate in certificates], one_line="User-Agent" not in request.headers)
+    return HttpResponse(
+        body,
+        content_type=_CERTS_ONLY,
+        headers={"Content-Transfer-Encoding": "base64", "Content-Length": str(len(body))},
+    )
+
+
+def _method_not_allowed(allowed: str) -> HttpResponse:
+    response = _plain(405, f"This operation takes {allowed}.")
+    response["Allow"] = allowed
+    return response
+
+
+def _fleet(label: str | None) -> Fleet | None:
+    """Return the fleet called `label`; without a label the only fleet, when there is just one."""
+    fleets = Fleet.objects.select_related("authority__certificate")
+    if label is not None:
+        return fleets.filter(slug=label).first()
+    candidates = list(fleets[:2])
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _unknown_label(label: str | None) -> HttpResponse:
+    if label is None:
+        return _plain(404, "This portal serves several fleets; use /.well-known/est/LABEL/...")
+    log.info("unknown EST label", label=label[:64])
+    return _plain(404, f"There is no fleet with the label {label[:64]!r}.")
+
+
+def _source_address(request: HttpRequest) -> str | None:
+    return request.META.get("REMOTE_ADDR") or None
+
+
+def _read_request(request: HttpRequest) -> CertificationRequest | HttpResponse:
+    if request.content_type.lower() != "application/pkcs10":
+        return _plain(415, "The body must have the Content-Type application/pkcs10.")
+    try:
+        return parse(decode_base64(request.body))
+    except (MalformedBody, MalformedRequest) as error:
+        log.info("certification request refused", reason=str(error), address=_source_address(request))
+        return _plain(400, str(error))
+
+
+def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:
+    """RFC 7030 4.1: the chain that a device needs to trust. A device that authenticates here shows that it lives."""
+    if request.method not in ("GET", "HEAD"):
+        return _method_not_allowed("GET")
+    fleet = _fleet(label)
+    if fleet is None:
+        return _unknown_label(label)
+    _note_sighting(request)
+    return _certificates(chain(fleet.authority), request)
+
+
+def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
+    """RFC 7030 4.5.2: no attribute is asked of a request, since names and extensions come from the profile."""
+    if request.method not in ("GET", "HEAD"):
+        return _method_not_allowed("GET")
+    if _fleet(label) is None:
+        return _unknown_label(label)
+    _note_sighting(request)
+    return HttpResponse(status=204)
+
+
+@csrf_exempt
+def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse:
+    """RFC 7030 4.2.1: a first certificate for a one-time secret given by HTTP Basic.
+
+    A device that has a certificate may ask here as well (RFC 7030 3.3.2): that is a renewal, by the rules of one.
+    """
+    if request.method != "POST":
+        return _method_not_allowed("POST")
+    if "Authorization" not in request.headers and client_certificate(request.META):
+        return simplereenroll(request, label)
+    fleet = _fleet(label)
+    if fleet is None:
+        return _unknown_label(label)
+    certification_request = _read_request(request)
+    if isinstance(certification_request, HttpResponse):
+        return certification_request
+    credentials = basic_credentials(request.headers.get("Authorization", ""))
+    if credentials is None:
+        return answer(_no_credential("a one-time secret by HTTP Basic: device serial number and secret"), request)
+    serial, secret = credentials
+    outcome = enrolling.enrol(
+        serial,
+        secret,
+        certification_request,
+        label=fleet.slug,
+        protocol=EnrolmentProtocol.EST,
+        now=timezone.now(),
+        source_address=_source_address(request),
+    )
+    return answer(outcome, request)
+
+
+@csrf_exempt
+def simplereenroll(request: HttpRequest, label: str | None = None) -> HttpResponse:
+    """RFC 7030 4.2.2: the next certificate of the device that authenticated in the TLS handshake."""
+    if request.method != "POST":
+        return _method_not_allowed("POST")
+    certification_request = _read_request(request)
+    if isinstance(certification_request, HttpResponse):
+        return certification_request
+    certificate = client_certificate(request.META)
+    if certificate is None:
+        return answer(_no_credential("the device's current certificate in the TLS handshake"), request)
+    outcome = enrolling.renew(
+        certificate,
+        certification_request,
+        label=label,
+        now=timezone.now(),
+        source_address=_source_address(request),
+    )
+    # The gate knows the device's own label; only a request for another one asks whether there is such a fleet.
+    if isinstance(outcome, Refusal) and outcome.code == RefusalCode.OTHER_FLEET and _fleet(label) is None:
+        return _unknown_label(label)
+    return answer(outcome, request)
+
+
+def _no_credential(needed: str) -> Refusal:
+    return Refusal(RefusalCode.NO_CREDENTIAL, f"This operation needs {needed}.")
+
+
+def _note_sighting(request: HttpRequest) -> None:
+    der = client_certificate(request.META)
+    certificate = find_usable(hashlib.sha256(der).digest(), now := timezone.now()) if der else None
+    if certificate and certificate.device:
+        actor = Actor(ActorKind.DEVICE, certificate.device.serial, _source_address(request))
+        record_sighting(certificate, now=now, actor=actor)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _plain(
+        404, "There is no such EST operation; this portal has cacerts, csrattrs, simpleenroll, simplereenroll."
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    return _plain(500, "The portal failed to answer; try again later.")

@@ -1,0 +1,140 @@
+"""Rows for tests, made through the product's own doors: authorities with real keys, certificates really signed."""
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from inventory.audit.record import SYSTEM
+from inventory.authorities import AuthorityPlan, establish
+from inventory.issuing import Admission, issue
+from inventory.models import Authority, Certificate, Device, Fleet, Profile
+from inventory.sightings import record_sighting
+from inventory.x509.csr import CertificationRequest, parse
+
+DAY = timedelta(days=1)
+# Tests stand on one moment; whatever needs another passes it.
+NOW = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
+
+_numbers = itertools.count(1)
+
+
+@lru_cache(maxsize=1)
+def spare_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def csr_der(
+    private_key: ec.EllipticCurvePrivateKey,
+    subject: x509.Name | str = "",
+    alternative_names: list[x509.GeneralName] | None = None,
+) -> bytes:
+    """Return a signed request for `subject` (a name, or the text of its common name)."""
+    name = subject if isinstance(subject, x509.Name) else common_name(subject)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    if alternative_names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternative_names), critical=False)
+    return builder.sign(private_key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def common_name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
+
+
+def certification_request(
+    private_key: ec.EllipticCurvePrivateKey | None = None, subject: x509.Name | str = ""
+) -> CertificationRequest:
+    return parse(csr_der(private_key or key(), subject))
+
+
+def root(slug: str = "root", *, now: datetime = NOW - 2000 * DAY) -> Authority:
+    existing = Authority.objects.filter(slug=slug).first()
+    plan = AuthorityPlan(slug, f"Test {slug}", "Test", 9000 * DAY, path_length=1)
+    return existing or establish(plan, parent=None, now=now, actor=SYSTEM)
+
+
+def authority(slug: str = "mfg-1", *, crl_shards: int = 1, now: datetime = NOW - 1900 * DAY) -> Authority:
+    existing = Authority.objects.filter(slug=slug).first()
+    plan = AuthorityPlan(slug, f"Test {slug}", "Test", 6000 * DAY, path_length=0, crl_shards=crl_shards)
+    return existing or establish(plan, parent=root(), now=now, actor=SYSTEM)
+
+
+def profile(slug: str = "meter", **changes: object) -> Profile:
+    rules: dict[str, object] = {
+        "name": slug,
+        "validity": 365 * DAY,
+        "jitter_max": timedelta(0),
+        "renewal_window": 90 * DAY,
+        **changes,
+    }
+    return (
+        Profile.objects.update_or_create(slug=slug, defaults=rules)[0]
+        if changes
+        else (Profile.objects.get_or_create(slug=slug, defaults=rules)[0])
+    )
+
+
+def fleet(slug: str = "demo", **changes: object) -> Fleet:
+    existing = Fleet.objects.filter(slug=slug).first()
+    if existing:
+        return existing
+    values: dict[str, object] = {"name": slug, "authority": authority(), "profile": profile(), **changes}
+    return Fleet.objects.create(slug=slug, **values)
+
+
+def device(serial: str | None = None, **changes: object) -> Device:
+    number = next(_numbers)
+    values: dict[str, object] = {"fleet": fleet(), "registered_at": NOW - 1000 * DAY, **changes}
+    return Device.objects.create(serial=serial or f"D{number:06}", **values)
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A device with a certificate and the key that only the device has."""
+
+    device: Device
+    certificate: Certificate
+    private_key: ec.EllipticCurvePrivateKey
+
+    @property
+    def der(self) -> bytes:
+        return bytes(self.certificate.der)
+
+    @property
+    def sha256(self) -> bytes:
+        return hashlib.sha256(self.der).digest()
+
+    def renewal_request(self, new_key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+        """Return the request (DER) of a well-behaved device: a new key, the same names."""
+        return csr_der(new_key or key(), self.certificate.x509.subject)
+
+
+def enrolled(
+    device_: Device | None = None, *, expires_in: timedelta = 30 * DAY, now: datetime = NOW, used: bool = True
+) -> Enrolled:
+    """Return a device whose certificate ends `expires_in` after `now`, issued when its profile says it must have been.
+
+    With `used` the device has authenticated with it since, a day after it was issued.
+    """
+    device_ = device_ or device()
+    private_key = key()
+    rules = device_.fleet.profile
+    certificate = issue(
+        Admission(device_, rules, device_.fleet.authority, certification_request(private_key), SYSTEM),
+        now=now + expires_in - rules.validity,
+    )
+    if used:
+        record_sighting(certificate, now=certificate.issued_at + DAY, actor=SYSTEM)
+        certificate.refresh_from_db()
+    return Enrolled(device_, certificate, private_key)
