@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.conf import settings
@@ -178,7 +178,7 @@ class InfrastructureRequest:
     """A certificate for a part of the portal itself: an OCSP signer, or the server of the device plane."""
 
     purpose: Purpose
-    public_key: CertificatePublicKeyTypes
+    public_key: CertificateIssuerPublicKeyTypes
     common_name: str
     validity: timedelta
     hosts: Sequence[str] = ()

@@ -22,31 +22,29 @@ def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
     )
 
 
-def record_sighting(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
-    """Note that `certificate` of a device was used at `now`. Return whether this was its first use.
+def record_sighting(certificate: Certificate, device: Device, *, now: datetime, actor: Actor) -> bool:
+    """Note that `certificate` of `device` was used at `now`. Return whether this was its first use.
 
     The first use confirms a certificate and supersedes the older ones of its device: until then the device may depend
     on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
     """
     with transaction.atomic(savepoint=False):
-        Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=certificate.device_id).update(
-            last_seen_at=now
-        )
+        Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=device.pk).update(last_seen_at=now)
         if certificate.state != CertificateState.ISSUED:
             return False
-        return _confirm(certificate, now=now, actor=actor)
+        return _confirm(certificate, device, now=now, actor=actor)
 
 
-def _confirm(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
+def _confirm(certificate: Certificate, device: Device, *, now: datetime, actor: Actor) -> bool:
     # The condition makes the first of two simultaneous uses the only one that counts.
     confirmed = Certificate.objects.filter(pk=certificate.pk, state=CertificateState.ISSUED).update(
         state=CertificateState.CONFIRMED, activated_at=now
     )
     if not confirmed:
         return False
-    superseded = Certificate.objects.filter(
-        device_id=certificate.device_id, state__in=LIVE_STATES, pk__lt=certificate.pk
-    ).update(state=CertificateState.SUPERSEDED, successor=certificate)
+    superseded = Certificate.objects.filter(device=device, state__in=LIVE_STATES, pk__lt=certificate.pk).update(
+        state=CertificateState.SUPERSEDED, successor=certificate
+    )
     record(
         [
             event(
@@ -54,7 +52,7 @@ def _confirm(certificate: Certificate, *, now: datetime, actor: Actor) -> bool:
                 now=now,
                 actor=actor,
                 object_name=certificate.subject,
-                device=certificate.device,
+                device=device,
                 certificate=certificate,
                 details={"serial": certificate.serial, "superseded": superseded},
             )

@@ -70,7 +70,7 @@ def _renew(
         decision = admit_renewal(current, request, label=label, now=now, actor=actor)
         if isinstance(decision, Refusal):
             return _refuse(decision, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
-        record_sighting(current.certificate, now=now, actor=actor)
+        record_sighting(current.certificate, current.device, now=now, actor=actor)
         return _answer(decision, now)
 
 

@@ -58,11 +58,13 @@ def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertifi
             key_seen_before=Exists(same_key.exclude(pk=OuterRef("pk"))),
         )
         .select_for_update(of=("self",), no_key=True)
-        .first()
     )
-    if found is None or found.device is None:
-        return None
-    return CurrentCertificate(found, found.device, found.answered_by, found.key_seen_before)
+    for certificate in found:
+        if certificate.device is not None:
+            return CurrentCertificate(
+                certificate, certificate.device, certificate.answered_by, certificate.key_seen_before
+            )
+    return None
 
 
 def admit_renewal(

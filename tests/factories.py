@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -38,7 +39,7 @@ def key() -> ec.EllipticCurvePrivateKey:
 def csr_der(
     private_key: ec.EllipticCurvePrivateKey,
     subject: x509.Name | str = "",
-    alternative_names: list[x509.GeneralName] | None = None,
+    alternative_names: Sequence[x509.GeneralName] = (),
 ) -> bytes:
     """Return a signed request for `subject` (a name, or the text of its common name)."""
     name = subject if isinstance(subject, x509.Name) else common_name(subject)
@@ -135,6 +136,6 @@ def enrolled(
         now=now + expires_in - rules.validity,
     )
     if used:
-        record_sighting(certificate, now=certificate.issued_at + DAY, actor=SYSTEM)
+        record_sighting(certificate, device_, now=certificate.issued_at + DAY, actor=SYSTEM)
         certificate.refresh_from_db()
     return Enrolled(device_, certificate, private_key)

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPrivateKeyTypes,
-    CertificatePublicKeyTypes,
+    CertificateIssuerPublicKeyTypes,
 )
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -30,7 +30,7 @@ class Contents:
 
     serial: int
     subject: x509.Name
-    public_key: CertificatePublicKeyTypes
+    public_key: CertificateIssuerPublicKeyTypes
     not_before: datetime
     not_after: datetime
     pointers: Pointers | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 
 from inventory.x509 import keys
 
@@ -23,7 +23,7 @@ class MalformedRequest(ValueError):
 class CertificationRequest:
     """A request whose signature was verified."""
 
-    public_key: CertificatePublicKeyTypes
+    public_key: CertificateIssuerPublicKeyTypes
     key_type: keys.KeyType | None
     spki_sha256: bytes
     subject: x509.Name

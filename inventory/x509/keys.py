@@ -53,7 +53,7 @@ def spki_sha256(key: PublicKeyTypes) -> bytes:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
-def signature_hash(key: CertificateIssuerPrivateKeyTypes) -> hashes.HashAlgorithm | None:
+def signature_hash(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.SHA384 | None:
     """Return the hash that `key` signs with: as strong as its curve (RFC 5480 4), none for EdDSA."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return None

@@ -90,7 +90,7 @@ def _source_address(request: HttpRequest) -> str | None:
 
 
 def _read_request(request: HttpRequest) -> CertificationRequest | HttpResponse:
-    if request.content_type.lower() != "application/pkcs10":
+    if (request.content_type or "").lower() != "application/pkcs10":
         return _plain(415, "The body must have the Content-Type application/pkcs10.")
     try:
         return parse(decode_base64(request.body))
@@ -185,7 +185,7 @@ def _note_sighting(request: HttpRequest) -> None:
     certificate = find_usable(hashlib.sha256(der).digest(), now := timezone.now()) if der else None
     if certificate and certificate.device:
         actor = Actor(ActorKind.DEVICE, certificate.device.serial, _source_address(request))
-        record_sighting(certificate, now=now, actor=actor)
+        record_sighting(certificate, certificate.device, now=now, actor=actor)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
