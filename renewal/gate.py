@@ -7,6 +7,7 @@ the certificate is committed. It changes nothing; `enrolling` puts gate and door
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
@@ -19,6 +20,9 @@ from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode, day
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 _RULES = ("fleet__profile", "fleet__authority__certificate", "batch", "site")
 
@@ -33,6 +37,11 @@ class AlreadyIssued:
 Decision = Admission | AlreadyIssued | Refusal
 
 
+class _KeyFacts(TypedDict):
+    answered_by: int | None
+    seen_before: bool
+
+
 @dataclass(frozen=True)
 class CurrentCertificate:
     """The certificate that authenticated a renewal, and what the inventory knows about the key asked for."""
@@ -40,7 +49,7 @@ class CurrentCertificate:
     certificate: Certificate
     device: Device
     answered_by: int | None
-    key_seen_before: bool
+    seen_before: bool
 
 
 def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertificate | None:
@@ -50,21 +59,18 @@ def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertifi
     Call it in a transaction. One query.
     """
     same_key = Certificate.objects.filter(spki_sha256=request.spki_sha256)
+    answered_by = same_key.filter(predecessor=OuterRef("pk"), state__in=LIVE_STATES).values("pk")[:1]
     found = (
         Certificate.objects.filter(sha256=sha256, purpose=Purpose.DEVICE)
         .select_related("authority__certificate", *(f"device__{rule}" for rule in _RULES))
-        .annotate(
-            answered_by=Subquery(same_key.filter(predecessor=OuterRef("pk"), state__in=LIVE_STATES).values("pk")[:1]),
-            key_seen_before=Exists(same_key.exclude(pk=OuterRef("pk"))),
-        )
+        .annotate(answered_by=Subquery(answered_by), seen_before=Exists(same_key.exclude(pk=OuterRef("pk"))))
         .select_for_update(of=("self",), no_key=True)
+        .first()
     )
-    for certificate in found:
-        if certificate.device is not None:
-            return CurrentCertificate(
-                certificate, certificate.device, certificate.answered_by, certificate.key_seen_before
-            )
-    return None
+    if found is None or found.device is None:
+        return None
+    facts = cast("WithAnnotations[Certificate, _KeyFacts]", found)
+    return CurrentCertificate(found, found.device, facts.answered_by, facts.seen_before)
 
 
 def admit_renewal(
@@ -258,7 +264,7 @@ def _refuse_used_key(current: CurrentCertificate, profile: Profile, request: Cer
             RefusalCode.KEY_REUSED,
             f"The profile {profile.slug} needs a new key for each certificate; this is the current one.",
         )
-    return _key_reused() if current.key_seen_before and not same_key else None
+    return _key_reused() if current.seen_before and not same_key else None
 
 
 def _refuse_known_key(request: CertificationRequest) -> Refusal | None:

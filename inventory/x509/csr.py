@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import get_args
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -45,6 +46,8 @@ def parse(der: bytes) -> CertificationRequest:
         subject = request.subject
         alternative_names = _alternative_names(request)
         _check_signature(request)
+        if not isinstance(public_key, get_args(CertificateIssuerPublicKeyTypes)):
+            raise MalformedRequest("The request's key cannot sign, so it proves nothing.")
     except UnsupportedAlgorithm as error:
         raise MalformedRequest("The request's key or signature algorithm is not supported.") from error
     except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as error:
