@@ -1,0 +1,1 @@
+"""How gunicorn serves each plane: `python -m gunicorn -c python:certportal.gunicorn.PLANE certportal.wsgi.PLANE`."""
