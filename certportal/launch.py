@@ -23,7 +23,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class CannotStart(Exception):  # noqa: N818  (the condition is the name)
+class CannotStart(Exception):
     """A child cannot be started as things are; the text says why and what to do."""
 
 

@@ -36,6 +36,7 @@ DEMO_DEVICES = env.int("CERTPORTAL_DEMO_DEVICES", default=2000)
 LAB = env.bool("CERTPORTAL_LAB", default=False)
 MQTT_URL = env("MQTT_URL", default="")
 DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="127.0.0.1:1883")
+MQTT_BROKER_URL = MQTT_URL or f"mqtt://{DEMO_MQTT_BIND}"
 
 # --- Security ------------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class NotReady(launch.CannotStart):
     """A child was not ready in time; the text ends with the last lines of its log."""
 
 
-class StopRequested(Exception):  # noqa: N818  (it is no error)
+class StopRequested(Exception):
     """A signal asked the supervisor to stop while it was busy starting."""
 
 

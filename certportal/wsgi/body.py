@@ -23,7 +23,7 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class BodyRefused(Exception):  # noqa: N818  (an answer to the client, not an error of ours)
+class BodyRefused(Exception):
     """The body cannot be taken; carries the answer's status line and its one line of text."""
 
     def __init__(self, status: str, text: str) -> None:

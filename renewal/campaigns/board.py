@@ -1,0 +1,43 @@
+"""What people watch: how far a campaign has come."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from renewal.models import Campaign, Target, TargetState
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """Targets by how far they have come: `reached` counts those that got at least so far, `now` those that stand there.
+
+    The states in `now` add up to `total`.
+    """
+
+    total: int
+    now: dict[TargetState, int]
+
+    @property
+    def reached(self) -> dict[TargetState, int]:
+        confirmed = self.now[TargetState.CONFIRMED]
+        issued = confirmed + self.now[TargetState.ISSUED]
+        triggered = issued + self.now[TargetState.TRIGGERED]
+        return {
+            TargetState.PLANNED: self.total,
+            TargetState.TRIGGERED: triggered,
+            TargetState.ISSUED: issued,
+            TargetState.CONFIRMED: confirmed,
+        }
+
+
+def funnels(campaigns: list[Campaign]) -> dict[int, Funnel]:
+    """Return the funnel of each campaign by its id. One query."""
+    counts = (
+        Target.objects.filter(campaign__in=campaigns).values_list("campaign", "state").annotate(Count("pk")).order_by()
+    )
+    by_campaign: dict[int, dict[TargetState, int]] = {
+        campaign.pk: dict.fromkeys(TargetState, 0) for campaign in campaigns
+    }
+    for campaign_id, state, count in counts:
+        by_campaign[campaign_id][TargetState(state)] = count
+    return {pk: Funnel(sum(states.values()), states) for pk, states in by_campaign.items()}
