@@ -1,6 +1,7 @@
 """JSON logs on standard error: one object a line, with the id of the request or job it belongs to."""
 
 import logging.config
+import sys
 from typing import Any
 
 import structlog
@@ -9,9 +10,9 @@ from structlog.types import EventDict, WrappedLogger
 
 def add_job_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Name the RQ job that a line belongs to, when there is one."""
-    from rq import get_current_job
-
-    job = get_current_job()
+    # Not imported: in gunicorn's master that would load network modules before its workers patch them for gevent.
+    rq = sys.modules.get("rq")
+    job = rq.get_current_job() if rq else None
     if job is not None:
         event["job_id"] = job.id
     return event
