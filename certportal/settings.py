@@ -42,6 +42,8 @@ MQTT_BROKER_URL = MQTT_URL or f"mqtt://{DEMO_MQTT_BIND}"
 
 DEBUG = False
 SECRET_KEY = env("CERTPORTAL_SECRET_KEY", default="") or generated_secret(HOME / "secret-key")
+# Of the first login, `admin`; empty: one is generated into the home.
+ADMIN_PASSWORD = env("CERTPORTAL_ADMIN_PASSWORD", default="")
 KEY_PASSPHRASE = env("CERTPORTAL_KEY_PASSPHRASE", default="") or generated_secret(HOME / "key-passphrase")
 ALLOWED_HOSTS = env.list("CERTPORTAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 # The portal listener speaks plain HTTP on loopback; a deployment behind TLS says so here.

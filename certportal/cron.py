@@ -1,0 +1,86 @@
+"""Every periodic job of the portal, in one table, and the one process that may put them into the queues."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.utils.module_loading import import_string
+from redis import Redis
+from rq.cron import CronJob, CronScheduler
+
+_HEARTBEAT_KEY = "certportal:cron-heartbeat"
+# The first eight bytes of "certcron", as PostgreSQL's advisory locks have numbers for names.
+_LOCK = int.from_bytes(b"certcron")
+_SECONDS_BETWEEN_TRIES = 5.0
+
+
+@dataclass(frozen=True)
+class PeriodicJob:
+    """A function that a worker runs every so many seconds; it must bear running twice and running late."""
+
+    function: str
+    seconds: int
+    queue: str
+
+
+PERIODIC_JOBS: tuple[PeriodicJob, ...] = (PeriodicJob("certportal.cron.beat", 30, "default"),)
+
+
+def beat() -> None:
+    """Leave a sign that cron, queue and a worker do their part; `last_beat` reads it."""
+    cache.set(_HEARTBEAT_KEY, datetime.now(UTC), timeout=None)
+
+
+def last_beat() -> datetime | None:
+    """Return when `beat` last ran, None when it never did."""
+    found: datetime | None = cache.get(_HEARTBEAT_KEY)
+    return found
+
+
+class Scheduler(CronScheduler):
+    """RQ's scheduler of one table, which enqueues only while its database session holds the lock.
+
+    Two schedulers would run every job twice. The lock belongs to the session: when that ends, for whatever reason, the
+    next look at it raises, this process ends and another may take over.
+    """
+
+    def enqueue_jobs(self) -> list[CronJob]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return super().enqueue_jobs()
+
+
+def scheduler(jobs: tuple[PeriodicJob, ...], redis: Redis) -> Scheduler:
+    """Return a scheduler of `jobs`; raise `ImportError` when one names no function."""
+    made = Scheduler(connection=redis)
+    for job in jobs:
+        made.register(
+            import_string(job.function),
+            queue_name=job.queue,
+            interval=job.seconds,
+            job_timeout=int(settings.RQ_QUEUES[job.queue]["DEFAULT_TIMEOUT"]),
+            # While no worker runs, jobs expire instead of piling up.
+            ttl=job.seconds,
+        )
+    return made
+
+
+def take_lock(waiting: Callable[[], None]) -> None:
+    """Return once this database session holds the lock; call `waiting` when another one has it."""
+    told = False
+    while not _try_lock():
+        if not told:
+            waiting()
+            told = True
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _try_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        row = cursor.fetchone()
+    return bool(row and row[0])
