@@ -12,6 +12,8 @@ from django.utils.module_loading import import_string
 from redis import Redis
 from rq.cron import CronJob, CronScheduler
 
+from certportal import device_certificate
+
 _HEARTBEAT_KEY = "certportal:cron-heartbeat"
 # The first eight bytes of "certcron", as PostgreSQL's advisory locks have numbers for names.
 _LOCK = int.from_bytes(b"certcron")
@@ -27,12 +29,23 @@ class PeriodicJob:
     queue: str
 
 
-PERIODIC_JOBS: tuple[PeriodicJob, ...] = (PeriodicJob("certportal.cron.beat", 30, "default"),)
+PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
+    PeriodicJob("certportal.cron.beat", 30, "default"),
+    PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
+    PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
+    PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
+    PeriodicJob("revocation.jobs.renew_ocsp_signers", 3600, "default"),
+)
 
 
 def beat() -> None:
     """Leave a sign that cron, queue and a worker do their part; `last_beat` reads it."""
     cache.set(_HEARTBEAT_KEY, datetime.now(UTC), timeout=None)
+
+
+def look_after_device_certificate() -> None:
+    """Renew the device plane's own certificate in time."""
+    device_certificate.ensure(datetime.now(UTC))
 
 
 def last_beat() -> datetime | None:

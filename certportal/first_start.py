@@ -1,16 +1,64 @@
-"""The first contents of a new portal."""
+"""The first contents of a new portal. Each step looks first, so a start that was cut off goes on where it stopped."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from revocation.jobs import renew_ocsp_signers
+from revocation.publishing import publish
+from revocation.scopes import scopes
 
+from certportal import device_certificate
 from certportal.secret_files import generated_secret
+from inventory.audit.record import SYSTEM
+from inventory.authorities import AuthorityPlan, establish
+from inventory.models import Authority, Fleet
+from renewal.simulation import demo_fleet
+
+_YEAR = timedelta(days=365)
+# The demo fleet was made over the past years: its authorities must be older.
+_DEMO_AGE = 4 * _YEAR
+_ROOT = AuthorityPlan("root", "certportal Root CA", "certportal", validity=25 * _YEAR, path_length=1)
+_ISSUING = AuthorityPlan("mfg-1", "certportal Manufacturing CA 1", "certportal", validity=12 * _YEAR, path_length=0)
 
 
-def prepare(_now: datetime) -> None:
+def prepare(now: datetime, say: Callable[[str], None]) -> None:
     """Make what a portal must have before its first page is shown; whatever exists already stays as it is."""
+    _first_login(say)
+    issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, say)
+    device_certificate.ensure(now)
+    if settings.DEMO_DEVICES and not Fleet.objects.filter(slug=demo_fleet.SLUG).exists():
+        say(f"Making a demo fleet of {settings.DEMO_DEVICES:,} devices with real certificates ...")
+        demo_fleet.plant(settings.DEMO_DEVICES, authority=issuing, home=settings.HOME, now=now)
+    _publish(now, say)
+
+
+def _first_login(say: Callable[[str], None]) -> None:
     users = get_user_model()
-    if not users.objects.filter(username="admin").exists():
-        password = settings.ADMIN_PASSWORD or generated_secret(settings.HOME / "admin-password")
-        users.objects.create_superuser("admin", "", password)
+    if users.objects.filter(username="admin").exists():
+        return
+    password = settings.ADMIN_PASSWORD or generated_secret(settings.HOME / "admin-password")
+    users.objects.create_superuser("admin", "", password)
+    if not settings.ADMIN_PASSWORD:
+        say(f"First login: user admin, password {password}")
+        say(f"It is shown this once and kept in {settings.HOME / 'admin-password'}.")
+
+
+def _authorities(now: datetime, say: Callable[[str], None]) -> Authority:
+    root = Authority.objects.filter(slug=_ROOT.slug).first()
+    if root is None:
+        say("Making a root authority and an issuing authority (P-256, keys encrypted at rest) ...")
+        root = establish(_ROOT, parent=None, now=now, actor=SYSTEM)
+    issuing = Authority.objects.select_related("certificate").filter(slug=_ISSUING.slug).first()
+    return issuing or establish(_ISSUING, parent=root, now=now, actor=SYSTEM)
+
+
+def _publish(now: datetime, say: Callable[[str], None]) -> None:
+    """Publish each CRL that was never published: verifiers refuse every device without one."""
+    renew_ocsp_signers()
+    for authority in Authority.objects.select_related("certificate").exclude(certificate=None):
+        for scope in scopes(authority):
+            if not authority.crls.filter(shard=scope.shard).exists():
+                say(f"Publishing the first CRL of {authority.slug} ...")
+                publish(authority, scope.shard, now)

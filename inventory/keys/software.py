@@ -1,7 +1,5 @@
 """Software keys: PKCS #8 files, encrypted with the portal's passphrase, readable by its user alone."""
 
-import os
-import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -13,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from inventory.private_files import write_once
 from inventory.x509.keys import KeyType
 
 _SIGNING_KEYS = (ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, rsa.RSAPrivateKey)
@@ -64,25 +63,13 @@ class SoftwareKeyStore:
             raise KeyUnavailable(f"Key {name} is of a kind that cannot sign certificates.")
         return key
 
-    def create(self, name: str, key_type: KeyType, *, replace: bool = False) -> CertificateIssuerPrivateKeyTypes:
-        """Make a key, and return it once its file is safely on disk. Raises KeyExists unless `replace`."""
-        path = self._path(name)
+    def create(self, name: str, key_type: KeyType) -> CertificateIssuerPrivateKeyTypes:
+        """Make a key, and return it once its file is safely on disk. Raises KeyExists: a key is never written over."""
         key = generate(key_type)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(pem)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                os.link(draft, path)
+            write_once(self._path(name), pem)
         except FileExistsError as error:
             raise KeyExists(f"Key {name} exists already; a key is never written over.") from error
-        finally:
-            draft.unlink(missing_ok=True)
         return key

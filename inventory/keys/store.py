@@ -38,10 +38,3 @@ def create_key(name: str, key_type: KeyType) -> CertificateIssuerPrivateKeyTypes
     Raises KeyExists when the name is taken: a key is never written over.
     """
     return _store(settings.HOME, settings.KEY_PASSPHRASE).create(name, key_type)
-
-
-def replace_key(name: str, key_type: KeyType) -> CertificateIssuerPrivateKeyTypes:
-    """Make a new key in the place of `name`, for signers that are re-keyed with each certificate."""
-    key = _store(settings.HOME, settings.KEY_PASSPHRASE).create(name, key_type, replace=True)
-    _loaded.cache_clear()
-    return key

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
@@ -23,10 +21,4 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         self.stdout.write("Collecting static files ...")
         call_command("collectstatic", interactive=False, verbosity=0)
-        is_first = not get_user_model().objects.exists()
-        self.stdout.write("Making the first contents ..." if is_first else "Looking after the contents ...")
-        first_start.prepare(datetime.now(UTC))
-        password_file = settings.HOME / "admin-password"
-        if is_first and not settings.ADMIN_PASSWORD:
-            self.stdout.write(f"First login: user admin, password {password_file.read_text().strip()}")
-            self.stdout.write(f"It is shown this once and kept in {password_file}.")
+        first_start.prepare(datetime.now(UTC), self.stdout.write)

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         if settings.DEMO_DEVICES > 0:
             lines += [
                 "Three things to try:",
-                f"  1. Open {portal}/admin/ and click the darkest cell of the expiry map: these devices run out together.",
+                f"  1. Open {portal}/admin/ and click the cliff on the expiry map: these devices run out together.",
                 "  2. Open the running campaign and watch live devices renew over EST.",
                 "  3. Revoke a certificate with a reason: the next CRL on the status plane, within a minute, lists it.",
                 "",

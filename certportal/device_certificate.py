@@ -1,0 +1,75 @@
+"""The device plane's own certificate and the authorities whose devices it lets in, kept as files for the listener."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings
+
+from certportal.addresses import Address
+from certportal.gunicorn.device_tls import TlsFiles
+from inventory.audit.record import SYSTEM
+from inventory.authorities import chain
+from inventory.issuing import InfrastructureRequest, issue_infrastructure
+from inventory.models import Authority, Certificate, Purpose
+from inventory.private_files import write_whole
+
+_VALIDITY = timedelta(days=90)
+_RENEW_BEFORE = timedelta(days=30)
+
+
+def ensure(now: datetime) -> None:
+    """Write the listener's files where they are missing, near their end or out of date. It picks them up by itself."""
+    authority = Authority.objects.select_related("certificate", "parent__certificate").exclude(parent=None).first()
+    if authority is None:
+        return
+    files = TlsFiles.of(settings.HOME)
+    files.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_if_other(files.client_authorities, _pem(_client_authorities()))
+    _write_if_other(files.certificate.with_name("root.pem"), _pem(chain(authority)[-1:]))
+    if not _serves(files, now):
+        _issue(files, authority, now)
+
+
+def _client_authorities() -> list[Certificate]:
+    return list(Certificate.objects.filter(purpose=Purpose.AUTHORITY, subject_authority__isnull=False).order_by("pk"))
+
+
+def hosts() -> list[str]:
+    """Return the names and addresses by which devices reach the listener."""
+    bound, _port = Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND).host_and_port()
+    public = urlsplit(settings.PUBLIC_DEVICE_URL).hostname
+    return list(dict.fromkeys(host for host in (public, bound, "localhost") if host and host not in _EVERYWHERE))
+
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - left out of certificates, not bound to
+
+
+def _serves(files: TlsFiles, now: datetime) -> bool:
+    if not (files.certificate.exists() and files.key.exists()):
+        return False
+    own = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    named = {str(name.value) for name in names}
+    return set(hosts()) <= named and own.not_valid_after_utc - _RENEW_BEFORE > now
+
+
+def _issue(files: TlsFiles, authority: Authority, now: datetime) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = InfrastructureRequest(Purpose.TLS_SERVER, key.public_key(), "certportal device plane", _VALIDITY, hosts())
+    certificate = issue_infrastructure(request, authority, now=now, actor=SYSTEM)
+    # The root is left out: who trusts it has it (RFC 5246 7.4.2).
+    write_whole(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_whole(files.certificate, _pem([certificate, *chain(authority)[:-1]]))
+
+
+def _pem(certificates: list[Certificate]) -> bytes:
+    return b"".join(certificate.x509.public_bytes(Encoding.PEM) for certificate in certificates)
+
+
+def _write_if_other(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)

@@ -1,0 +1,30 @@
+"""Files that only the portal's own user may read, written whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_draft(path: Path, content: bytes) -> Path:
+    """Write `content` (mode 0600, synced to disk) to a new file beside `path` and return it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return draft
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` at `path`; a reader sees the old bytes or the new ones, never a part."""
+    write_draft(path, content).replace(path)
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, where nothing may be yet. Raises FileExistsError; of two writers one wins."""
+    draft = write_draft(path, content)
+    try:
+        os.link(draft, path)
+    finally:
+        draft.unlink()

@@ -1,0 +1,56 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError
+from django.utils import timezone
+
+from inventory.audit.record import SYSTEM
+from inventory.models import Fleet
+from renewal.simulation.lab import LabPlan, make
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a device with key and certificate for benches and tests. Needs CERTPORTAL_LAB=1. "
+        "Example: manage.py lab_device LAB-1 --fleet demo --out /tmp/lab-1 --expires-in 30"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("serial")
+        parser.add_argument("--fleet", required=True, metavar="SLUG")
+        parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+        parser.add_argument("--validity-days", type=float, metavar="N", help="instead of the profile's validity")
+        parser.add_argument(
+            "--expires-in",
+            type=float,
+            metavar="DAYS",
+            help="issue it in the past so that it ends then; may be negative",
+        )
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.LAB:
+            raise CommandError("lab_device makes keys that no device holds; set CERTPORTAL_LAB=1 to allow it.")
+        fleet = Fleet.objects.select_related("profile", "authority__certificate").filter(slug=options["fleet"]).first()
+        if fleet is None:
+            raise CommandError(f"There is no fleet {options['fleet']!r}.")
+        plan = LabPlan(options["serial"], fleet, _days(options["validity_days"]), _days(options["expires_in"]))
+        try:
+            certificate = make(plan, options["out"], now=timezone.now(), actor=SYSTEM)
+        except IntegrityError as error:
+            raise CommandError(f"Device {plan.serial!r} cannot be made: {error}") from error
+        facts = {
+            "serial": plan.serial,
+            "certificate": certificate.serial,
+            "expires": certificate.not_after.isoformat(),
+            "directory": str(options["out"]),
+        }
+        self.stdout.write(json.dumps(facts) if options["json"] else "\n".join(f"{k}: {v}" for k, v in facts.items()))
+
+
+def _days(days: float | None) -> timedelta | None:
+    return None if days is None else timedelta(days=days)

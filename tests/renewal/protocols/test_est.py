@@ -1,0 +1,304 @@
+"""EST as devices meet it, from request to row. TLS is driven by tests/e2e; here the listener's socket is handed in."""
+
+import base64
+import hashlib
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from django.test import Client
+from django.utils import timezone
+
+from inventory.audit.record import SYSTEM
+from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
+from renewal import enrolling, secrets
+from renewal.models import EnrolmentProtocol, EnrolmentSecret
+from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
+BASE = "/.well-known/est/demo"
+
+
+class Listener:
+    """The socket of our listener, as gunicorn hands it to the application: it knows who is on the other end."""
+
+    def __init__(self, der: bytes | None) -> None:
+        self._der = der
+
+    def getpeercert(self, *, binary_form: bool) -> bytes | None:
+        assert binary_form
+        return self._der
+
+
+@pytest.fixture
+def now():
+    return timezone.now()
+
+
+@pytest.fixture
+def meter(now) -> Enrolled:
+    return enrolled(expires_in=30 * DAY, now=now)
+
+
+def credentials(device_: Device, now) -> str:
+    secret = secrets.create(device_, EnrolmentProtocol.EST, now=now, actor=SYSTEM)
+    return basic(device_.serial, secret)
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def post(client: Client, operation: str, csr: bytes, *, base: str = BASE, tls: bytes | None = None, **headers):
+    return client.post(
+        f"{base}/{operation}",
+        base64.b64encode(csr),
+        content_type="application/pkcs10",
+        headers={"User-Agent": "libest", **headers},
+        **{"gunicorn.socket": Listener(tls)},
+    )
+
+
+def certificates(response) -> list[x509.Certificate]:
+    assert response.status_code == 200, response.content
+    return pkcs7.load_der_pkcs7_certificates(base64.b64decode(response.content))
+
+
+def line(response) -> str:
+    text = response.content.decode()
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert int(response["Content-Length"]) == len(response.content)
+    return text.strip()
+
+
+@pytest.mark.parametrize("path", ["/.well-known/est/demo/cacerts", "/demo/.well-known/est/cacerts"])
+def test_cacerts_is_the_chain_up_to_the_root(client, path):
+    demo = fleet()
+    chain = certificates(client.get(path))
+    assert set(chain) == {demo.authority.x509, demo.authority.parent.x509}
+
+
+def test_cacerts_without_a_label_serves_the_only_fleet(client):
+    fleet()
+    assert len(certificates(client.get("/.well-known/est/cacerts"))) == 2
+    fleet("other")
+    response = client.get("/.well-known/est/cacerts")
+    assert response.status_code == 404
+    assert "use /.well-known/est/LABEL/" in line(response)
+
+
+def test_an_unknown_label_is_not_found(client, meter):
+    for response in (
+        client.get("/.well-known/est/nowhere/cacerts"),
+        post(client, "simpleenroll", meter.renewal_request(), base="/.well-known/est/nowhere"),
+        post(client, "simplereenroll", meter.renewal_request(), base="/.well-known/est/nowhere", tls=meter.der),
+    ):
+        assert response.status_code == 404
+        assert line(response) == "There is no fleet with the label 'nowhere'."
+
+
+def test_answers_have_the_form_that_strict_clients_demand(client):
+    fleet()
+    wrapped = client.get(f"{BASE}/cacerts", headers={"User-Agent": "libest"})
+    assert max(len(part) for part in wrapped.content.split(b"\n")) == 64
+    one_line = client.get(f"{BASE}/cacerts")
+    assert b"\n" not in one_line.content
+    for response in (wrapped, one_line):
+        assert response["Content-Type"] == "application/pkcs7-mime; smime-type=certs-only"
+        assert int(response["Content-Length"]) == len(response.content)
+        assert len("".join(f"{name}: {value}\r\n" for name, value in response.items())) < 800
+        assert not response.cookies
+
+
+def test_a_secret_gives_one_certificate_and_is_spent_by_it(client, now):
+    new = device()
+    authorization = credentials(new, now)
+    new_key = key()
+    [certificate] = certificates(
+        post(client, "simpleenroll", csr_der(new_key, "anything"), Authorization=authorization)
+    )
+    stored = Certificate.objects.get(device=new)
+    assert certificate == stored.x509
+    assert certificate.subject.rfc4514_string() == f"CN={new.serial}"
+    assert certificate.public_key() == new_key.public_key()
+    secret = EnrolmentSecret.objects.get(device=new)
+    assert secret.certificate_id == stored.pk
+    assert AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_ENROLLED, certificate=stored).count() == 1
+
+    response = post(client, "simpleenroll", csr_der(key(), new.serial), Authorization=authorization)
+    assert response.status_code == 401
+    assert Certificate.objects.filter(device=new).count() == 1
+
+
+def test_the_same_request_after_a_lost_answer_gets_the_same_certificate(client, now):
+    new = device()
+    authorization, request = credentials(new, now), csr_der(key(), new.serial)
+    [first] = certificates(post(client, "simpleenroll", request, Authorization=authorization))
+    [again] = certificates(post(client, "simpleenroll", request, Authorization=authorization))
+    assert first == again
+
+
+def test_a_wrong_secret_is_unauthorized_audited_and_braked(client, now):
+    new = device()
+    credentials(new, now)
+    request = csr_der(key(), new.serial)
+    for _ in range(enrolling.MOST_REFUSALS_OF_DEVICE):
+        response = post(client, "simpleenroll", request, Authorization=basic(new.serial, "wrong"))
+        assert response.status_code == 401
+        assert response["WWW-Authenticate"].startswith("Basic ")
+        assert "wrong, spent or expired" in line(response)
+    response = post(client, "simpleenroll", request, Authorization=basic(new.serial, "wrong"))
+    assert response.status_code == 429
+    assert response["Retry-After"] == "60"
+    assert AuditEvent.objects.filter(action=AuditAction.ENROLMENT_REFUSED).count() == enrolling.MOST_REFUSALS_OF_DEVICE
+    assert not Certificate.objects.filter(device=new).exists()
+
+
+def test_an_expired_secret_and_one_of_another_device_are_as_wrong_as_any(client, now):
+    first, second = device(), device()
+    expired = credentials(first, now - 31 * DAY)
+    others = basic(second.serial, base64.b64decode(expired[6:]).decode().partition(":")[2])
+    for authorization in (expired, others):
+        response = post(client, "simpleenroll", csr_der(key()), Authorization=authorization)
+        assert response.status_code == 401
+
+
+def test_a_request_that_names_another_device_is_refused(client, now):
+    mine, other = device(), device()
+    response = post(client, "simpleenroll", csr_der(key(), other.serial), Authorization=credentials(mine, now))
+    assert response.status_code == 403
+    assert "names another device" in line(response)
+
+
+def test_a_suspended_or_revoked_device_gets_nothing_for_a_secret(client, now, meter):
+    suspended = device(status=DeviceStatus.SUSPENDED)
+    Certificate.objects.filter(pk=meter.certificate.pk).update(
+        state=CertificateState.REVOKED, revoked_at=now, revocation_reason="keyCompromise"
+    )
+    for refused in (suspended, meter.device):
+        response = post(client, "simpleenroll", csr_der(key()), Authorization=credentials(refused, now))
+        assert response.status_code == 403
+
+
+def test_no_credential_is_unauthorized(client, meter):
+    for operation in ("simpleenroll", "simplereenroll"):
+        response = post(client, operation, meter.renewal_request())
+        assert response.status_code == 401
+        assert "needs" in line(response)
+
+
+@pytest.mark.parametrize("operation", ["simplereenroll", "simpleenroll"])
+def test_a_device_renews_by_its_current_certificate(client, meter, operation):
+    [renewed] = certificates(post(client, operation, meter.renewal_request(), tls=meter.der))
+    assert Certificate.objects.get(predecessor=meter.certificate).x509 == renewed
+
+
+def test_the_first_request_with_a_new_certificate_confirms_it(client, meter):
+    [renewed] = certificates(post(client, "simplereenroll", meter.renewal_request(), tls=meter.der))
+    stored = Certificate.objects.get(predecessor=meter.certificate)
+    client.get(f"{BASE}/cacerts", **{"gunicorn.socket": Listener(renewed.public_bytes(Encoding.DER))})
+    stored.refresh_from_db()
+    meter.certificate.refresh_from_db()
+    assert stored.state == CertificateState.CONFIRMED
+    assert (meter.certificate.state, meter.certificate.successor_id) == (CertificateState.SUPERSEDED, stored.pk)
+
+
+def test_too_early_names_the_opening_date(client, now):
+    young = enrolled(expires_in=91 * DAY, now=now)
+    response = post(client, "simplereenroll", young.renewal_request(), tls=young.der)
+    assert response.status_code == 403
+    assert line(response).startswith(f"Renewal opens on {young.certificate.not_after - 90 * DAY:%Y-%m-%d}; today is")
+
+
+def test_expired_revoked_and_foreign_certificates_are_forbidden_with_a_reason(client, now):
+    expired = enrolled(expires_in=-1 * DAY, now=now)
+    assert "expired on" in line(post(client, "simplereenroll", expired.renewal_request(), tls=expired.der))
+    revoked = enrolled(now=now)
+    Certificate.objects.filter(pk=revoked.certificate.pk).update(
+        state=CertificateState.REVOKED, revoked_at=now, revocation_reason="keyCompromise"
+    )
+    response = post(client, "simplereenroll", revoked.renewal_request(), tls=revoked.der)
+    assert response.status_code == 403
+    assert "revoked (keyCompromise)" in line(response)
+    response = post(client, "simplereenroll", revoked.renewal_request(), tls=b"0\x03\x02\x01\x01")
+    assert response.status_code == 403
+
+
+HEADERS = ["X-SSL-Client-Cert", "X-Client-Cert", "X-SSL-Client-Verify", "Client-Cert", "X-Forwarded-Client-Cert"]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_certificate_in_a_header_is_nobody(client, meter, header):
+    value = base64.b64encode(meter.der).decode()
+    response = post(client, "simplereenroll", meter.renewal_request(), **{header: value})
+    assert response.status_code == 401
+
+
+BROKEN = {
+    "empty": b"",
+    "not base64": b"AAA*",
+    "not DER": base64.b64encode(b"junk"),
+    "PEM": b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----",
+    "zeros": base64.b64encode(bytes(5000)),
+    "too long": base64.b64encode(bytes(20_000)),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_request_is_a_bad_request_with_a_reason(client, case):
+    fleet()
+    # The test client leaves the header out where there is no body; real clients do not.
+    response = client.post(
+        f"{BASE}/simpleenroll", BROKEN[case], content_type="application/pkcs10", CONTENT_TYPE="application/pkcs10"
+    )
+    assert response.status_code == 400
+    assert len(line(response)) > 20
+
+
+def test_a_request_signed_by_another_key_is_a_bad_request(client):
+    fleet()
+    der = bytearray(csr_der(key(), "D1"))
+    der[-1] ^= 1
+    response = post(client, "simpleenroll", bytes(der))
+    assert response.status_code == 400
+    assert line(response) == "The request's signature does not verify with its own key."
+
+
+def test_white_space_of_any_kind_in_base64_is_read(client, meter):
+    text = base64.encodebytes(meter.renewal_request()).replace(b"\n", b"\r\n \t")
+    response = client.post(
+        f"{BASE}/simplereenroll",
+        text,
+        content_type="application/pkcs10; charset=ascii",
+        **{"gunicorn.socket": Listener(meter.der)},
+    )
+    assert len(certificates(response)) == 1
+
+
+def test_another_content_type_is_unsupported(client, meter):
+    response = client.post(f"{BASE}/simpleenroll", meter.renewal_request(), content_type="text/html")
+    assert response.status_code == 415
+    assert "application/pkcs10" in line(response)
+
+
+@pytest.mark.parametrize(
+    ("method", "operation"), [("get", "simpleenroll"), ("get", "simplereenroll"), ("post", "cacerts")]
+)
+def test_another_method_is_not_allowed(client, method, operation):
+    fleet()
+    response = getattr(client, method)(f"{BASE}/{operation}")
+    assert response.status_code == 405
+    assert response["Allow"]
+
+
+def test_csrattrs_asks_for_nothing(client):
+    fleet()
+    response = client.get(f"{BASE}/csrattrs")
+    assert (response.status_code, response.content) == (204, b"")
+
+
+def test_hashes_of_secrets_are_stored_never_secrets(now):
+    new = device()
+    password = base64.b64decode(credentials(new, now)[6:]).decode().partition(":")[2]
+    assert bytes(EnrolmentSecret.objects.get(device=new).sha256) == hashlib.sha256(password.encode()).digest()
