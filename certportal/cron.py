@@ -82,14 +82,14 @@ def scheduler(jobs: tuple[PeriodicJob, ...], redis: Redis) -> Scheduler:
     return made
 
 
-def take_lock(waiting: Callable[[], None]) -> None:
+def take_lock(waiting: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:
     """Return once this database session holds the lock; call `waiting` when another one has it."""
     told = False
     while not _try_lock():
         if not told:
             waiting()
             told = True
-        time.sleep(_SECONDS_BETWEEN_TRIES)
+        sleep(_SECONDS_BETWEEN_TRIES)
 
 
 def _try_lock() -> bool:

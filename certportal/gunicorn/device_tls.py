@@ -12,7 +12,7 @@ import gevent
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 # X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name. An expired device must reach the application, which
@@ -59,10 +59,16 @@ def context_for(files: TlsFiles) -> ssl.SSLContext:
 class DeviceTls:
     """Stands where gunicorn and gevent expect an `ssl.SSLContext`; of that they use `wrap_socket` alone."""
 
-    def __init__(self, files: TlsFiles, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        files: TlsFiles,
+        clock: Callable[[], float] = time.monotonic,
+        handshake_seconds: float = _HANDSHAKE_SECONDS,
+    ) -> None:
         """Raise `OSError` when the files are missing or do not fit."""
         self._files = files
         self._clock = clock
+        self._handshake_seconds = handshake_seconds
         self._looked_at = clock()
         self._fingerprint = files.fingerprint()
         self._context = context_for(files)
@@ -93,16 +99,17 @@ class DeviceTls:
         peer = "a client that is gone"
         try:
             peer = connection.getpeername()[0]
-            return _shake_hands(self.current().wrap_socket(connection, server_side=True, do_handshake_on_connect=False))
+            wrapped = self.current().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            return _shake_hands(wrapped, self._handshake_seconds)
         except (OSError, gevent.Timeout) as problem:
             log.info("A TLS handshake with %s failed: %s", peer, problem)
             # Anything else would be printed as a traceback for each port scan.
             raise gevent.GreenletExit from None
 
 
-def _shake_hands(connection: ssl.SSLSocket) -> ssl.SSLSocket:
+def _shake_hands(connection: ssl.SSLSocket, seconds: float) -> ssl.SSLSocket:
     try:
-        with gevent.Timeout(HANDSHAKE_SECONDS):
+        with gevent.Timeout(seconds):
             connection.do_handshake()
         # Without a ticket nothing answers the client's last message: one that waits for its acknowledgement before it
         # sends the request (Nagle's algorithm, the default of small TLS stacks) would wait 40 ms.
