@@ -47,6 +47,8 @@ def configure(*, level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": level},
+            # Libraries that tell each of their steps; our own jobs say what they did.
+            "loggers": {name: {"level": "WARNING"} for name in ("amqtt", "rq.cron", "rq.worker", "transitions")},
         }
     )
     structlog.configure(

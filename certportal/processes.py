@@ -113,7 +113,7 @@ def _answers_tls(address: Address) -> bool:
 
 def _answers(connection: http.client.HTTPConnection) -> bool:
     try:
-        connection.request("HEAD", "/healthz")
+        connection.request("GET", "/healthz")
         connection.getresponse()
     except (OSError, http.client.HTTPException):
         return False

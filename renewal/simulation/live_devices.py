@@ -36,15 +36,13 @@ class LiveMeters:
     """Runs meters, a thread each, until told to stop."""
 
     def __init__(self, meters: Sequence[Meter], broker: Broker, trust: Path) -> None:
-        self._meters = meters
-        self._broker = broker
-        self._trust = trust
+        self._meters = [_LiveMeter(meter, broker, trust) for meter in meters]
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Run all meters; return when `stop` was called and each has ended."""
         threading.stack_size(_STACK_BYTES)
-        threads = [threading.Thread(target=self._live, args=(meter,), name=meter.mqtt_id) for meter in self._meters]
+        threads = [threading.Thread(target=meter.live, args=(self._stopping,)) for meter in self._meters]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -53,42 +51,56 @@ class LiveMeters:
     def stop(self) -> None:
         self._stopping.set()
 
-    def _live(self, meter: Meter) -> None:
-        client = self._broker.client(meter.mqtt_id, clean_session=False)
-        client.user_data_set(meter)
-        client.on_connect = _subscribe
-        client.on_message = self._on_trigger
-        while not self._stopping.is_set():
+
+class _LiveMeter:
+    """One meter's main loop: keep the connection, and answer a trigger some time after it came, as a sleeper does."""
+
+    def __init__(self, meter: Meter, broker: Broker, trust: Path) -> None:
+        self._meter = meter
+        self._broker = broker
+        self._trust = trust
+        self._wakes_at: float | None = None
+        self._est_url = ""
+
+    def live(self, stopping: threading.Event) -> None:
+        client = self._broker.client(self._meter.mqtt_id, clean_session=False)
+        client.on_connect = self._subscribe
+        client.on_message = self._note_trigger
+        while not stopping.is_set():
             try:
                 client.connect(self._broker.host, self._broker.port)
-                while not self._stopping.is_set() and client.loop(timeout=1) == paho.MQTT_ERR_SUCCESS:
-                    pass
+                while not stopping.is_set() and client.loop(timeout=1) == paho.MQTT_ERR_SUCCESS:
+                    self._wake_if_due()
             except OSError as error:
-                log.info("meter cannot reach the broker", meter=meter.mqtt_id, error=str(error))
-            self._stopping.wait(random.uniform(1, _RECONNECT_SECONDS))  # noqa: S311 - spreads load, guards nothing
+                log.info("meter cannot reach the broker", meter=self._meter.mqtt_id, error=str(error))
+            stopping.wait(random.uniform(1, _RECONNECT_SECONDS))  # noqa: S311 - spreads load, guards nothing
         client.disconnect()
 
-    def _on_trigger(self, _client: paho.Client, meter: Meter, message: paho.MQTTMessage) -> None:
+    def _subscribe(self, client: paho.Client, *_details: object) -> None:
+        client.subscribe(topic(self._meter.fleet, self._meter.mqtt_id), _AT_LEAST_ONCE)
+
+    def _note_trigger(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         try:
-            est_url = json.loads(message.payload)["est_url"]
+            self._est_url = json.loads(message.payload)["est_url"]
         except (ValueError, KeyError, TypeError):
-            log.warning("meter got a trigger it cannot read", meter=meter.mqtt_id)
+            log.warning("meter got a trigger it cannot read", meter=self._meter.mqtt_id)
             return
-        # A meter answers when it wakes, not at once.
-        self._stopping.wait(random.uniform(0, _LONGEST_NAP_SECONDS))  # noqa: S311 - spreads load, guards nothing
+        nap = random.uniform(0, _LONGEST_NAP_SECONDS)  # noqa: S311 - spreads load, guards nothing
+        self._wakes_at = self._wakes_at or time.monotonic() + nap
+
+    def _wake_if_due(self) -> None:
+        if self._wakes_at is None or time.monotonic() < self._wakes_at:
+            return
+        self._wakes_at = None
         started = time.monotonic()
         try:
-            certificate = renew(meter.flash, EstClient(est_url, self._trust))
+            certificate = renew(self._meter.flash, EstClient(self._est_url, self._trust))
         except (EstError, OSError) as error:
-            log.warning("meter could not renew", meter=meter.mqtt_id, error=str(error))
+            log.warning("meter could not renew", meter=self._meter.mqtt_id, error=str(error))
             return
         log.info(
             "meter renewed",
-            meter=meter.mqtt_id,
+            meter=self._meter.mqtt_id,
             serial=f"{certificate.serial_number:x}",
             seconds=round(time.monotonic() - started, 3),
         )
-
-
-def _subscribe(client: paho.Client, meter: Meter, _flags: object, _reason: object, _properties: object = None) -> None:
-    client.subscribe(topic(meter.fleet, meter.mqtt_id), _AT_LEAST_ONCE)
