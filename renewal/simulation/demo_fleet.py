@@ -189,7 +189,7 @@ def _admission(
 def _issue(fleet: Fleet, planted: list[_Planted], now: datetime) -> dict[int, Certificate]:
     """Issue every device its certificate, a day's production at a time. Return them by the device's id."""
     profile = Profile.objects.get(slug="meter-2023")
-    certificates = {}
+    certificates: dict[int, Certificate] = {}
     by_day = sorted(planted, key=lambda each: _issued_on(each.fate, now))
     for day, made in groupby(by_day, key=lambda each: _issued_on(each.fate, now)):
         line = list(made)
