@@ -1,12 +1,18 @@
-"""What was published about revoked certificates."""
+"""What was published about revoked certificates, what waits to be published, and who signs OCSP answers."""
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 
+class CrlQuerySet(models.QuerySet["Crl"]):
+    def of_scope(self, authority_id: int, shard: int | None) -> "CrlQuerySet":
+        """The CRLs of one shard, or with `shard` None the complete ones, latest first."""
+        return self.filter(authority_id=authority_id, shard=shard).order_by("-number")
+
+
 class Crl(models.Model):
-    """One published CRL. Its bytes are a file (`publishing.crl_path`); this row says what they are."""
+    """One published CRL. Its bytes are a file (`crl_files`); this row says what they are."""
 
     authority = models.ForeignKey(
         "inventory.Authority", models.PROTECT, related_name="crls", verbose_name=_("authority")
@@ -19,6 +25,8 @@ class Crl(models.Model):
     entries = models.PositiveIntegerField(_("revoked certificates"))
     size = models.PositiveIntegerField(_("size in bytes"))
     sha256 = models.BinaryField(_("SHA-256"), max_length=32)
+
+    objects = CrlQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("CRL")
@@ -35,3 +43,41 @@ class Crl(models.Model):
     def __str__(self) -> str:
         scope = _("all") if self.shard is None else self.shard
         return f"{self.authority} {scope} #{self.number}"
+
+
+class PublicationRequest(models.Model):
+    """A CRL that must be published anew, because a revocation is not in it yet.
+
+    Written in the transaction of the revocation, deleted in that of the publication: a lost job loses nothing.
+    Several rows may ask for the same CRL; writers never wait for each other.
+    """
+
+    authority = models.ForeignKey("inventory.Authority", models.PROTECT, related_name="+", verbose_name=_("authority"))
+    shard = models.PositiveSmallIntegerField(_("shard"), null=True)
+    requested_at = models.DateTimeField(_("requested"))
+
+    class Meta:
+        verbose_name = _("publication request")
+        verbose_name_plural = _("publication requests")
+
+    def __str__(self) -> str:
+        return f"{self.authority} {_('all') if self.shard is None else self.shard}"
+
+
+class OcspSigner(models.Model):
+    """A key that answers for an authority, with the short-lived certificate that says so (RFC 6960 4.2.2.2)."""
+
+    authority = models.ForeignKey(
+        "inventory.Authority", models.PROTECT, related_name="ocsp_signers", verbose_name=_("authority")
+    )
+    certificate = models.OneToOneField(
+        "inventory.Certificate", models.PROTECT, related_name="ocsp_signer", verbose_name=_("certificate")
+    )
+    key_name = models.CharField(_("key"), max_length=100, unique=True, editable=False)
+
+    class Meta:
+        verbose_name = _("OCSP signer")
+        verbose_name_plural = _("OCSP signers")
+
+    def __str__(self) -> str:
+        return str(self.certificate)

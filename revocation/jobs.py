@@ -1,0 +1,57 @@
+"""Jobs of the workers. Each can be lost, repeated or run beside itself; what is due is found in rows and files."""
+
+from datetime import datetime
+
+import structlog
+from django.utils import timezone
+
+from inventory.keys.software import KeyUnavailable
+from inventory.models import Authority
+from revocation import queueing, signers
+from revocation.freshness import Freshness, freshness
+from revocation.publishing import is_due, publish_if_due
+from revocation.scopes import Scope
+
+log = structlog.get_logger(__name__)
+
+
+def publish_crl(authority_slug: str, shard: int | None, queue: str = queueing.URGENT) -> None:
+    """Publish one CRL if it is due."""
+    queueing.begin_publication(Scope(authority_slug, shard), queue)
+    authority = Authority.objects.select_related("certificate").get(slug=authority_slug)
+    row = publish_if_due(authority, shard, timezone.now())
+    if row:
+        log.info("crl_published", crl=str(Scope(authority_slug, shard)), number=row.number, entries=row.entries)
+
+
+def sweep_crls() -> None:
+    """Enqueue every publication that is due: on schedule, for revocations whose job was lost, after a crash."""
+    now = timezone.now()
+    for line in freshness(now):
+        if _due(line, now):
+            queue = queueing.URGENT if line.waiting_since else queueing.SCHEDULED
+            queueing.enqueue_publication(line.scope, queue)
+
+
+def _due(line: Freshness, now: datetime) -> bool:
+    return is_due(
+        line.scope,
+        waiting=line.waiting_since is not None,
+        latest_number=line.number,
+        latest_this_update=line.this_update,
+        now=now,
+    )
+
+
+def renew_ocsp_signers() -> None:
+    """Make the OCSP signers that are missing or in the second half of their life."""
+    now = timezone.now()
+    for authority in Authority.objects.select_related("certificate").filter(certificate__not_after__gt=now):
+        try:
+            signer = signers.renew_if_due(authority, now)
+        except KeyUnavailable as error:
+            # The other authorities still get theirs; the doctor and the status plane report this one.
+            log.error("ocsp_signer_not_renewed", authority=authority.slug, why=str(error))
+            continue
+        if signer:
+            log.info("ocsp_signer_renewed", authority=authority.slug, ends=signer.certificate.not_after.isoformat())

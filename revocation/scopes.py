@@ -1,0 +1,37 @@
+"""Scopes: the sets of certificates that have a CRL of their own (RFC 5280 5): each shard, and the whole authority."""
+
+import hashlib
+from dataclasses import dataclass
+
+from inventory import addresses
+from inventory.models import Authority
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One shard of an authority, or with `shard` None everything that it issued."""
+
+    authority: str
+    shard: int | None
+
+    @property
+    def name(self) -> str:
+        return "all" if self.shard is None else str(self.shard)
+
+    def __str__(self) -> str:
+        return f"{self.authority}/{self.name}"
+
+    @property
+    def distribution_point(self) -> str | None:
+        """What the certificates of a shard name as their CRL. The complete CRL is named by none."""
+        return None if self.shard is None else addresses.crl_url(self.authority, self.shard)
+
+    @property
+    def lock_key(self) -> int:
+        """The key of a PostgreSQL advisory lock: a signed 64-bit number that nothing else hashes to."""
+        return int.from_bytes(hashlib.sha256(f"certportal CRL {self}".encode()).digest()[:8], signed=True)
+
+
+def scopes(authority: Authority) -> list[Scope]:
+    """Return every scope of `authority`: its shards, then the whole."""
+    return [Scope(authority.slug, shard) for shard in (*range(authority.crl_shards), None)]
