@@ -1,0 +1,134 @@
+"""The OCSP responder: rows become a signed answer, in one query for all certificates of a request."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from django.conf import settings
+from django.db.models import Q
+
+from inventory.authorities import chain
+from inventory.models import Authority, Certificate, RevocationReason
+from revocation import ocsp, signers
+
+# How long a process goes on with what it loaded: a new signer is there a week before the old one ends.
+_RELOAD_AFTER = timedelta(minutes=1)
+_COMPROMISES = {RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE}
+
+
+class UnknownAuthority(LookupError):
+    """No established authority has this slug."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A signed answer. With `cacheable` it may be given to whoever asks the same until `dates.next_update`."""
+
+    encoded: bytes
+    dates: ocsp.Dates
+    cacheable: bool
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """No answer about a certificate; `text` is for the log."""
+
+    status: ocsp.ResponseStatus
+    text: str
+
+
+@dataclass(frozen=True)
+class Responder:
+    """Answers for one authority. `ancestors` are the keys of its certificate's row and of those above, but the root."""
+
+    authority_id: int
+    identity: ocsp.IssuerIdentity
+    ancestors: tuple[int, ...]
+    signer: ocsp.Signer
+    loaded_at: datetime
+
+    def answer(self, request: ocsp.Request, now: datetime) -> Answer | Refusal:
+        """Answer `request`. One query, however many certificates it asks about."""
+        ours = [self.identity.issued(asked) for asked in request.certificate_ids]
+        if not any(ours):
+            return Refusal(ocsp.ResponseStatus.UNAUTHORIZED, "The certificates asked about have another issuer.")
+        found = self._find([asked.serial for asked in request.certificate_ids])
+        answers = [
+            (asked, found.get(asked.serial, ocsp.Unknown()) if is_ours else ocsp.Unknown())
+            for asked, is_ours in zip(request.certificate_ids, ours, strict=True)
+        ]
+        dates = ocsp.Dates(
+            produced_at=now,
+            this_update=now,
+            next_update=min(now + settings.OCSP_LIFETIME, self.signer.certificate.not_valid_after_utc),
+        )
+        encoded = ocsp.build(answers, signer=self.signer, dates=dates, nonce=request.nonce)
+        # An unknown serial number may be issued in a moment.
+        cacheable = request.nonce is None and all(not isinstance(status, ocsp.Unknown) for _, status in answers)
+        return Answer(encoded, dates, cacheable)
+
+    def _find(self, serials: list[int]) -> dict[int, ocsp.Status]:
+        """Return the status of those `serials` that were issued. A serial never issued is never good."""
+        asked = Q(authority_id=self.authority_id, serial__in=[f"{serial:x}" for serial in serials])
+        rows = Certificate.objects.filter(asked | Q(pk__in=self.ancestors)).values_list(
+            "pk", "authority_id", "serial", "revoked_at", "revocation_reason"
+        )
+        issued: dict[int, ocsp.Status] = {}
+        above: dict[int, ocsp.Status] = {}
+        for key, authority_id, serial, revoked_at, reason in rows:
+            # By constraint exactly the revoked have a date.
+            status: ocsp.Status = ocsp.Revoked(revoked_at, reason) if revoked_at else ocsp.Good()
+            if authority_id == self.authority_id:
+                issued[int(serial, 16)] = status
+            if key in self.ancestors:
+                above[key] = status
+        inherited = self._inherited(above)
+        if inherited is None:
+            return issued
+        return {serial: status if isinstance(status, ocsp.Revoked) else inherited for serial, status in issued.items()}
+
+    def _inherited(self, above: dict[int, ocsp.Status]) -> ocsp.Revoked | None:
+        """Return what a revoked issuer, the nearest first, makes of everything below it."""
+        for key in self.ancestors:
+            status = above.get(key)
+            if isinstance(status, ocsp.Revoked):
+                # RFC 5280 5.3.1: a compromised issuer's key is a cACompromise for what it signed.
+                reason = RevocationReason.CA_COMPROMISE.value if status.reason in _COMPROMISES else status.reason
+                return ocsp.Revoked(status.at, reason)
+        return None
+
+
+class Responders:
+    """The responders of one process, loaded when first asked for and again every minute."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Responder] = {}
+        self._loading = Lock()
+
+    def forget(self) -> None:
+        """Begin anew, as a new process does."""
+        self._loaded.clear()
+
+    def of(self, slug: str, now: datetime) -> Responder:
+        """Return the responder of authority `slug`, from memory if it is fresh.
+
+        Raises UnknownAuthority or SignerUnavailable.
+        """
+        known = self._loaded.get(slug)
+        if known is None or not known.loaded_at <= now < known.loaded_at + _RELOAD_AFTER:
+            with self._loading:
+                known = self._loaded[slug] = _load(slug, now)
+        return known
+
+
+def _load(slug: str, now: datetime) -> Responder:
+    authority = Authority.objects.select_related("certificate").filter(slug=slug, certificate__isnull=False).first()
+    if authority is None:
+        raise UnknownAuthority(f"There is no authority {slug}.")
+    return Responder(
+        authority_id=authority.pk,
+        identity=ocsp.IssuerIdentity(authority.x509),
+        ancestors=tuple(certificate.pk for certificate in chain(authority)[:-1]),
+        signer=signers.load(authority.pk, now),
+        loaded_at=now,
+    )

@@ -1,0 +1,38 @@
+import shutil
+
+import django_rq
+import pytest
+from django.conf import settings as django_settings
+
+from revocation import views
+
+
+@pytest.fixture(autouse=True)
+def crl_directory():
+    """No CRL of another test is in place."""
+    directory = django_settings.HOME / "crl"
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def fresh_process():
+    """What a process remembers between requests belongs to one test's database."""
+    views.responders.forget()
+
+
+@pytest.fixture
+def queues():
+    """The queues in Valkey, empty before and after."""
+    named = {name: django_rq.get_queue(name, commit_mode="auto") for name in ("urgent", "default")}
+    for queue in named.values():
+        queue.connection.flushdb()
+    yield named
+    for queue in named.values():
+        queue.connection.flushdb()
+
+
+@pytest.fixture
+def status_plane(settings):
+    settings.ROOT_URLCONF = "certportal.urls.status"
+    settings.MIDDLEWARE = settings._MACHINE_MIDDLEWARE
