@@ -25,7 +25,7 @@ def test_patience_ends(busy):
 
 @pytest.mark.parametrize("value", ["8000", "localhost:", "localhost:http", "127.0.0.1:70000", ":8000", "a:0"])
 def test_an_address_that_is_none_names_its_variable(value):
-    with pytest.raises(AddressRefused, match="CERTPORTAL_STATUS_BIND is .*; it must read HOST:PORT"):
+    with pytest.raises(AddressRefused, match=r"CERTPORTAL_STATUS_BIND is .*; it must read HOST:PORT"):
         Address("CERTPORTAL_STATUS_BIND", value).host_and_port()
 
 

@@ -20,9 +20,9 @@ def test_the_home_of_another_user_is_refused_by_name(tmp_path):
 
 
 def test_a_second_supervisor_is_refused_and_told_of_the_first(tmp_path):
-    with home.held(tmp_path), pytest.raises(home.HomeRefused, match=f"already runs .*process {os.getpid()}"):
-        with home.held(tmp_path):
-            pytest.fail("two supervisors on one home")
+    refused = pytest.raises(home.HomeRefused, match=f"already runs .*process {os.getpid()}")
+    with home.held(tmp_path), refused, home.held(tmp_path):
+        pytest.fail("two supervisors on one home")
 
 
 def test_a_home_that_was_given_back_says_so(tmp_path):
