@@ -7,11 +7,11 @@ leaves a request for each scope in the same transaction, and wakes a worker for 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
-from django_stubs_ext import StrOrPromise
 
 from inventory.audit.record import Actor, event, record
 from inventory.models import (
@@ -27,6 +27,9 @@ from inventory.models.certificate import CertificateQuerySet
 from revocation.models import PublicationRequest
 from revocation.queueing import URGENT, enqueue_publication
 from revocation.scopes import Scope
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 # Small enough for its locks to be held for well under a second.
 BATCH_SIZE = 5000
@@ -57,7 +60,7 @@ class AlreadyRevoked:
 
 @dataclass(frozen=True)
 class CannotRevoke:
-    text: StrOrPromise
+    text: "StrOrPromise"
 
 
 def revoke(certificate: Certificate, order: Order, now: datetime) -> Revoked | AlreadyRevoked | CannotRevoke:

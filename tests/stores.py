@@ -31,6 +31,7 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker:
         _take_valkey_database(1 + int(worker.removeprefix("gw")))
+        _take_home_of_worker(worker)
     else:
         _take_home()
     return (yield)
@@ -71,6 +72,15 @@ def _take_home() -> None:
 def _take_valkey_database(number: int) -> None:
     url = os.environ.get("REDIS_URL") or valkey.url(Path(os.environ["CERTPORTAL_HOME"]))
     os.environ["REDIS_URL"] = f"{url.partition('?')[0]}?db={number % _VALKEY_DATABASES}"
+
+
+def _take_home_of_worker(worker: str) -> None:
+    """Give a worker a home of its own, for keys and CRLs, beside the stores that it shares."""
+    shared = Path(os.environ["CERTPORTAL_HOME"])
+    if not os.environ.get("DATABASE_URL"):
+        database = postgres.django_database(shared)
+        os.environ["DATABASE_URL"] = f"postgres://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+    os.environ["CERTPORTAL_HOME"] = str(shared / worker)
 
 
 def _start_stores(at: Path) -> None:

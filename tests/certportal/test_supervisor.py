@@ -17,7 +17,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def _child(name: str, script: str, stage: Stage = Stage.WORKERS, **options: object) -> Child:
-    return Child(name, stage, ("/bin/sh", "-c", script), {"PATH": os.defpath}, **options)  # type: ignore[arg-type]
+    return Child(name, stage, ("/bin/sh", "-c", script), {"PATH": os.defpath}, **options)
 
 
 def _until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
