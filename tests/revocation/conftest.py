@@ -1,18 +1,13 @@
-import shutil
-
 import django_rq
 import pytest
-from django.conf import settings as django_settings
 
 from revocation import views
 
 
 @pytest.fixture(autouse=True)
-def crl_directory():
-    """No CRL of another test is in place."""
-    directory = django_settings.HOME / "crl"
-    shutil.rmtree(directory, ignore_errors=True)
-    return directory
+def own_home(settings, tmp_path):
+    """Keys and CRLs of one test; no other test, and no other process of the run, writes there."""
+    settings.HOME = tmp_path
 
 
 @pytest.fixture(autouse=True)
