@@ -171,7 +171,7 @@ class Supervisor:
     def _stop_stage(self, posts: list[_Post]) -> None:
         running = [(post.child, post.process) for post in posts if post.process is not None]
         for child, process in running:
-            process.send_signal(child.stop_signal)
+            _send(process, child.stop_signal)
         asked_at = self.clock()
         killed: set[str] = set()
         while waiting := [(child, process) for child, process in running if not _has_ended(process)]:
@@ -179,7 +179,7 @@ class Supervisor:
                 late = self._hurried or self.clock() - asked_at > child.stop_seconds
                 if late and child.name not in killed:
                     killed.add(child.name)
-                    process.kill()
+                    _send(process, signal.SIGKILL)
                     self.notice(f"{child.name}: did not end in time, killed")
             self._wait(_POLL)
         for child, process in running:
@@ -291,6 +291,11 @@ def dedicated_process(supervisor: Supervisor) -> Iterator[None]:
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     """Tell whether the child is dead, leaving it unreaped so that its process group cannot be another's yet."""
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # Not Popen.send_signal: it reaps a child that has just died, and others still count on finding it.
+    os.kill(process.pid, number)
 
 
 def _kill_group_and_reap(process: subprocess.Popen[bytes]) -> int:

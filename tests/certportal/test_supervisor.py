@@ -114,6 +114,15 @@ def test_a_child_that_ignores_the_request_to_stop_is_killed_with_its_group(super
     assert _until(lambda: not _is_alive(int((tmp_path / "grandchild").read_text())))
 
 
+def test_a_child_that_died_unseen_does_not_disturb_the_stop(supervisor, notices):
+    supervisor.start([_child("worker", "exec sleep 60")], within=5)
+    pid = int(notices[0].split()[-1])
+    os.kill(pid, signal.SIGKILL)
+    assert _until(lambda: not _is_alive(pid))
+    supervisor.stop()
+    assert notices[-1] == "worker: stopped"
+
+
 def test_output_of_children_is_in_their_log_alone(supervisor, tmp_path):
     supervisor.start([_child("worker", "echo out; echo err >&2; exec sleep 60")], within=5)
     log = tmp_path / "worker.log"
