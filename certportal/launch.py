@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
@@ -132,7 +133,8 @@ def _become(identity: Identity) -> None:
     if not identity.through_closed_directories:
         os.setuid(identity.uid)
         return
-    _prctl(_PR_SET_KEEPCAPS, 1)
+    # Keeps capabilities over the change of user, and makes access(2), by which initdb looks at its binaries, heed them.
+    _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setuid(identity.uid)
     bit = 1 << _CAP_DAC_OVERRIDE
     header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -181,6 +182,17 @@ def test_root_runs_servers_as_nobody_with_a_capability_only_below_closed_directo
     assert fields["Uid"].split() == ["65534"] * 4
     assert fields["Groups"].strip() in {"", "65534"}
     assert fields["CapEff"] == f"{0x2 if kept else 0:016x}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as another user")
+def test_what_root_starts_below_a_closed_directory_can_ask_for_access_there(tmp_path):
+    """The tools of PostgreSQL ask access(2) for their binaries, which ignores the capabilities of ordinary users."""
+    tmp_path.chmod(0o700)
+    tool = tmp_path / "tool"
+    tool.touch(mode=0o700)
+    identity = launch.unprivileged_identity(tool)
+    ask = f"import os, sys; sys.exit(os.getuid() == 0 or not os.access({str(tool)!r}, os.X_OK))"
+    launch.run((sys.executable, "-c", ask), identity=identity)
 
 
 def test_a_short_socket_directory_of_somebody_else_is_refused(tmp_path):
