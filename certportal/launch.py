@@ -61,10 +61,11 @@ def start(
     directory: Path = Path("/"),
     identity: Identity | None = None,
     output: int | None = None,
+    errors: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `argv` as the leader of a new session; it gets `death_signal` when this process dies, however it dies.
 
-    `output` is the descriptor that receives both its output streams; None leaves it ours.
+    `output` and `errors` are the descriptors that receive its output streams; None leaves it ours.
     """
     return subprocess.Popen(  # noqa: S603  (our own programs, never a shell)
         argv,
@@ -72,7 +73,7 @@ def start(
         cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
+        stderr=errors,
         start_new_session=True,
         preexec_fn=_preparation(identity, death_signal),
     )

@@ -6,6 +6,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from django.conf import settings
@@ -41,7 +42,9 @@ def embedded_stores() -> list[Child]:
 
 def first_start() -> Child:
     """Return the set-up that must have ended well before the portal's own processes start."""
-    return _command("first-start", Stage.WORKERS, "first_start")
+    child = _command("first-start", Stage.WORKERS, "first_start")
+    # Progress is shown as it happens, into a pipe too.
+    return replace(child, environment={**child.environment, "PYTHONUNBUFFERED": "1"})
 
 
 def portal_processes() -> list[Child]:

@@ -117,22 +117,30 @@ class Supervisor:
             while waiting := [post.child for post in posts if not post.ready]:
                 self._refuse_when_stopping()
                 if self.clock() > deadline:
-                    raise NotReady("\n".join(self._complaint(child, within) for child in waiting))
+                    problems = (
+                        self._with_end_of_log(child, f"{child.name} was not ready within {within:.0f} s.")
+                        for child in waiting
+                    )
+                    raise NotReady("\n".join(problems))
                 self.step(_POLL)
 
-    def run_once(self, child: Child) -> int:
-        """Run `child` to its end with our own output and return its exit code, keeping the others running.
+    def run_once(self, child: Child) -> None:
+        """Run `child` to its end, its output on ours and its errors in its log, keeping the others running.
 
-        Raise `StopRequested` when asked to stop meanwhile; `stop` then ends it too.
+        Raise `CannotStart` when it fails, `StopRequested` when asked to stop meanwhile; `stop` then ends it too.
         """
-        process = launch.start(child.argv, environment=child.environment, directory=child.directory)
-        post = _Post(child, process, started_at=self.clock(), ready=True, once=True)
+        post = _Post(child, started_at=self.clock(), ready=True, once=True)
+        with self._open_log(child) as log:
+            post.process = launch.start(
+                child.argv, environment=child.environment, directory=child.directory, errors=log
+            )
         self._posts.append(post)
         while post.exit_code is None:
             self._refuse_when_stopping()
             self.step(_POLL)
         self._posts.remove(post)
-        return post.exit_code
+        if post.exit_code != 0:
+            raise launch.CannotStart(self._with_end_of_log(child, f"{child.name} failed."))
 
     def run(self) -> None:
         """Keep the children running until a stop is requested."""
@@ -190,26 +198,25 @@ class Supervisor:
         """Start the child; when that fails on its very first start, raise, later count it as a death."""
         child = post.child
         post.started_at = self.clock()
-        log = child_logs.open_for_append(self._log_of(child))
         try:
             if child.prepare is not None:
                 child.prepare()
-            post.process = launch.start(
-                child.argv,
-                environment=child.environment,
-                death_signal=child.stop_signal,
-                directory=child.directory,
-                identity=child.identity,
-                output=log,
-            )
+            with self._open_log(child) as log:
+                post.process = launch.start(
+                    child.argv,
+                    environment=child.environment,
+                    death_signal=child.stop_signal,
+                    directory=child.directory,
+                    identity=child.identity,
+                    output=log,
+                    errors=log,
+                )
         except (launch.CannotStart, OSError, subprocess.SubprocessError) as problem:
             if post.deaths == 0:
                 raise
             self._postpone(post, f"cannot start: {problem}")
         else:
             self.notice(f"{child.name}: started, process {post.process.pid}")
-        finally:
-            os.close(log)
 
     def _bury(self, post: _Post, process: subprocess.Popen[bytes]) -> None:
         code = _kill_group_and_reap(process)
@@ -265,9 +272,16 @@ class Supervisor:
     def _log_of(self, child: Child) -> Path:
         return self.log_directory / f"{child.name}.log"
 
-    def _complaint(self, child: Child, within: float) -> str:
-        lines = child_logs.last_lines(self._log_of(child), 5)
-        return "\n  ".join([f"{child.name} was not ready within {within:.0f} s. Its log ends:", *lines])
+    @contextlib.contextmanager
+    def _open_log(self, child: Child) -> Iterator[int]:
+        log = child_logs.open_for_append(self._log_of(child))
+        try:
+            yield log
+        finally:
+            os.close(log)
+
+    def _with_end_of_log(self, child: Child, problem: str) -> str:
+        return "\n  ".join([f"{problem} Its log ends:", *child_logs.last_lines(self._log_of(child), 5)])
 
 
 @contextlib.contextmanager

@@ -82,6 +82,17 @@ def test_a_child_that_cannot_even_be_prepared_fails_the_start(supervisor):
         supervisor.start([_child("store", "exec sleep 60", prepare=refuse)], within=1)
 
 
+def test_set_up_speaks_to_the_console_and_logs_its_errors(supervisor, tmp_path, capfd):
+    supervisor.run_once(_child("set-up", "echo making things; echo detail >&2"))
+    assert capfd.readouterr() == ("making things\n", "")
+    assert (tmp_path / "set-up.log").read_text() == "detail\n"
+
+
+def test_a_set_up_that_fails_says_how(supervisor):
+    with pytest.raises(CannotStart, match=r"set-up failed. Its log ends:\n  no space"):
+        supervisor.run_once(_child("set-up", "echo no space >&2; exit 1"))
+
+
 def test_a_child_that_dies_is_started_again_and_each_time_later(supervisor, tmp_path, notices):
     supervisor.start([_child("worker", f"echo x >> {tmp_path}/starts; exit 3")], within=5)
     _until(lambda: supervisor.step(0.05) or len((tmp_path / "starts").read_text().split()) >= 4)

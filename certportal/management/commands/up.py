@@ -41,8 +41,7 @@ class Command(BaseCommand):
         with dedicated_process(supervisor):
             try:
                 supervisor.start(processes.embedded_stores(), within=_SECONDS_TO_GET_READY)
-                if supervisor.run_once(processes.first_start()) != 0:
-                    raise launch.CannotStart("The first-start set-up failed; its words stand above.")
+                supervisor.run_once(processes.first_start())
                 supervisor.start(processes.portal_processes(), within=_SECONDS_TO_GET_READY)
             except StopRequested:
                 return
