@@ -50,6 +50,8 @@ def parse(der: bytes) -> CertificationRequest:
             raise MalformedRequest("The request's key cannot sign, so it proves nothing.")
     except UnsupportedAlgorithm as error:
         raise MalformedRequest("The request's key or signature algorithm is not supported.") from error
+    except x509.UnsupportedGeneralNameType as error:
+        raise MalformedRequest("The request has an alternative name of a kind that is not supported.") from error
     except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as error:
         if isinstance(error, MalformedRequest):
             raise
@@ -66,9 +68,13 @@ def parse(der: bytes) -> CertificationRequest:
 
 def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[x509.GeneralName, ...]:
     try:
-        return tuple(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        found = tuple(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return ()
+    if not found:
+        # RFC 5280 4.2.1.6: GeneralNames has at least one.
+        raise MalformedRequest("The request has an extension for alternative names with none in it.")
+    return found
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:
