@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -41,23 +42,40 @@ def renew(
     request: CertificationRequest,
     *,
     label: str | None,
+    repeats_names: bool = True,
     now: datetime,
     source_address: str | None,
 ) -> Outcome:
     """Renew the certificate (DER) by which a device authenticated. Return the new certificate, or why not.
 
+    `repeats_names`: whether the protocol's operation demands the names of the current certificate in the request.
     Four queries when issued: read and lock, certificate, audit event, sighting of the device.
     """
     sha256 = hashlib.sha256(client_certificate).digest()
+    answer = partial(
+        _renew,
+        sha256,
+        request,
+        label=label,
+        repeats_names=repeats_names,
+        now=now,
+        source_address=source_address,
+    )
     try:
-        return _renew(sha256, request, label=label, now=now, source_address=source_address)
+        return answer()
     except IntegrityError:
         # The same request, answered twice at once: the constraint let one through, and now we can see it.
-        return _renew(sha256, request, label=label, now=now, source_address=source_address)
+        return answer()
 
 
 def _renew(
-    sha256: bytes, request: CertificationRequest, *, label: str | None, now: datetime, source_address: str | None
+    sha256: bytes,
+    request: CertificationRequest,
+    *,
+    label: str | None,
+    repeats_names: bool,
+    now: datetime,
+    source_address: str | None,
 ) -> Outcome:
     with transaction.atomic():
         current = find_current(sha256, request)
@@ -67,7 +85,7 @@ def _renew(
                 RefusalCode.UNKNOWN_CERTIFICATE, "The client certificate is not one of this portal's devices."
             )
         actor = Actor(ActorKind.DEVICE, current.device.serial, source_address)
-        decision = admit_renewal(current, request, label=label, now=now, actor=actor)
+        decision = admit_renewal(current, request, label=label, repeats_names=repeats_names, now=now, actor=actor)
         if isinstance(decision, Refusal):
             return _refuse(decision, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
         record_sighting(current.certificate, current.device, now=now, actor=actor)

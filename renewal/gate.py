@@ -74,16 +74,26 @@ def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertifi
 
 
 def admit_renewal(
-    current: CurrentCertificate, request: CertificationRequest, *, label: str | None, now: datetime, actor: Actor
+    current: CurrentCertificate,
+    request: CertificationRequest,
+    *,
+    label: str | None,
+    repeats_names: bool,
+    now: datetime,
+    actor: Actor,
 ) -> Decision:
-    """Decide whether the device of `current` may have its next certificate for the key in `request`."""
+    """Decide whether the device of `current` may have its next certificate for the key in `request`.
+
+    With `repeats_names` the request must name exactly what the current certificate names. Without, its names are of no
+    account unless they are another device's. The certificate's name comes from the profile either way.
+    """
     certificate, device = current.certificate, current.device
     profile = device.fleet.profile
     refusal = (
         _refuse_certificate(certificate, now)
         or _refuse_device(device)
         or _refuse_label(device, label)
-        or _refuse_other_name(certificate, request)
+        or (_refuse_other_name(certificate, request) if repeats_names else _refuse_name_of_another(device, request))
     )
     if refusal:
         return refusal
@@ -232,7 +242,7 @@ def _refuse_name_of_another(device: Device, request: CertificationRequest) -> Re
         return None
     return Refusal(
         RefusalCode.NAME_MISMATCH,
-        f"The request names another device than {device.serial}, whose secret was given.",
+        f"The request names another device than {device.serial}, which authenticated.",
     )
 
 

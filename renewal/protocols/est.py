@@ -124,12 +124,13 @@ def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
 def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse:
     """RFC 7030 4.2.1: a first certificate for a one-time secret given by HTTP Basic.
 
-    A device that has a certificate may ask here as well (RFC 7030 3.3.2): that is a renewal, by the rules of one.
+    A device that has a certificate may ask here as well (RFC 7030 3.3.2): that is a renewal by the same rules, but for
+    the names in the request, which only simplereenroll must repeat.
     """
     if request.method != "POST":
         return _method_not_allowed("POST")
     if "Authorization" not in request.headers and client_certificate(request.META):
-        return simplereenroll(request, label)
+        return _renew(request, label, repeats_names=False)
     fleet = _fleet(label)
     if fleet is None:
         return _unknown_label(label)
@@ -157,6 +158,10 @@ def simplereenroll(request: HttpRequest, label: str | None = None) -> HttpRespon
     """RFC 7030 4.2.2: the next certificate of the device that authenticated in the TLS handshake."""
     if request.method != "POST":
         return _method_not_allowed("POST")
+    return _renew(request, label, repeats_names=True)
+
+
+def _renew(request: HttpRequest, label: str | None, *, repeats_names: bool) -> HttpResponse:
     certification_request = _read_request(request)
     if isinstance(certification_request, HttpResponse):
         return certification_request
@@ -167,6 +172,7 @@ def simplereenroll(request: HttpRequest, label: str | None = None) -> HttpRespon
         certificate,
         certification_request,
         label=label,
+        repeats_names=repeats_names,
         now=timezone.now(),
         source_address=_source_address(request),
     )

@@ -194,6 +194,14 @@ def test_a_device_renews_by_its_current_certificate(client, meter, operation):
     assert Certificate.objects.get(predecessor=meter.certificate).x509 == renewed
 
 
+def test_simpleenroll_by_certificate_names_the_device_by_its_profile_and_never_another(client, meter, now):
+    [renewed] = certificates(post(client, "simpleenroll", csr_der(key(), "anything"), tls=meter.der))
+    assert renewed.subject == meter.certificate.x509.subject
+    for operation in ("simpleenroll", "simplereenroll"):
+        response = post(client, operation, csr_der(key(), enrolled(now=now).device.serial), tls=meter.der)
+        assert response.status_code == 403
+
+
 def test_the_first_request_with_a_new_certificate_confirms_it(client, meter):
     [renewed] = certificates(post(client, "simplereenroll", meter.renewal_request(), tls=meter.der))
     stored = Certificate.objects.get(predecessor=meter.certificate)
