@@ -2,7 +2,7 @@
 
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
-from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason
+from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.profile import Profile
@@ -21,5 +21,6 @@ __all__ = [
     "Profile",
     "Purpose",
     "RevocationReason",
+    "ShownState",
     "Site",
 ]

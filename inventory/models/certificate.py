@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -27,6 +27,16 @@ class CertificateState(models.TextChoices):
     CONFIRMED = "confirmed", _("confirmed by use")
     SUPERSEDED = "superseded", _("superseded")
     REVOKED = "revoked", _("revoked")
+
+
+class ShownState(models.TextChoices):
+    """What people and programs are told: the recorded state, or that a certificate in use has ended."""
+
+    ISSUED = CertificateState.ISSUED.value, CertificateState.ISSUED.label
+    CONFIRMED = CertificateState.CONFIRMED.value, CertificateState.CONFIRMED.label
+    EXPIRED = "expired", _("expired")
+    SUPERSEDED = CertificateState.SUPERSEDED.value, CertificateState.SUPERSEDED.label
+    REVOKED = CertificateState.REVOKED.value, CertificateState.REVOKED.label
 
 
 class RevocationReason(models.TextChoices):
@@ -74,6 +84,18 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 
     def revoked(self) -> "CertificateQuerySet":
         return self.filter(state=CertificateState.REVOKED)
+
+    def with_shown_state(self, now: datetime) -> "CertificateQuerySet":
+        """Give each certificate its `shown_state`, a value of ShownState."""
+        ended = When(state__in=LIVE_STATES, not_after__lt=now, then=Value(ShownState.EXPIRED))
+        return self.annotate(shown_state=Case(ended, default=F("state"), output_field=models.CharField()))
+
+    def shown_as(self, state: ShownState, now: datetime) -> "CertificateQuerySet":
+        """The certificates whose `shown_state` is `state`, asked in a way that indexes can answer."""
+        if state == ShownState.EXPIRED:
+            return self.expired(now)
+        recorded = self.filter(state=state.value)
+        return recorded.filter(not_after__gte=now) if state.value in LIVE_STATES else recorded
 
 
 class Certificate(models.Model):

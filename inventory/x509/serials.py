@@ -1,0 +1,23 @@
+"""Serial numbers as people and tools write them."""
+
+import re
+
+# RFC 5280 4.1.2.2: at most 20 octets. Twenty octets have 49 decimal digits.
+_HEX = re.compile(r"^(?:0x)?(0*[0-9a-f]{1,40})$")
+_DECIMAL = re.compile(r"^[0-9]{1,49}$")
+_LARGEST = (1 << 160) - 1
+
+
+def stored_forms(text: str) -> set[str]:
+    """Return what `text` may mean, each in the form that `Certificate.serial` keeps (lower-case hexadecimal).
+
+    Accepts hexadecimal in either case, with or without colons and leading zeros, and decimal. Digits alone may be
+    either, so both readings are returned. Empty: `text` is no serial number.
+    """
+    compact = text.strip().lower().replace(":", "")
+    forms = set()
+    if match := _HEX.match(compact):
+        forms.add(match[1].lstrip("0"))
+    if _DECIMAL.match(text.strip()) and int(compact) <= _LARGEST:
+        forms.add(f"{int(compact):x}")
+    return forms - {"", "0"}
