@@ -184,26 +184,50 @@ MIGRATION_MODULES = {"knox": None}
 
 # --- API -----------------------------------------------------------------------------------------------------------
 
+API_REQUESTS_PER_MINUTE = env.int("CERTPORTAL_API_REQUESTS_PER_MINUTE", default=600)
+API_ANONYMOUS_REQUESTS_PER_MINUTE = env.int("CERTPORTAL_API_ANONYMOUS_REQUESTS_PER_MINUTE", default=60)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "certportal.api.tokens.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PERMISSION_CLASSES": ["certportal.api.permissions.ModelAndScopePermissions"],
+    "DEFAULT_THROTTLE_CLASSES": ["certportal.api.throttling.MinuteThrottle"],
+    "DEFAULT_FILTER_BACKENDS": ["certportal.api.filtering.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "certportal.api.paging.KeysetPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "certportal.api.errors.handle",
+    "DURATION_FORMAT": "iso-8601",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 REST_KNOX = {"TOKEN_TTL": None, "AUTO_REFRESH": False, "TOKEN_PREFIX": "cpt_"}
 KNOX_TOKEN_MODEL = "certportal.ApiToken"
 SPECTACULAR_SETTINGS = {
     "TITLE": "certportal API",
     "VERSION": "1",
+    "DESCRIPTION": "Fleets, devices, certificates, campaigns and the audit log of this portal.",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "certportal.api.documentation.describe_refusals",
+    ],
+    # Names that generated clients hold on to: they do not change when another list gains a field of the same name.
+    "ENUM_NAME_OVERRIDES": {
+        "ActorKind": "inventory.models.audit.ActorKind",
+        "AuditAction": "inventory.models.AuditAction",
+        "CampaignState": "renewal.models.CampaignState",
+        "CertificateState": "inventory.models.ShownState",
+        "Connectivity": "inventory.models.Connectivity",
+        "DeviceStatus": "inventory.models.DeviceStatus",
+        "KeyType": "inventory.models.profile.KEY_TYPE_CHOICES",
+        "Purpose": "inventory.models.Purpose",
+        "RevocationReason": "inventory.models.RevocationReason",
+        "TargetState": "renewal.models.TargetState",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

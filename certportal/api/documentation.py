@@ -1,0 +1,83 @@
+"""The OpenAPI description of the API, and its pages for people."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+
+from certportal.api.filtering import refuse_unknown_parameters
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": {"type": "string", "description": "For programs; it stays."},
+                "message": {"type": "string", "description": "For people; it may change."},
+                "details": {
+                    "type": "object",
+                    "additionalProperties": {},
+                    "description": "The parameters or fields at fault, each with what it needs.",
+                },
+            },
+        }
+    },
+    "example": {
+        "error": {
+            "code": "invalid",
+            "message": "The request was refused and nothing was done: limit. The details say what each needs.",
+            "details": {"limit": ["A page holds from 1 to 1000 rows."]},
+        }
+    },
+}
+_ERROR_RESPONSE = {
+    "description": "Refused. Every error has this shape.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+
+
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "certportal.api.tokens.ApiTokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "Made by the command `api_token`."}
+
+
+def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+    """Say of every operation that its errors have one shape, and that parameters are not empty.
+
+    A hook of drf-spectacular.
+    """
+    result["components"]["schemas"]["Error"] = _ERROR
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["default"] = _ERROR_RESPONSE
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query" and parameter["schema"]["type"] == "string":
+                    parameter["schema"]["minLength"] = 1
+    return result
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI description, in YAML or JSON as the client accepts."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        refuse_unknown_parameters(request, ())
+
+
+class DocumentationView(SpectacularSwaggerSplitView):
+    """The description as pages that can be tried out."""
+
+    url_name = "api-schema"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        # The page asks for its own script by `?script=`.
+        if "script" not in request.query_params:
+            refuse_unknown_parameters(request, ())
