@@ -1,12 +1,16 @@
 """Addresses of the portal plane."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from certportal import probes
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("api/", include("certportal.api.urls")),
     path("healthz", probes.healthz),
     path("readyz", probes.readyz),
 ]
+
+handler400 = "certportal.api.errors.bad_request"
+handler500 = "certportal.api.errors.server_error"

@@ -1,0 +1,44 @@
+"""Addresses below `/api/`."""
+
+from csp.decorators import csp_update
+from django.urls import include, path, re_path
+from rest_framework.routers import DefaultRouter
+
+from certportal.api.documentation import DocumentationView, SchemaView
+from certportal.api.errors import unknown_address
+from inventory.api import (
+    AuditEventViewSet,
+    AuthorityViewSet,
+    CertificateViewSet,
+    DeviceViewSet,
+    FleetViewSet,
+    ProfileViewSet,
+)
+from renewal.api import CampaignViewSet, TargetViewSet
+from revocation.api import CrlViewSet
+
+# Swagger UI writes style attributes and holds its icons in data: addresses. Scripts stay as strict as elsewhere.
+_SWAGGER_POLICY = {"style-src": ["'unsafe-inline'"], "img-src": ["data:"]}
+
+router = DefaultRouter()
+router.include_format_suffixes = False
+for viewset in (
+    FleetViewSet,
+    DeviceViewSet,
+    CertificateViewSet,
+    ProfileViewSet,
+    AuthorityViewSet,
+    CampaignViewSet,
+    CrlViewSet,
+    AuditEventViewSet,
+):
+    router.register(viewset.resource, viewset, basename=viewset.resource)
+router.register(r"campaigns/(?P<campaign_id>[0-9]+)/targets", TargetViewSet, basename="campaign-targets")
+
+urlpatterns = [
+    path("v1/", include((router.urls, "api"))),
+    path("schema/", SchemaView.as_view(), name="api-schema"),
+    path("docs/", csp_update(_SWAGGER_POLICY)(DocumentationView.as_view()), name="api-docs"),
+    # No pattern of characters: a dot would let an address with a line break through to the pages for people.
+    re_path("", unknown_address),
+]

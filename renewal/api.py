@@ -1,0 +1,120 @@
+"""Campaigns over the API: read and filter, with their targets."""
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.mixins import ListModelMixin
+from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
+
+from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
+from renewal.filters import CampaignFilter, TargetFilter
+from renewal.models import Campaign, Target, TargetState
+
+
+class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
+    """How many devices of the campaign are in each state."""
+
+    planned = serializers.IntegerField()
+    triggered = serializers.IntegerField()
+    issued = serializers.IntegerField()
+    confirmed = serializers.IntegerField()
+    escalated = serializers.IntegerField()
+    withdrawn = serializers.IntegerField()
+
+
+class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+    fleet = SlugOf()
+    targets = TargetCountsSerializer(source="target_counts", read_only=True)
+
+    class Meta:
+        model = Campaign
+        fields = [
+            "id",
+            "name",
+            "fleet",
+            "state",
+            "expires_from",
+            "expires_before",
+            "due_at",
+            "retry_interval",
+            "max_attempts",
+            "triggers_per_tick",
+            "created_at",
+            "created_by",
+            "started_at",
+            "finished_at",
+            "ticked_at",
+            "targets",
+        ]
+        read_only_fields = fields
+
+
+class TargetSerializer(serializers.ModelSerializer[Target]):
+    device = DeviceReferenceSerializer(read_only=True)
+    certificate = CertificateReferenceSerializer(read_only=True, help_text="The certificate to be replaced")
+    renewed_certificate = CertificateReferenceSerializer(
+        read_only=True, allow_null=True, help_text="The certificate that replaces it"
+    )
+
+    class Meta:
+        model = Target
+        fields = [
+            "id",
+            "device",
+            "certificate",
+            "renewed_certificate",
+            "state",
+            "attempts_made",
+            "next_step_at",
+            "triggered_at",
+            "issued_at",
+            "confirmed_at",
+            "escalated_at",
+        ]
+        read_only_fields = fields
+
+
+class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
+    """Campaigns: chosen devices, brought to their next certificate before the old one ends."""
+
+    resource = "campaigns"
+    queryset = Campaign.objects.select_related("fleet")
+    serializer_class = CampaignSerializer
+    filterset_class = CampaignFilter
+    orderings = ("-id", "id")
+    lookup_value_regex = ID
+
+    def paginate_queryset(self, queryset: Any) -> list[Any]:
+        return _counted(super().paginate_queryset(queryset) or [])
+
+    def get_object(self) -> Campaign:
+        return _counted([super().get_object()])[0]
+
+
+def _counted(campaigns: list[Any]) -> list[Campaign]:
+    """Give each campaign its `target_counts`, in one query for all."""
+    counts = Target.objects.filter(campaign__in=campaigns).counts()
+    for campaign in campaigns:
+        campaign.target_counts = counts.get(campaign.pk, dict.fromkeys(TargetState.values, 0))
+    return campaigns
+
+
+@extend_schema(parameters=[OpenApiParameter("campaign_id", OpenApiTypes.INT, OpenApiParameter.PATH)])
+class TargetViewSet(ListModelMixin, GenericViewSet[Target]):
+    """The targets of one campaign: how far each of its devices has come."""
+
+    resource = "campaigns"
+    queryset = Target.objects.select_related("device__fleet", "certificate", "renewed_certificate").defer(
+        "certificate__der", "renewed_certificate__der"
+    )
+    serializer_class = TargetSerializer
+    filterset_class = TargetFilter
+    # A device is in a campaign once, and (campaign, device) is an index.
+    orderings = ("device_id", "-device_id")
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        campaign = get_object_or_404(Campaign, pk=self.kwargs["campaign_id"])
+        return super().filter_queryset(queryset).filter(campaign=campaign)
