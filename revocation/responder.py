@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 
 from django.conf import settings
 from django.db.models import Q
@@ -103,7 +102,6 @@ class Responders:
 
     def __init__(self) -> None:
         self._loaded: dict[str, Responder] = {}
-        self._loading = Lock()
 
     def forget(self) -> None:
         """Begin anew, as a new process does."""
@@ -116,8 +114,8 @@ class Responders:
         """
         known = self._loaded.get(slug)
         if known is None or not known.loaded_at <= now < known.loaded_at + _RELOAD_AFTER:
-            with self._loading:
-                known = self._loaded[slug] = _load(slug, now)
+            # No lock: two loads at once cost two queries more, and one that hangs must not hold up all others.
+            known = self._loaded[slug] = _load(slug, now)
         return known
 
 

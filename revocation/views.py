@@ -23,6 +23,7 @@ from inventory.models import Authority
 from revocation import crl_files, ocsp
 from revocation.bundles import bundle
 from revocation.crl import Head
+from revocation.der import DerError
 from revocation.responder import Refusal, Responders, UnknownAuthority
 from revocation.scopes import Scope
 from revocation.signers import SignerUnavailable
@@ -41,7 +42,12 @@ def crl(request: HttpRequest, authority: str, scope: str) -> HttpResponseBase:
         stream = crl_files.path(Scope(authority, None if scope == "all" else int(scope))).open("rb")
     except FileNotFoundError:
         return _not_found(_("There is no CRL at this address."))
-    head = crl_files.head(stream.fileno())
+    try:
+        head = crl_files.head(stream.fileno())
+    except DerError as error:
+        stream.close()
+        log.error("crl_damaged", authority=authority, scope=scope, why=str(error))
+        return _text(503, _("The CRL at this address is damaged; a new one is published within a minute."))
     # Unlike a time or a size, the number never comes again with other contents.
     etag = f'"{head.number}"'
     unchanged = get_conditional_response(request, etag, int(head.this_update.timestamp()))

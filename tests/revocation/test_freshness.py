@@ -9,7 +9,7 @@ from django.utils import timezone
 from rq import Queue
 
 from inventory.audit.record import SYSTEM
-from inventory.models import Certificate, RevocationReason
+from inventory.models import RevocationReason
 from revocation import crl_files, jobs
 from revocation.freshness import freshness
 from revocation.models import Crl, OcspSigner
@@ -153,7 +153,3 @@ def test_a_crl_lifetime_that_leaves_no_room_for_a_failure_is_refused_at_start(se
     assert "4:00:00" in error.msg
     settings.CRL_LIFETIME = timedelta(hours=8)
     assert not [message for message in run_checks() if message.id == "revocation.E001"]
-
-
-def test_certificates_keep_their_shard(meter):
-    assert Certificate.objects.get(pk=meter.certificate.pk).crl_shard == 0

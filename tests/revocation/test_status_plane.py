@@ -123,6 +123,10 @@ class TestCrl:
     def test_any_other_address_is_404(self, client, published, path):
         one_line(client.get(path), 404)
 
+    def test_a_damaged_file_is_never_served(self, client, published):
+        crl_files.path(Scope("mfg-1", 0)).write_bytes(b"\x30\x82")
+        one_line(client.get("/crl/mfg-1/0.crl"), 503)
+
     def test_only_reading_is_allowed(self, client, published):
         response = client.post("/crl/mfg-1/0.crl")
         one_line(response, 405)
