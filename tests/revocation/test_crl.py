@@ -145,6 +145,7 @@ def test_times_change_their_form_in_2050(moment, encoded):
     assert der.only_element(encoded, encoded[0]).as_time() == moment
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_reading_the_head_of_junk_raises_only_the_typed_error(junk):
     with pytest.raises(der.DerError):
@@ -165,7 +166,7 @@ def sample() -> bytes:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_reading_the_head_of_a_damaged_crl_raises_only_the_typed_error(data):
     whole = bytearray(sample())
@@ -175,6 +176,7 @@ def test_reading_the_head_of_a_damaged_crl_raises_only_the_typed_error(data):
         crl.read_head(bytes(whole[: data.draw(st.integers(0, len(whole)))]))
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**200), 2**200))
 def test_integers_go_there_and_back(value):
     assert der.only_element(der.integer(value), der.INTEGER).as_integer() == value

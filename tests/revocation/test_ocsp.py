@@ -96,6 +96,7 @@ def before_the_signature(response: bytes) -> list[bytes]:
     return [status, kind, data, algorithm, basic.take(der.explicit(0)).der]
 
 
+@settings(deadline=None)
 @given(key_type=st.sampled_from(KEY_TYPES), serial=serials, algorithm=st.sampled_from(HASHES), nonce=nonces)
 def test_a_request_is_read_as_cryptography_reads_it(key_type, serial, algorithm, nonce):
     authority = issuer(key_type)
@@ -287,13 +288,14 @@ def test_the_public_request_vectors_are_read_or_refused(path):
     assert ours == [theirs.serial_number]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_junk_raises_only_the_typed_error(junk):
     with pytest.raises(ocsp.MalformedRequest):
         ocsp.parse(junk)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_a_mutant_is_read_or_raises_only_the_typed_error(data):
     mutant = bytearray(merged(request_der(1), request_der(2**158, algorithm=HASHES[1]), nonce=b"nonce"))
