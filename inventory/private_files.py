@@ -9,16 +9,26 @@ def write_draft(path: Path, content: bytes) -> Path:
     """Write `content` (mode 0600, synced to disk) to a new file beside `path` and return it."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        draft.unlink()
+        raise
     return draft
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Put `content` at `path`; a reader sees the old bytes or the new ones, never a part."""
-    write_draft(path, content).replace(path)
+    draft = write_draft(path, content)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
+    _sync_directory(path.parent)
 
 
 def write_once(path: Path, content: bytes) -> None:
@@ -28,3 +38,13 @@ def write_once(path: Path, content: bytes) -> None:
         os.link(draft, path)
     finally:
         draft.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Bring the name of a file to disk: its bytes alone do not survive a power cut under a name that was not synced."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
