@@ -57,6 +57,8 @@ class SoftwareKeyStore:
             key = load_pem_private_key(path.read_bytes(), self._passphrase)
         except FileNotFoundError as error:
             raise KeyUnavailable(f"Key {name} is not in the key store ({path}).") from error
+        except OSError as error:
+            raise KeyUnavailable(f"Key {name} cannot be read ({path}): {error.strerror}.") from error
         except (ValueError, TypeError) as error:
             raise KeyUnavailable(f"Key {name} does not open: wrong passphrase or damaged file ({path}).") from error
         if not isinstance(key, _SIGNING_KEYS):
