@@ -30,17 +30,18 @@ def lifetime(
 ) -> Lifetime:
     """Return the dates of a certificate made at `now`.
 
-    `draw`, uniform in [0, 1), picks the jitter in whole seconds from 0 to `jitter_max`. `validity` counts from
-    `now`, not from the back-dated notBefore. A certificate never outlives its issuer (RFC 5280 6.1 would refuse the
+    `draw`, uniform in [0, 1), picks the jitter in whole seconds from 0 to `jitter_max`. `validity`, in whole seconds,
+    counts from `now`, not from the back-dated notBefore. A certificate never outlives its issuer (RFC 5280 6.1 would refuse the
     path): notAfter is clamped, and `jitter` reports what the clamp left of it. Raises IssuerTooOld.
     """
     start = now.replace(microsecond=0)
     if issuer_not_after <= start:
         raise IssuerTooOld(f"The issuing authority's certificate ended on {issuer_not_after:%Y-%m-%d}.")
     steps = int(jitter_max / ONE_SECOND) + 1
-    not_after = min(start + validity + int(draw * steps) * ONE_SECOND, issuer_not_after)
-    jitter = max(not_after - start - validity, timedelta(0))
-    return Lifetime(not_before=start - backdate, not_after=not_after, jitter=jitter)
+    # RFC 5280 4.1.2.5: certificates know no fractions of seconds. Dates are added last: spans do not end in year 9999.
+    whole = validity - timedelta(microseconds=validity.microseconds)
+    span = min(whole + int(draw * steps) * ONE_SECOND, issuer_not_after - start)
+    return Lifetime(not_before=start - backdate, not_after=start + span, jitter=max(span - whole, timedelta(0)))
 
 
 def renewal_opens(not_after: datetime, renewal_window: timedelta) -> datetime:
