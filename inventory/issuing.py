@@ -7,7 +7,7 @@ operator's act). What left by this door is in the inventory, byte for byte, with
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +46,10 @@ class Admission:
     predecessor: Certificate | None = None
 
 
+class ProfileUnusable(ValueError):
+    """The profile gives no certificate for this device; the text says which part of it, and why."""
+
+
 def new_serial() -> int:
     """Return a random serial number of always 20 octets with 158 random bits (RFC 5280 4.1.2.2: at most 20, positive).
 
@@ -63,7 +67,7 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
     """Sign, store and audit one certificate for each admission, in their order.
 
     Two statements per thousand, whatever the number of authorities. Raises IssuerTooOld, KeyUnavailable or
-    NameTemplateError before anything is stored.
+    ProfileUnusable before anything is stored.
     """
     certificates = [_sign(admission, now) for admission in admissions]
     with transaction.atomic(savepoint=False):
@@ -77,7 +81,6 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
 
 def _sign(admission: Admission, now: datetime) -> Certificate:
     authority, profile, device = admission.authority, admission.profile, admission.device
-    values = name_values(device)
     serial, shard = _new_place(authority)
     dates = lifetime(
         now=now,
@@ -87,20 +90,39 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
         backdate=settings.NOT_BEFORE_BACKDATE,
         issuer_not_after=authority.x509.not_valid_after_utc,
     )
+    subject, alternative_names, usages = _identity(profile, name_values(device))
     contents = Contents(
         serial=serial,
-        subject=names.subject(profile.subject_template, values),
+        subject=subject,
         public_key=admission.request.public_key,
         not_before=dates.not_before,
         not_after=dates.not_after,
         pointers=_pointers(authority, shard),
-        alternative_names=names.general_names(profile.san_templates, values),
-        extended_key_usages=[x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages],
+        alternative_names=alternative_names,
+        extended_key_usages=usages,
     )
     signed = build(contents, issuer=authority.x509, signing_key=signing_key(authority.key_name))
     certificate = _row(signed, authority, Purpose.DEVICE, dates, now=now, shard=shard)
     certificate.device, certificate.profile, certificate.predecessor = device, profile, admission.predecessor
     return certificate
+
+
+def _identity(
+    profile: Profile, values: Mapping[str, str]
+) -> tuple[x509.Name, list[x509.GeneralName], list[x509.ObjectIdentifier]]:
+    """Return subject, alternative names and extended key usages. Raises ProfileUnusable."""
+    try:
+        subject = names.subject(profile.subject_template, values)
+        alternative_names = names.general_names(profile.san_templates, values)
+        usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages]
+    except ValueError as error:
+        raise ProfileUnusable(f"Profile {profile.slug}: {error}") from error
+    if not subject.rdns and not alternative_names:
+        # RFC 5280 4.1.2.6: who has no subject needs an alternative name.
+        raise ProfileUnusable(
+            f"Profile {profile.slug}: {profile.subject_template!r} gives no name at all for {values['serial']}."
+        )
+    return subject, alternative_names, usages
 
 
 def _new_place(issuer: Authority) -> tuple[int, int]:

@@ -8,7 +8,8 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from inventory.audit.record import Actor, event, record
-from inventory.issuing import issue
+from inventory.issuing import ProfileUnusable, issue
+from inventory.keys.software import KeyUnavailable
 from inventory.lifetimes import IssuerTooOld
 from inventory.models import AuditAction, AuditEvent, Certificate, Device
 from inventory.models.audit import ActorKind
@@ -86,10 +87,12 @@ def _renew(
             )
         actor = Actor(ActorKind.DEVICE, current.device.serial, source_address)
         decision = admit_renewal(current, request, label=label, repeats_names=repeats_names, now=now, actor=actor)
-        if isinstance(decision, Refusal):
-            return _refuse(decision, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
-        record_sighting(current.certificate, current.device, now=now, actor=actor)
-        return _answer(decision, now)
+        if not isinstance(decision, Refusal):
+            record_sighting(current.certificate, current.device, now=now, actor=actor)
+        outcome = _carry_out(decision, now)
+        if isinstance(outcome, Refusal):
+            return _refuse(outcome, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
+        return outcome
 
 
 def enrol(
@@ -114,15 +117,16 @@ def enrol(
             return _refuse(wrong_secret(), AuditAction.ENROLMENT_REFUSED, actor, now, device=device)
         actor = Actor(ActorKind.DEVICE, serial, source_address)
         decision = admit_enrolment(found, request, now=now, actor=actor)
-        if isinstance(decision, Refusal):
-            return _refuse(decision, AuditAction.ENROLMENT_REFUSED, actor, now, device=found.device)
-        outcome = _answer(decision, now)
-        if isinstance(outcome, Certificate) and found.certificate_id is None:
+        outcome = _carry_out(decision, now)
+        if isinstance(outcome, Refusal):
+            return _refuse(outcome, AuditAction.ENROLMENT_REFUSED, actor, now, device=found.device)
+        if found.certificate_id is None:
             EnrolmentSecret.objects.filter(pk=found.pk).update(spent_at=now, certificate=outcome)
         return outcome
 
 
-def _answer(decision: Decision, now: datetime) -> Outcome:
+def _carry_out(decision: Decision, now: datetime) -> Outcome:
+    """Issue what was admitted. What keeps the portal from it is a refusal too: the device may ask again later."""
     if isinstance(decision, Refusal):
         return decision
     if isinstance(decision, AlreadyIssued):
@@ -130,7 +134,15 @@ def _answer(decision: Decision, now: datetime) -> Outcome:
     try:
         return issue(decision, now)
     except IssuerTooOld as error:
-        return Refusal(RefusalCode.ISSUER_TOO_OLD, str(error))
+        refusal, why = Refusal(RefusalCode.ISSUER_TOO_OLD, str(error)), str(error)
+    except ProfileUnusable as error:
+        refusal, why = Refusal(RefusalCode.PROFILE_UNUSABLE, f"{error} An operator must change it."), str(error)
+    except KeyUnavailable as error:
+        # Where our keys are is for our log alone.
+        text = f"The authority {decision.authority.slug} cannot sign at the moment; try again later."
+        refusal, why = Refusal(RefusalCode.ISSUER_UNAVAILABLE, text), str(error)
+    log.error("certificate not issued", reason=refusal.code, why=why, device=decision.device.serial)
+    return refusal
 
 
 def _brake(action: AuditAction, device: Device | None, source_address: str | None, now: datetime) -> Refusal | None:

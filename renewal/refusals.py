@@ -26,6 +26,8 @@ class RefusalCode(StrEnum):
     KEY_TYPE = "key_type"
     KEY_REUSED = "key_reused"
     ISSUER_TOO_OLD = "issuer_too_old"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+    PROFILE_UNUSABLE = "profile_unusable"
 
 
 @dataclass(frozen=True)

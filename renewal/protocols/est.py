@@ -31,6 +31,8 @@ _STATUS = {
     RefusalCode.WRONG_SECRET: 401,
     RefusalCode.TOO_MANY_REFUSALS: 429,
     RefusalCode.ISSUER_TOO_OLD: 503,
+    RefusalCode.ISSUER_UNAVAILABLE: 503,
+    RefusalCode.PROFILE_UNUSABLE: 503,
 }
 _POLICY = 403
 
@@ -73,7 +75,8 @@ def _fleet(label: str | None) -> Fleet | None:
     """Return the fleet called `label`; without a label the only fleet, when there is just one."""
     fleets = Fleet.objects.select_related("authority__certificate")
     if label is not None:
-        return fleets.filter(slug=label).first()
+        # PostgreSQL cannot be asked for a text with NUL in it.
+        return None if "\0" in label else fleets.filter(slug=label).first()
     candidates = list(fleets[:2])
     return candidates[0] if len(candidates) == 1 else None
 
@@ -86,7 +89,8 @@ def _unknown_label(label: str | None) -> HttpResponse:
 
 
 def _source_address(request: HttpRequest) -> str | None:
-    return request.META.get("REMOTE_ADDR") or None
+    # A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
+    return request.META.get("REMOTE_ADDR", "").partition("%")[0] or None
 
 
 def _read_request(request: HttpRequest) -> CertificationRequest | HttpResponse:

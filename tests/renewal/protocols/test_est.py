@@ -5,7 +5,9 @@ import hashlib
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import AttributeOID
 from django.test import Client
 from django.utils import timezone
 
@@ -13,7 +15,7 @@ from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
 from renewal import enrolling, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
-from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key
+from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key, profile
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
 BASE = "/.well-known/est/demo"
@@ -310,3 +312,104 @@ def test_hashes_of_secrets_are_stored_never_secrets(now):
     new = device()
     password = base64.b64decode(credentials(new, now)[6:]).decode().partition(":")[2]
     assert bytes(EnrolmentSecret.objects.get(device=new).sha256) == hashlib.sha256(password.encode()).digest()
+
+
+HOSTILE = [
+    "\0",
+    "D1\0",
+    "\n",
+    "\u202e1D",
+    "'; --",
+    "=cmd()",
+    "<script>",
+    "é",
+    "\U0001f600",
+    "D" * 2000,
+    "{serial}",
+    "%",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_no_serial_number_in_credentials_is_more_than_unauthorized(client, text):
+    fleet()
+    for user, password in ((text, "secret"), ("D1", text)):
+        response = post(client, "simpleenroll", csr_der(key()), Authorization=basic(user, password))
+        assert response.status_code == 401
+        assert line(response)
+
+
+@pytest.mark.parametrize(
+    "header", ["Basic \xe9\xff", "Basic", "Basic !!!!", "Basic /w==", "Bearer x", "\xff", "Basic Og=="]
+)
+def test_no_authorization_header_is_more_than_unauthorized(client, header):
+    fleet()
+    assert post(client, "simpleenroll", csr_der(key()), Authorization=header).status_code == 401
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_no_common_name_of_a_request_is_more_than_a_name(client, now, text):
+    new = device()
+    unchecked = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text[:64])])
+    response = post(client, "simpleenroll", csr_der(key(), unchecked), Authorization=credentials(new, now))
+    assert [certificate.subject.rfc4514_string() for certificate in certificates(response)] == [f"CN={new.serial}"]
+    meter = enrolled(now=now)
+    response = post(client, "simplereenroll", csr_der(key(), unchecked), tls=meter.der)
+    assert response.status_code == 403
+    assert "names another subject" in line(response)
+
+
+@pytest.mark.parametrize("label", ["%00", "demo%00", "%0a", "%ff", "%E2%80%AE", "x" * 500, "..", "demo%20"])
+def test_no_label_is_more_than_unknown(client, meter, label):
+    for base in (f"/.well-known/est/{label}", f"/{label}/.well-known/est"):
+        assert client.get(f"{base}/cacerts").status_code == 404
+        assert post(client, "simplereenroll", meter.renewal_request(), base=base, tls=meter.der).status_code == 404
+
+
+def test_a_link_local_address_with_a_zone_is_noted_without_it(client):
+    fleet()
+    response = client.post(
+        f"{BASE}/simpleenroll",
+        base64.b64encode(csr_der(key())),
+        content_type="application/pkcs10",
+        headers={"Authorization": basic("D1", "wrong")},
+        REMOTE_ADDR="fe80::1%eth0",
+    )
+    assert response.status_code == 401
+    assert AuditEvent.objects.get(action=AuditAction.ENROLMENT_REFUSED).source_address == "fe80::1"
+
+
+def test_what_a_request_asks_for_beside_its_key_is_ignored(client, now):
+    # An authority that obeyed would sign a new authority for whoever holds a secret.
+    new, new_key = device(), key()
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), critical=True)
+        .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\5\0"), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example")]), critical=True)
+        .add_attribute(AttributeOID.CHALLENGE_PASSWORD, b"\x0c")
+        .sign(new_key, hashes.SHA256())
+    )
+    response = post(client, "simpleenroll", request.public_bytes(Encoding.DER), Authorization=credentials(new, now))
+    [certificate] = certificates(response)
+    extensions = certificate.extensions
+    assert extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        x509.ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    with pytest.raises(x509.ExtensionNotFound):
+        extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+
+@pytest.mark.parametrize("cause", ["profile", "key"])
+def test_what_keeps_the_portal_from_signing_is_unavailable_not_failed(client, meter, settings, cause):
+    if cause == "profile":
+        profile(subject_template="CN={owner}")
+    else:
+        settings.KEY_PASSPHRASE = "another"
+    response = post(client, "simplereenroll", meter.renewal_request(), tls=meter.der)
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
+    assert "/" not in line(response)
