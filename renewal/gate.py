@@ -59,7 +59,7 @@ def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertifi
     Call it in a transaction. One query.
     """
     same_key = Certificate.objects.filter(spki_sha256=request.spki_sha256)
-    answered_by = same_key.filter(predecessor=OuterRef("pk"), state__in=LIVE_STATES).values("pk")[:1]
+    answered_by = same_key.filter(predecessor=OuterRef("pk")).values("pk")[:1]
     found = (
         Certificate.objects.filter(sha256=sha256, purpose=Purpose.DEVICE)
         .select_related("authority__certificate", *(f"device__{rule}" for rule in _RULES))
@@ -98,7 +98,8 @@ def admit_renewal(
     if refusal:
         return refusal
     if current.answered_by is not None:
-        return AlreadyIssued(Certificate.objects.get(pk=current.answered_by))
+        answer = Certificate.objects.get(pk=current.answered_by)
+        return AlreadyIssued(answer) if answer.state in LIVE_STATES else _key_reused()
     return (
         _refuse_early(certificate, profile, now)
         or _refuse_key_type(profile, request)
@@ -237,7 +238,8 @@ def _refuse_other_name(certificate: Certificate, request: CertificationRequest) 
 
 
 def _refuse_name_of_another(device: Device, request: CertificationRequest) -> Refusal | None:
-    claimed = [name for name in names.common_names(request.subject) if name != device.serial]
+    # No device is called by a NUL: PostgreSQL cannot hold one, nor be asked for it.
+    claimed = [name for name in names.common_names(request.subject) if name != device.serial and "\0" not in name]
     if not claimed or not Device.objects.filter(fleet_id=device.fleet_id, serial__in=claimed).exists():
         return None
     return Refusal(

@@ -238,3 +238,10 @@ def test_a_renewal_waits_for_a_revocation_under_way_and_is_then_refused():
             with pytest.raises(TimeoutError):
                 asked.result(timeout=0.3)
         assert code(asked.result(timeout=10)) == RefusalCode.CERTIFICATE_REVOKED
+
+
+def test_an_answer_that_was_revoked_is_not_given_again_and_its_key_is_used_up(meter):
+    profile(allow_same_key=True)
+    for new_key in (key(), meter.private_key):
+        revoke(renew(meter, meter.renewal_request(new_key)))
+        assert code(renew(meter, meter.renewal_request(new_key))) == RefusalCode.KEY_REUSED
