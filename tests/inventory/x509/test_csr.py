@@ -141,8 +141,8 @@ KEYS = {
     KeyType.RSA_2048: lambda: rsa.generate_private_key(65537, 2048),
     "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
-    "RSA 1024": lambda: rsa.generate_private_key(65537, 1024),
-    "RSA 2047": lambda: rsa.generate_private_key(65537, 2047),
+    "RSA 1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - must be refused
+    "RSA 2047": lambda: rsa.generate_private_key(65537, 2047),  # noqa: S505 - must be refused
     "RSA with exponent 3": lambda: rsa.generate_private_key(3, 2048),
     "DSA": lambda: dsa.generate_private_key(2048),
     "Ed448": ed448.Ed448PrivateKey.generate,
