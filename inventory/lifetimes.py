@@ -31,8 +31,8 @@ def lifetime(
     """Return the dates of a certificate made at `now`.
 
     `draw`, uniform in [0, 1), picks the jitter in whole seconds from 0 to `jitter_max`. `validity`, in whole seconds,
-    counts from `now`, not from the back-dated notBefore. A certificate never outlives its issuer (RFC 5280 6.1 would refuse the
-    path): notAfter is clamped, and `jitter` reports what the clamp left of it. Raises IssuerTooOld.
+    counts from `now`, not from the back-dated notBefore. A certificate never outlives its issuer (RFC 5280 6.1 would
+    refuse the path): notAfter is clamped, and `jitter` reports what the clamp left of it. Raises IssuerTooOld.
     """
     start = now.replace(microsecond=0)
     if issuer_not_after <= start:
