@@ -142,6 +142,7 @@ class Certificate(models.Model):
     class Meta:
         verbose_name = _("certificate")
         verbose_name_plural = _("certificates")
+        permissions = [("revoke_certificate", "Can revoke certificates")]
         constraints = [
             models.UniqueConstraint(fields=["authority", "serial"], name="certificate_serial_unique_for_issuer"),
             models.UniqueConstraint(fields=["sha256"], name="certificate_fingerprint_unique"),

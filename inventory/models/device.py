@@ -87,6 +87,7 @@ class Device(models.Model):
         indexes = [
             models.Index(F("last_seen_at").desc(nulls_last=True), name="device_last_seen"),
             models.Index(fields=["serial"], name="device_serial"),
+            models.Index(fields=["phone_number"], condition=~Q(phone_number=""), name="device_phone_number"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,108 @@
+"""Pages of users and tokens, and those on which the packages meet: what renewal knows of devices and certificates."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from certportal.models import ApiToken, User
+from inventory import admin as inventory_admin
+from inventory import story
+from inventory.admin import cells
+from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
+from inventory.audit import record
+from inventory.models import AuditAction, Certificate, Device
+from renewal import story as renewal_story
+from renewal.admin.filters import CoverageFilter
+from renewal.models import EnrolmentSecret
+
+
+@admin.register(Device)
+class DeviceAdmin(inventory_admin.DeviceAdmin):
+    """A device with the messages and campaigns that concern it."""
+
+    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
+        return [*super().past(device, certificates, now), *renewal_story.past(device)]
+
+    def outlook(self, device: Device, certificate: Certificate | None, now: datetime) -> story.Outlook:
+        own = super().outlook(device, certificate, now)
+        # What stops a device weighs more than what a campaign would do to it.
+        return own if own.tone in {"stopped", "late"} else renewal_story.outlook(device) or own
+
+    def page(self, device: Device, now: datetime) -> dict[str, Any]:
+        secrets = EnrolmentSecret.objects.filter(device=device)
+        return {
+            **super().page(device, now),
+            "usable_secrets": secrets.filter(spent_at__isnull=True, expires_at__gt=now).count(),
+            "spent_secrets": secrets.filter(spent_at__isnull=False).count(),
+        }
+
+
+@admin.register(Certificate)
+class CertificateAdmin(inventory_admin.CertificateAdmin):
+    list_filter = [*inventory_admin.CertificateAdmin.list_filter[:2], CoverageFilter,
+                   *inventory_admin.CertificateAdmin.list_filter[2:]]  # fmt: skip
+
+
+@admin.register(User)
+class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
+    """People. They are made inactive, never deleted: the audit log names them."""
+
+    secret_fields = ("password1", "password2", "password")
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(AuditedAdmin, GroupAdmin):
+    """Roles."""
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Tokens are shown without their secrets; `manage.py api_token` makes them. Deleting one withdraws it."""
+
+    list_display = ["name", "user", "scope_list", "made", "ends", "used"]
+    list_select_related = ["user"]
+    fields = list_display
+    readonly_fields = list_display
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("certportal.delete_apitoken")
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        token = record.event(
+            AuditAction.CONFIGURATION_CHANGED,
+            now=timezone.now(),
+            actor=actor_of(request),
+            object_name=f"{obj._meta.verbose_name}: {obj}",
+            details={"model": obj._meta.label_lower, "withdrawn": True},
+        )
+        super().delete_model(request, obj)
+        record.record([token])
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        return None
+
+    @admin.display(description=_("scopes"))
+    def scope_list(self, token: ApiToken) -> str:
+        return ", ".join(token.scopes) or str(_("all of its user"))
+
+    @admin.display(description=_("created"), ordering="created")
+    def made(self, token: ApiToken) -> SafeString:
+        return cells.when(token.created, timezone.now())
+
+    @admin.display(description=_("expires"), ordering="expiry")
+    def ends(self, token: ApiToken) -> SafeString:
+        return cells.when(token.expiry, timezone.now())
+
+    @admin.display(description=_("last used"), ordering="last_used_at")
+    def used(self, token: ApiToken) -> SafeString:
+        return cells.when(token.last_used_at, timezone.now(), to_the_minute=True)

@@ -1,0 +1,21 @@
+"""Pages of the inventory.
+
+The pages of devices and certificates are registered by `certportal.admin`, which adds what renewal knows of them.
+"""
+
+from django.contrib import admin
+
+from inventory.admin.audit import AuditEventAdmin
+from inventory.admin.certificate import CertificateAdmin
+from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin, ProfileAdmin, SiteAdmin
+from inventory.admin.device import DeviceAdmin
+from inventory.models import AuditEvent, Authority, Batch, Fleet, Profile, Site
+
+__all__ = ["CertificateAdmin", "DeviceAdmin"]
+
+admin.site.register(Fleet, FleetAdmin)
+admin.site.register(Site, SiteAdmin)
+admin.site.register(Batch, BatchAdmin)
+admin.site.register(Profile, ProfileAdmin)
+admin.site.register(Authority, AuthorityAdmin)
+admin.site.register(AuditEvent, AuditEventAdmin)

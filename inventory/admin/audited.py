@@ -1,0 +1,101 @@
+"""What all our pages of the admin share: nothing is deleted, and each change is an entry of the audit log."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+
+from inventory.admin import links
+from inventory.audit import record
+from inventory.audit.record import Actor
+from inventory.models import AuditAction
+from inventory.models.audit import ActorKind
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return the person behind a request of the admin."""
+    return Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Lists and pages without a way to change anything."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """A form whose changes are written to the audit log, old and new values, in the transaction of the change."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+    # Fields whose values never enter the log.
+    secret_fields: tuple[str, ...] = ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Model, form: "ModelForm[Any]", change: bool) -> None:
+        changes = {
+            name: [_text(form.initial.get(name)) if change else None, _text(form.cleaned_data.get(name))]
+            for name in form.changed_data
+        }
+        for name in changes.keys() & set(self.secret_fields):
+            changes[name] = [None, None]
+        super().save_model(request, obj, form, change)
+        self.write_change(request, obj, changes, added=not change)
+
+    def write_change(self, request: HttpRequest, obj: Model, changes: dict[str, Any], *, added: bool) -> None:
+        """Record the change; a form saved without one leaves no entry."""
+        if not changes and not added:
+            return
+        details = {"model": obj._meta.label_lower, "id": obj.pk, "added": added, "changes": changes}
+        record.record(
+            [
+                record.event(
+                    AuditAction.CONFIGURATION_CHANGED,
+                    now=timezone.now(),
+                    actor=actor_of(request),
+                    object_name=f"{obj._meta.verbose_name}: {obj}",
+                    details=details,
+                )
+            ]
+        )
+
+    # Django's own log of admin actions is not ours: the audit log is append-only and names more.
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            return HttpResponseRedirect(links.audit())
+        return HttpResponseRedirect(links.audit(object_name=f"{obj._meta.verbose_name}: {obj}"))
+
+
+def _text(value: Any) -> Any:
+    """Return a value as it stands in the JSON of an entry."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_text(item) for item in value]
+    if isinstance(value, Model):
+        return value.pk  # as a form's initial value is
+    return str(value)

@@ -1,0 +1,109 @@
+"""How single values look on every page: times with their distance, states with word and shape, serials, names."""
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from inventory.models import Certificate
+from inventory.standing import Standing, standing_of
+
+_TONES = {
+    Standing.VALID: "good",
+    Standing.EXPIRING: "attention",
+    Standing.UNCONFIRMED: "attention",
+    Standing.NOT_YET_VALID: "neutral",
+    Standing.EXPIRED: "late",
+    Standing.REVOKED: "stopped",
+    Standing.SUPERSEDED: "neutral",
+}
+_KEPT_AT_EACH_END = 8
+NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: S308  a constant
+
+_UNITS = (
+    (timedelta(days=2), timedelta(days=1), "d"),
+    (timedelta(hours=2), timedelta(hours=1), "h"),
+    (timedelta(minutes=2), timedelta(minutes=1), "min"),
+    (timedelta(0), timedelta(seconds=1), "s"),
+)
+
+
+def span(length: timedelta) -> str:
+    """Return a length in its largest sensible unit, rounded down: `81 d`, `26 h`, `12 min`."""
+    length = abs(length)
+    unit, name = next((unit, name) for least, unit, name in _UNITS if length >= least)
+    return f"{number_format(length // unit, force_grouping=True)} {name}"
+
+
+def distance(moment: datetime, now: datetime) -> str:
+    """Return how far a moment is: `in 81 d`, `3 h ago`."""
+    if moment >= now:
+        return _("in %(span)s") % {"span": span(moment - now)}
+    return _("%(span)s ago") % {"span": span(now - moment)}
+
+
+def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False) -> SafeString:
+    """Return a moment as an ISO date with its distance beside."""
+    if moment is None:
+        return NOTHING
+    moment = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time> <span class="distance">{}</span>',
+        moment.isoformat(timespec="seconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        moment.strftime("%Y-%m-%d %H:%M" if to_the_minute else "%Y-%m-%d"),
+        distance(moment, now),
+    )
+
+
+def visible(text: str) -> str:
+    """Return text with control and direction characters spelled out, so that a name cannot pose as another."""
+    return "".join(
+        f"\\u{ord(c):04x}" if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} else c for c in text
+    )
+
+
+def name(text: object) -> SafeString:
+    """Return a name given by people or devices, isolated from the direction of the text around it."""
+    return format_html("<bdi>{}</bdi>", visible(str(text))) if text not in (None, "") else NOTHING
+
+
+def code(value: str, *, whole: bool = False) -> SafeString:
+    """Return a serial number or fingerprint in monospace, shortened in the middle, with a button that copies it."""
+    if not value:
+        return NOTHING
+    short = whole or len(value) <= 2 * _KEPT_AT_EACH_END + 1
+    shown = value if short else f"{value[:_KEPT_AT_EACH_END]}…{value[-_KEPT_AT_EACH_END:]}"
+    return format_html(
+        '<span class="code"><code title="{}">{}</code>'
+        '<button type="button" class="copy" data-copy="{}">{}</button></span>',
+        value,
+        shown,
+        value,
+        _("copy"),
+    )
+
+
+def state(tone: str, word: object) -> SafeString:
+    """Return a state: a shape and a hue by its tone, and always its word."""
+    return format_html('<span class="state {}">{}</span>', tone, word)
+
+
+def standing(certificate: Certificate | None, now: datetime) -> SafeString:
+    """Return how a certificate stands."""
+    if certificate is None:
+        return state("neutral", _("no certificate"))
+    found = standing_of(certificate, now)
+    return state(_TONES[found], found.label)
+
+
+def count(value: int | None) -> str:
+    """Return a number with thousands separators, or nothing for None."""
+    return "" if value is None else number_format(value, force_grouping=True)
+
+
+def link(url: str, text: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', url, text)

@@ -1,0 +1,155 @@
+"""Certificates: lists that numbers and cells lead to, and a page with everything that one says."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin import cells, filters
+from inventory.admin.audited import ReadOnlyAdmin
+from inventory.admin.paging import EstimatingPaginator
+from inventory.lookup import find
+from inventory.models import Certificate
+from inventory.standing import Standing, standing_of
+from inventory.x509 import reading
+
+_MOST_GENERATIONS = 20
+
+
+class CertificateAdmin(ReadOnlyAdmin):
+    change_form_template = "admin/inventory/certificate.html"
+    paginator = EstimatingPaginator
+    ordering = ["not_after", "id"]
+    list_display = ["code", "device_serial", "site_name", "batch_name", "issuer", "expires", "state_word", "issued"]
+    list_select_related = ["device", "device__site", "device__batch", "authority"]
+    list_filter: list[Any] = [
+        filters.StandingFilter,
+        filters.ExpiryFilter,
+        filters.CertificateFleetFilter,
+        filters.CertificateSiteFilter,
+        filters.CertificateBatchFilter,
+        "authority",
+        "purpose",
+    ]
+    search_fields = ["serial"]
+    search_help_text = _("Certificate serial in hex, fingerprint, or the serial, MQTT id or phone number of a device.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
+        return super().get_queryset(request).defer("der")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        found = find(search_term)
+        by_device = Certificate.objects.filter(device_id__in=found.device_ids).values_list("id", flat=True)
+        return queryset.filter(pk__in={*found.certificate_ids, *by_device}), False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return lookup == "device" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    # --- The list ---------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("serial number"), ordering="serial")
+    def code(self, certificate: Certificate) -> SafeString:
+        return cells.code(certificate.serial)
+
+    @admin.display(description=_("device"))
+    def device_serial(self, certificate: Certificate) -> SafeString:
+        return cells.name(certificate.device or certificate.subject)
+
+    @admin.display(description=_("site"))
+    def site_name(self, certificate: Certificate) -> SafeString:
+        return cells.name(certificate.device and certificate.device.site)
+
+    @admin.display(description=_("batch"))
+    def batch_name(self, certificate: Certificate) -> SafeString:
+        return cells.name(certificate.device and certificate.device.batch)
+
+    @admin.display(description=_("issuer"))
+    def issuer(self, certificate: Certificate) -> SafeString:
+        return cells.name(certificate.authority)
+
+    @admin.display(description=_("expires"), ordering="not_after")
+    def expires(self, certificate: Certificate) -> SafeString:
+        return cells.when(certificate.not_after, timezone.now())
+
+    @admin.display(description=_("state"))
+    def state_word(self, certificate: Certificate) -> SafeString:
+        return cells.standing(certificate, timezone.now())
+
+    @admin.display(description=_("issued"), ordering="issued_at")
+    def issued(self, certificate: Certificate) -> SafeString:
+        return cells.when(certificate.issued_at, timezone.now())
+
+    # --- The page ---------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        download = path(
+            "<int:pk>/pem/", self.admin_site.admin_view(self.download), name="inventory_certificate_download"
+        )
+        return [download, *super().get_urls()]
+
+    def download(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Send the certificate as PEM, named by device and serial."""
+        certificate = Certificate.objects.select_related("device").filter(pk=pk).first()
+        if certificate is None:
+            raise Http404
+        if not self.has_view_permission(request, certificate):
+            raise PermissionDenied
+        owner = certificate.device.serial if certificate.device else certificate.purpose
+        return HttpResponse(
+            certificate.x509.public_bytes(Encoding.PEM),
+            content_type="application/x-pem-file",
+            headers={"Content-Disposition": f'attachment; filename="{owner}-{certificate.serial[:8]}.pem"'},
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Mapping[str, Any] | None = None
+    ) -> HttpResponse:
+        found = Certificate.objects.select_related("device", "device__site", "device__batch", "authority", "profile")
+        certificate = found.filter(pk=object_id).first() if object_id.isdecimal() else None
+        context = self.page(certificate, timezone.now()) if certificate else {}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def page(self, certificate: Certificate, now: datetime) -> dict[str, Any]:
+        """Return what the page shows."""
+        parsed = certificate.x509
+        standing = standing_of(certificate, now)
+        return {
+            "now": now,
+            "certificate": certificate,
+            "extensions": reading.extensions(parsed),
+            "issuer_name": parsed.issuer.rfc4514_string(),
+            "signature_algorithm": parsed.signature_algorithm_oid._name,
+            "sha256": bytes(certificate.sha256).hex(),
+            "spki_sha256": bytes(certificate.spki_sha256).hex(),
+            "pem": parsed.public_bytes(Encoding.PEM).decode(),
+            "lineage": lineage(certificate),
+            "revocable": certificate.device is not None and standing not in {Standing.REVOKED, Standing.EXPIRED},
+        }
+
+
+def lineage(certificate: Certificate) -> list[Certificate]:
+    """Return the certificates this one came from and those that came from it, oldest first."""
+    ancestors: list[Certificate] = []
+    parent = certificate.predecessor
+    while parent is not None and len(ancestors) < _MOST_GENERATIONS:
+        ancestors.append(parent)
+        parent = parent.predecessor
+    descendants: list[Certificate] = []
+    layer = [certificate]
+    while layer and len(descendants) < _MOST_GENERATIONS:
+        layer = list(Certificate.objects.defer("der").filter(predecessor__in=layer).order_by("issued_at"))
+        descendants += layer
+    return [*reversed(ancestors), certificate, *descendants]

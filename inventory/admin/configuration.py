@@ -1,0 +1,128 @@
+"""Fleets, their groups, profiles and authorities: what is set once and seldom changed."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin import cells, links
+from inventory.admin.audited import AuditedAdmin
+from inventory.models import Authority, Batch, Fleet, Profile, Site
+
+
+class FleetAdmin(AuditedAdmin):
+    list_display = ["title", "slug", "authority", "profile", "devices", "certificates"]
+    list_select_related = ["authority", "profile"]
+    prepopulated_fields = {"slug": ["name"]}
+    search_fields = ["name", "slug"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # The label is written in the settings of every device.
+        return ("slug",) if obj else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        return {} if obj else {"slug": ["name"]}
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, fleet: Fleet) -> SafeString:
+        return cells.name(fleet.name)
+
+    @admin.display(description=_("devices"))
+    def devices(self, fleet: Fleet) -> SafeString:
+        return cells.link(links.devices(fleet=fleet.pk), _("devices"))
+
+    @admin.display(description=_("certificates"))
+    def certificates(self, fleet: Fleet) -> SafeString:
+        return cells.link(links.certificates(fleet=fleet.pk), _("certificates"))
+
+
+class _GroupAdmin(AuditedAdmin):
+    list_filter = ["fleet"]
+    list_select_related = ["fleet"]
+    search_fields = ["name"]
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, group: Site | Batch) -> SafeString:
+        return cells.name(group.name)
+
+    @admin.display(description=_("fleet"))
+    def fleet_name(self, group: Site | Batch) -> SafeString:
+        return cells.name(group.fleet)
+
+    @admin.display(description=_("devices"))
+    def devices(self, group: Site | Batch) -> SafeString:
+        question = {"fleet": group.fleet_id, "site" if isinstance(group, Site) else "batch": group.pk}
+        return cells.link(links.devices(**question), _("devices"))
+
+
+class SiteAdmin(_GroupAdmin):
+    list_display = ["title", "fleet_name", "devices"]
+
+
+class BatchAdmin(_GroupAdmin):
+    list_display = ["title", "fleet_name", "manufactured_on", "devices"]
+
+
+class ProfileAdmin(AuditedAdmin):
+    list_display = ["title", "slug", "lifetime", "jitter", "window", "key_types", "certificates"]
+    search_fields = ["name", "slug"]
+    fieldsets = [
+        (None, {"fields": ["name", "slug"]}),
+        (_("How long"), {"fields": ["validity", "jitter_max", "renewal_window"]}),
+        (_("What"), {"fields": ["subject_template", "san_templates", "key_types", "extended_key_usages"]}),
+        (_("Keys"), {"fields": ["allow_same_key"]}),
+    ]
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, profile: Profile) -> SafeString:
+        return cells.name(profile.name)
+
+    @admin.display(description=_("validity"), ordering="validity")
+    def lifetime(self, profile: Profile) -> str:
+        return cells.span(profile.validity)
+
+    @admin.display(description=_("jitter up to"))
+    def jitter(self, profile: Profile) -> str | SafeString:
+        return cells.span(profile.jitter_max) if profile.jitter_max else cells.NOTHING
+
+    @admin.display(description=_("renewal window"))
+    def window(self, profile: Profile) -> str:
+        return cells.span(profile.renewal_window)
+
+    @admin.display(description=_("certificates"))
+    def certificates(self, profile: Profile) -> SafeString:
+        return cells.link(links.certificates(profile__id__exact=profile.pk), _("certificates"))
+
+
+class AuthorityAdmin(AuditedAdmin):
+    list_display = ["title", "slug", "parent", "expires", "state", "crl_shards", "certificates"]
+    list_select_related = ["parent", "certificate"]
+    fields = ["name", "slug", "parent", "own_certificate", "expires", "crl_shards"]
+    readonly_fields = ["slug", "parent", "own_certificate", "expires"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # an authority is established with its key and certificate, not by a form
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, authority: Authority) -> SafeString:
+        return cells.name(authority.name)
+
+    @admin.display(description=_("certificate"))
+    def own_certificate(self, authority: Authority) -> SafeString:
+        own = authority.certificate
+        return cells.link(links.certificate(own.pk), cells.name(own.subject)) if own else cells.NOTHING
+
+    @admin.display(description=_("expires"), ordering="certificate__not_after")
+    def expires(self, authority: Authority) -> SafeString:
+        return cells.when(authority.certificate and authority.certificate.not_after, timezone.now())
+
+    @admin.display(description=_("state"))
+    def state(self, authority: Authority) -> SafeString:
+        return cells.standing(authority.certificate, timezone.now())
+
+    @admin.display(description=_("certificates"))
+    def certificates(self, authority: Authority) -> SafeString:
+        return cells.link(links.certificates(authority__id__exact=authority.pk), _("certificates"))

@@ -1,0 +1,147 @@
+"""Devices: a list by what can be read off them, and a page that tells each one's story."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from inventory import story
+from inventory.admin import cells, filters, links
+from inventory.admin.audited import AuditedAdmin, actor_of
+from inventory.admin.paging import EstimatingPaginator
+from inventory.audit import record
+from inventory.lookup import find
+from inventory.models import AuditAction, Batch, Certificate, Device, Site
+from inventory.standing import current, standing_of
+
+
+class DeviceAdmin(AuditedAdmin):
+    change_form_template = "admin/inventory/device.html"
+    paginator = EstimatingPaginator
+    ordering = ["-id"]
+    list_display = ["serial", "fleet_name", "site_name", "batch_name", "connectivity", "expires", "state", "seen"]
+    list_select_related = ["fleet", "site", "batch"]
+    list_filter = [
+        filters.DeviceStandingFilter,
+        filters.DeviceExpiryFilter,
+        filters.FleetFilter,
+        filters.SiteFilter,
+        filters.BatchFilter,
+        "connectivity",
+        filters.SeenFilter,
+    ]
+    search_fields = ["serial"]
+    search_help_text = _("Serial number or its beginning, MQTT id, phone number, certificate serial or fingerprint.")
+    fields = [
+        "fleet", "serial", "batch", "site", ("latitude", "longitude"), "mqtt_id", "phone_number",
+        "connectivity", "status",
+    ]  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Both stand in certificates: a device that changes them is another device.
+        return ("fleet", "serial") if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
+        certificates = Certificate.objects.defer("der")
+        return super().get_queryset(request).prefetch_related(Prefetch("certificates", certificates, to_attr="held"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        found = find(search_term)
+        holders = Certificate.objects.filter(pk__in=found.certificate_ids).values_list("device_id", flat=True)
+        return queryset.filter(pk__in={*found.device_ids, *holders} - {None}), False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        # A site or batch of another fleet would be wrong; on a new device the fleet is not known yet.
+        device_id = request.resolver_match.kwargs.get("object_id", "") if request.resolver_match else ""
+        if db_field.name in {"site", "batch"} and device_id.isdecimal():
+            model: type[Site] | type[Batch] = db_field.remote_field.model
+            kwargs["queryset"] = model._default_manager.filter(fleet__devices=int(device_id))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Device, form: "forms.ModelForm[Any]", change: bool) -> None:  # type: ignore[override]
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        now = timezone.now()
+        obj.registered_at = now
+        obj.save()
+        actor = actor_of(request)
+        action = AuditAction.DEVICE_REGISTERED
+        record.record([record.event(action, now=now, actor=actor, object_name=obj.serial, device=obj)])
+
+    # --- The list ---------------------------------------------------------------------------------------------------
+
+    @admin.display(description=_("fleet"), ordering="fleet__name")
+    def fleet_name(self, device: Device) -> SafeString:
+        return cells.name(device.fleet)
+
+    @admin.display(description=_("site"))
+    def site_name(self, device: Device) -> SafeString:
+        return cells.name(device.site)
+
+    @admin.display(description=_("batch"))
+    def batch_name(self, device: Device) -> SafeString:
+        return cells.name(device.batch)
+
+    @admin.display(description=_("expires"))
+    def expires(self, device: Device) -> SafeString:
+        now = timezone.now()
+        certificate = current(device.held, now)  # type: ignore[attr-defined]  # prefetched in get_queryset
+        return cells.when(certificate.not_after if certificate else None, now)
+
+    @admin.display(description=_("state"))
+    def state(self, device: Device) -> SafeString:
+        now = timezone.now()
+        return cells.standing(current(device.held, now), now)  # type: ignore[attr-defined]
+
+    @admin.display(description=_("last seen"), ordering="last_seen_at")
+    def seen(self, device: Device) -> SafeString:
+        if device.last_seen_at is None:
+            return cells.state("neutral", _("never seen"))
+        return cells.when(device.last_seen_at, timezone.now(), to_the_minute=True)
+
+    # --- The page ---------------------------------------------------------------------------------------------------
+
+    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
+        """Return what happened; packages above add what they know."""
+        return story.past(device, certificates)
+
+    def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[story.Moment]:
+        return story.future(certificate, now)
+
+    def outlook(self, device: Device, certificate: Certificate | None, now: datetime) -> story.Outlook:
+        return story.outlook(device, certificate, now)
+
+    def page(self, device: Device, now: datetime) -> dict[str, Any]:
+        """Return what the page shows above the form."""
+        certificates = list(
+            device.certificates.defer("der").select_related("profile", "authority").order_by("-issued_at", "-id")
+        )
+        standing_on = current(certificates, now)
+        moments = [*self.past(device, certificates, now), *self.future(device, standing_on, now)]
+        return {
+            "now": now,
+            "device": device,
+            "current": standing_on,
+            "certificates": [(c, standing_of(c, now)) for c in certificates],
+            "moments": sorted(moments, key=lambda moment: moment.at, reverse=True),
+            "outlook": self.outlook(device, standing_on, now),
+            "audit_url": links.audit(device=device.pk),
+        }
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        device = self.get_object(request, object_id)
+        page = self.page(device, timezone.now()) if device and self.has_view_permission(request, device) else {}
+        return super().change_view(request, object_id, form_url, {**page, **(extra_context or {})})

@@ -1,0 +1,242 @@
+"""List filters. Their parameters are the vocabulary in which `links` writes addresses."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin import cells, links
+from inventory.expiry import start_of
+from inventory.models import Batch, Certificate, Fleet, Site
+from inventory.standing import Standing, with_standing
+
+# A choice list longer than this is cut; the search finds what is beyond it.
+MOST_CHOICES = 200
+NONE = "none"
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """How a certificate stands now."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("standing", _("in use, ended or not")),
+            (Standing.VALID.value, _("valid now")),
+            (Standing.EXPIRING.value, _("expiring within 90 d")),
+            (Standing.UNCONFIRMED.value, _("renewed, unconfirmed")),
+            (Standing.EXPIRED.value, _("expired")),
+            (Standing.REVOKED.value, _("revoked")),
+            (Standing.SUPERSEDED.value, _("superseded")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if value not in {key for key, _label in self.lookup_choices}:
+            raise IncorrectLookupParameters
+        return self.narrow(queryset, value, timezone.now())
+
+    def narrow(self, queryset: QuerySet[Any], value: str, now: datetime) -> QuerySet[Any]:
+        return with_standing(queryset, value, now)  # type: ignore[arg-type]  # the admin's queryset is the manager's
+
+
+class DeviceStandingFilter(StandingFilter):
+    """How a certificate of the device stands now."""
+
+    title = _("certificate")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*super().lookups(request, model_admin), (NONE, _("never had one"))]
+
+    def narrow(self, queryset: QuerySet[Any], value: str, now: datetime) -> QuerySet[Any]:
+        own = Certificate.objects.filter(device=OuterRef("pk"))
+        if value == NONE:
+            return queryset.filter(~Exists(own))
+        return queryset.filter(Exists(with_standing(own, value, now)))
+
+
+class _GroupFilter(admin.SimpleListFilter):
+    """A fleet, or a group within one. `path` leads from the listed model to the device."""
+
+    path = ""
+    field = ""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if value == NONE and self.parameter_name != "fleet":
+            return queryset.filter(**{f"{self.path}{self.field}__isnull": True})
+        if not value.isdecimal():
+            raise IncorrectLookupParameters
+        return queryset.filter(**{f"{self.path}{self.field}": int(value)})
+
+    def within_fleet(self, request: HttpRequest, model: type[Site] | type[Batch]) -> list[tuple[str, Any]]:
+        """Return the groups of the chosen fleet; those of all fleets bear its name too."""
+        fleet = request.GET.get("fleet", "")
+        if fleet.isdecimal():
+            names = model._default_manager.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
+            return [*((str(pk), cells.name(name)) for pk, name in names), (NONE, _("none"))]
+        rows = model._default_manager.values_list("id", "name", "fleet__name")[:MOST_CHOICES]
+        return [*((str(pk), cells.name(f"{name}, {fleet}")) for pk, name, fleet in rows), (NONE, _("none"))]
+
+
+class FleetFilter(_GroupFilter):
+    title = _("fleet")
+    parameter_name = "fleet"
+    field = "fleet"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(str(pk), cells.name(name)) for pk, name in Fleet.objects.values_list("id", "name")[:MOST_CHOICES]]
+
+
+class SiteFilter(_GroupFilter):
+    title = _("site")
+    parameter_name = "site"
+    field = "site"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return self.within_fleet(request, Site)
+
+
+class BatchFilter(_GroupFilter):
+    title = _("batch")
+    parameter_name = "batch"
+    field = "batch"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return self.within_fleet(request, Batch)
+
+
+class CertificateFleetFilter(FleetFilter):
+    path = "device__"
+
+
+class CertificateSiteFilter(SiteFilter):
+    path = "device__"
+
+
+class CertificateBatchFilter(BatchFilter):
+    path = "device__"
+
+
+class SeenFilter(admin.SimpleListFilter):
+    """When the device last used a certificate where we could see it."""
+
+    title = _("last seen")
+    parameter_name = "seen"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("never", _("never")), ("day", _("within 24 h")), ("silent", _("silent for 7 d"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        now = timezone.now()
+        questions = {
+            "never": Q(last_seen_at__isnull=True),
+            "day": Q(last_seen_at__gte=now - timedelta(days=1)),
+            "silent": Q(last_seen_at__lt=now - timedelta(days=7)),
+        }
+        value = self.value()
+        if value is None:
+            return None
+        if value not in questions:
+            raise IncorrectLookupParameters
+        return queryset.filter(questions[value])
+
+
+class ExpiryFilter(admin.ListFilter):
+    """A span of time in which certificates end: `not_after__gte` up to, not including, `not_after__lt`."""
+
+    title = _("expiry")
+    template = "admin/inventory/expiry_filter.html"
+    start_name = "not_after__gte"
+    end_name = "not_after__lt"
+    presets = (7, 30, 60, 90, 365)
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.others = [
+            (key, value)
+            for key, values in request.GET.lists()
+            if key not in {self.start_name, self.end_name, "p", "e"}
+            for value in values
+        ]
+        self.bounds: dict[str, datetime] = {}
+        for name in self.expected_parameters():
+            if name in params:
+                text = params.pop(name)
+                text = text[-1] if isinstance(text, list) else text
+                if text:
+                    self.used_parameters[name] = text
+                    self.bounds[name] = _moment(text)
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return [self.start_name, self.end_name]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if not self.bounds:
+            return None
+        return self.narrow(queryset, {name: bound for name, bound in self.bounds.items()})
+
+    def narrow(self, queryset: QuerySet[Any], span: dict[str, datetime]) -> QuerySet[Any]:
+        return queryset.filter(**span)
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        today = timezone.now().astimezone(UTC).date()
+        yield {
+            "selected": not self.bounds,
+            "query_string": changelist.get_query_string(remove=[self.start_name, self.end_name]),
+            "display": gettext("All"),
+        }
+        for days in self.presets:
+            start, end = start_of(today), start_of(today + timedelta(days=days))
+            yield {
+                "selected": self.bounds == {self.start_name: start, self.end_name: end},
+                "query_string": changelist.get_query_string(
+                    {self.start_name: links.moment(start), self.end_name: links.moment(end)}
+                ),
+                "display": gettext("next %(days)s d") % {"days": days},
+            }
+        yield {"fields": self.fields()}
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the form of the two dates needs. A span that does not start at midnight stays in the address."""
+        return {
+            "start_name": self.start_name,
+            "end_name": self.end_name,
+            "start": self.bounds.get(self.start_name),
+            "end": self.bounds.get(self.end_name),
+            "others": self.others,
+        }
+
+
+class DeviceExpiryFilter(ExpiryFilter):
+    title = _("certificate expiry")
+
+    def narrow(self, queryset: QuerySet[Any], span: dict[str, datetime]) -> QuerySet[Any]:
+        return queryset.filter(Exists(Certificate.objects.standing().filter(device=OuterRef("pk"), **span)))
+
+
+def _moment(text: str) -> datetime:
+    """Read a moment or a day, both of UTC, from an address."""
+    try:
+        found = parse_datetime(text) or datetime.combine(date.fromisoformat(text), time.min)
+    except ValueError:
+        raise IncorrectLookupParameters from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

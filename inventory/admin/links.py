@@ -1,0 +1,52 @@
+"""Addresses of admin lists that hold exactly the rows of a question, and of single pages."""
+
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as it stands in addresses."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def changelist(model: str, **question: object) -> str:
+    """Return the list of `app_model` with these filters; a filter that is None is left out."""
+    address = reverse(f"admin:{model}_changelist")
+    given = {key: value for key, value in question.items() if value is not None}
+    return f"{address}?{urlencode(given)}" if given else address
+
+
+def devices(**question: object) -> str:
+    return changelist("inventory_device", **question)
+
+
+def certificates(
+    *, expires_from: datetime | None = None, expires_before: datetime | None = None, **question: object
+) -> str:
+    """Return the list of certificates, those of devices unless `purpose` says otherwise."""
+    question.setdefault("purpose", "device")
+    return changelist(
+        "inventory_certificate",
+        **question,
+        not_after__gte=moment(expires_from) if expires_from else None,
+        not_after__lt=moment(expires_before) if expires_before else None,
+    )
+
+
+def audit(**question: object) -> str:
+    return changelist("inventory_auditevent", **question)
+
+
+def page(model: str, pk: object) -> str:
+    """Return the page of one object."""
+    return reverse(f"admin:{model}_change", args=[pk])
+
+
+def device(pk: int) -> str:
+    return page("inventory_device", pk)
+
+
+def certificate(pk: int) -> str:
+    return page("inventory_certificate", pk)

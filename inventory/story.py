@@ -1,0 +1,134 @@
+"""The story of one device: what happened to it, by whom and why, and what happens next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from inventory.models import AuditAction, AuditEvent, Certificate, Device, DeviceStatus
+from inventory.models.audit import ActorKind
+from inventory.standing import Standing, standing_of
+
+# The log of a device is short; a device that is refused in a loop must not make its page long.
+MOST_EVENTS = 200
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One entry on the line of time. `tone` is one of good, attention, late, stopped, neutral."""
+
+    at: datetime
+    title: str
+    tone: str = "neutral"
+    who: str = ""
+    why: str = ""
+    certificate_id: int | None = None
+    serial: str = ""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What happens next, and when. `at` is None when nothing will happen by itself."""
+
+    text: str
+    tone: str
+    at: datetime | None = None
+
+
+_TONES = {
+    AuditAction.CERTIFICATE_ENROLLED: "good",
+    AuditAction.CERTIFICATE_RENEWED: "good",
+    AuditAction.CERTIFICATE_CONFIRMED: "good",
+    AuditAction.CERTIFICATE_REVOKED: "stopped",
+    AuditAction.ENROLMENT_REFUSED: "late",
+    AuditAction.RENEWAL_REFUSED: "late",
+}
+_ISSUED = {AuditAction.CERTIFICATE_ENROLLED.value, AuditAction.CERTIFICATE_RENEWED.value}
+
+
+def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
+    """Return what the audit log tells of a device, and what its certificates tell beyond that. One query."""
+    events = list(
+        AuditEvent.objects.filter(device=device).select_related("certificate").defer("certificate__der")
+        .order_by("-at", "-id")[:MOST_EVENTS]
+    )
+    told = {(event.certificate_id, event.action) for event in events}
+    moments = [_of_event(event) for event in events]
+    for certificate in certificates:
+        moments += _untold(certificate, told)
+    if device.last_seen_at is not None:
+        moments.append(Moment(device.last_seen_at, _("last seen"), who=device.serial))
+    return moments
+
+
+def future(certificate: Certificate | None, now: datetime) -> list[Moment]:
+    """Return what the dates of the current certificate foretell."""
+    if certificate is None or standing_of(certificate, now) in {Standing.REVOKED, Standing.SUPERSEDED}:
+        return []
+    moments = []
+    if certificate.profile is not None:
+        moments.append(Moment(certificate.not_after - certificate.profile.renewal_window, _("renewal opens")))
+    moments.append(Moment(certificate.not_after, _("certificate ends"), "late"))
+    return [moment for moment in moments if moment.at > now]
+
+
+def outlook(device: Device, certificate: Certificate | None, now: datetime) -> Outlook:
+    """Say what happens next to a device that stands on `certificate`, as far as the inventory knows."""
+    if device.status != DeviceStatus.IN_SERVICE:
+        return Outlook(_("Not in service: it is given no certificate."), "stopped")
+    if certificate is None:
+        return Outlook(_("It has no certificate yet. It enrols with a one-time secret."), "neutral")
+    standing = standing_of(certificate, now)
+    if standing == Standing.REVOKED:
+        reason = certificate.get_revocation_reason_display()
+        return Outlook(_("Its certificate was revoked (%(reason)s). Renewal is refused.") % {"reason": reason}, "stopped")
+    if standing == Standing.EXPIRED:
+        return Outlook(_("Its certificate has ended. It can no longer authenticate; enrol it anew."), "late")
+    if standing == Standing.UNCONFIRMED:
+        text = _("Renewed, and not yet seen with the new certificate. The old one stays valid until then.")
+        return Outlook(text, "attention", certificate.not_after)
+    if certificate.profile is None:
+        return Outlook(_("Its certificate ends."), "attention", certificate.not_after)
+    opens = certificate.not_after - certificate.profile.renewal_window
+    if opens > now:
+        return Outlook(_("Nothing to do. Its renewal opens."), "good", opens)
+    return Outlook(_("It may renew now. Its certificate ends."), "attention", certificate.not_after)
+
+
+def _of_event(event: AuditEvent) -> Moment:
+    who = event.actor if event.actor_kind != ActorKind.SYSTEM else _("the portal")
+    return Moment(
+        event.at,
+        str(event.get_action_display()),
+        _TONES.get(AuditAction(event.action), "neutral"),
+        f"{who} ({event.source_address})" if event.source_address else who,
+        reason(event.details),
+        event.certificate_id,
+        event.certificate.serial if event.certificate else "",
+    )
+
+
+def reason(details: Any) -> str:
+    """Return the details of an event as one line of text."""
+    if not isinstance(details, dict):
+        return str(details)
+    return ", ".join(f"{key} {value}" for key, value in details.items() if value not in (None, "", [], {}))
+
+
+def _untold(certificate: Certificate, told: set[tuple[int | None, str]]) -> list[Moment]:
+    """Return the dates of a certificate that came without events, by import."""
+    pk, serial = certificate.pk, certificate.serial
+    moments = []
+    if not any((pk, action) in told for action in _ISSUED):
+        title = _("renewal issued") if certificate.predecessor_id else _("certificate issued")
+        moments.append(Moment(certificate.issued_at, title, "good", certificate_id=pk, serial=serial))
+    if certificate.activated_at and (pk, AuditAction.CERTIFICATE_CONFIRMED.value) not in told:
+        moments.append(Moment(certificate.activated_at, _("first used"), "good", certificate_id=pk, serial=serial))
+    if certificate.revoked_at and (pk, AuditAction.CERTIFICATE_REVOKED.value) not in told:
+        why = str(certificate.get_revocation_reason_display())
+        moments.append(
+            Moment(certificate.revoked_at, _("revoked"), "stopped", why=why, certificate_id=pk, serial=serial)
+        )
+    return moments

@@ -1,0 +1,175 @@
+"""Campaigns and their targets: watched live, started and paused by a person."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from inventory.admin import cells, links
+from inventory.admin.audited import ReadOnlyAdmin, actor_of
+from renewal.admin.planning import plan_view
+from renewal.campaigns import planning
+from renewal.campaigns.planning import CampaignError
+from renewal.funnel import Funnel, Step, of_campaigns
+from renewal.models import Campaign, CampaignState
+from renewal.pace import expected_end, rate_a_day
+
+# htmx stops polling when it is answered with this status.
+STOP_POLLING = 286
+_TONES = {
+    CampaignState.PLANNED: "neutral",
+    CampaignState.RUNNING: "good",
+    CampaignState.PAUSED: "attention",
+    CampaignState.FINISHED: "neutral",
+}
+
+
+def targets_url(campaign: Campaign, **question: object) -> str:
+    return links.changelist("renewal_target", campaign=campaign.pk, **question)
+
+
+class CampaignAdmin(ReadOnlyAdmin):
+    change_form_template = "admin/renewal/campaign.html"
+    change_list_template = "admin/renewal/campaigns.html"
+    list_display = ["title", "fleet_name", "state_word", "progress", "targets", "due", "created"]
+    list_select_related = ["fleet"]
+    list_filter = ["state", "fleet"]
+    search_fields = ["name"]
+
+    def get_urls(self) -> list[URLPattern]:
+        guard = self.admin_site.admin_view
+        own = [
+            path("plan/", guard(self.plan), name="renewal_campaign_plan"),
+            path("<int:pk>/progress/", guard(self.progress_block), name="renewal_campaign_progress"),
+            path("<int:pk>/start/", guard(self.start), name="renewal_campaign_start"),
+            path("<int:pk>/pause/", guard(self.pause), name="renewal_campaign_pause"),
+        ]
+        return [*own, *super().get_urls()]
+
+    # --- The list ---------------------------------------------------------------------------------------------------
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changelist = super().get_changelist_instance(request)
+        rows = list(changelist.result_list)
+        funnels = of_campaigns([campaign.pk for campaign in rows])
+        for campaign in rows:
+            campaign.funnel = funnels.get(campaign.pk, Funnel())
+        changelist.result_list = rows  # type: ignore[assignment]  # read as any sequence
+        return changelist
+
+    @admin.display(description=gettext_lazy("name"), ordering="name")
+    def title(self, campaign: Campaign) -> SafeString:
+        return cells.name(campaign.name)
+
+    @admin.display(description=gettext_lazy("fleet"))
+    def fleet_name(self, campaign: Campaign) -> SafeString:
+        return cells.name(campaign.fleet)
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_word(self, campaign: Campaign) -> SafeString:
+        return cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display())
+
+    @admin.display(description=gettext_lazy("confirmed"))
+    def progress(self, campaign: Campaign) -> str:
+        return f"{campaign.funnel.done:.0%}"  # type: ignore[attr-defined]  # set in get_changelist_instance
+
+    @admin.display(description=gettext_lazy("targets"))
+    def targets(self, campaign: Campaign) -> SafeString:
+        return cells.link(targets_url(campaign), cells.count(campaign.funnel.planned))  # type: ignore[attr-defined]
+
+    @admin.display(description=gettext_lazy("due"), ordering="due_at")
+    def due(self, campaign: Campaign) -> SafeString:
+        return cells.when(campaign.due_at, timezone.now())
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def created(self, campaign: Campaign) -> SafeString:
+        return cells.when(campaign.created_at, timezone.now())
+
+    # --- The page ---------------------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        campaign = self._find(int(object_id)) if object_id.isdecimal() else None
+        context = self.page(campaign, timezone.now()) if campaign else {}
+        context["may_steer"] = request.user.has_perm("renewal.change_campaign")
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
+        """Return what the page and its polled block show. One query more than the campaign itself."""
+        funnel = of_campaigns([campaign.pk]).get(campaign.pk, Funnel())
+        running = campaign.state == CampaignState.RUNNING
+        return {
+            "now": now,
+            "campaign": campaign,
+            "state": cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display()),
+            "steps": [(step, getattr(funnel, step), targets_url(campaign, reached=step.value)) for step in Step],
+            "funnel": funnel,
+            "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
+            "ends": expected_end(funnel, campaign.started_at, now) if running else None,
+            "certificates_url": links.certificates(
+                fleet=campaign.fleet_id, expires_from=campaign.expires_from, expires_before=campaign.expires_before
+            ),
+        }
+
+    def progress_block(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer the polling of the page; the last answer tells the browser to stop."""
+        campaign = self._find(pk)
+        if campaign is None:
+            raise Http404
+        if not self.has_view_permission(request, campaign):
+            raise PermissionDenied
+        status = STOP_POLLING if campaign.state == CampaignState.FINISHED else 200
+        return TemplateResponse(
+            request, "admin/renewal/campaign_progress.html", self.page(campaign, timezone.now()), status=status
+        )
+
+    def _find(self, pk: int) -> Campaign | None:
+        return Campaign.objects.select_related("fleet").filter(pk=pk).first()
+
+    # --- Steering ---------------------------------------------------------------------------------------------------
+
+    def plan(self, request: HttpRequest) -> HttpResponse:
+        return plan_view(request, self.admin_site)
+
+    def start(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._steer(request, pk, planning.start, "start")
+
+    def pause(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._steer(request, pk, planning.pause, "pause")
+
+    def _steer(self, request: HttpRequest, pk: int, act: Callable[..., None], verb: str) -> HttpResponse:
+        """Show what the act does; do it on POST."""
+        campaign = self._find(pk)
+        if campaign is None:
+            raise Http404
+        if not request.user.has_perm("renewal.change_campaign"):
+            raise PermissionDenied
+        if request.method == "POST":
+            try:
+                act(campaign, now=timezone.now(), actor=actor_of(request))
+            except CampaignError as refusal:
+                messages.error(request, str(refusal))
+            else:
+                messages.success(request, _("Started.") if verb == "start" else _("Paused."))
+            return HttpResponseRedirect(links.page("renewal_campaign", pk))
+        titles = {"start": _("Start campaign"), "pause": _("Pause campaign")}
+        context = {
+            **self.admin_site.each_context(request),
+            **self.page(campaign, timezone.now()),
+            "title": titles[verb],
+            "verb": verb,
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/renewal/steer.html", context)
+

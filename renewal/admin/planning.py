@@ -1,0 +1,126 @@
+"""The page on which a campaign is planned: choose, see what it would hold, then make it."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.contrib.admin.widgets import AdminDateWidget
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from inventory.admin import cells, links
+from inventory.admin.audited import actor_of
+from inventory.expiry import start_of
+from inventory.models import Batch, Fleet, Site
+from renewal.campaigns import planning
+from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
+
+_SAMPLE = 8
+_DUE_BEFORE_END = timedelta(days=4)
+
+
+class PlanForm(forms.Form):
+    """What a campaign is for. Its fields are read from the address too, so that a cliff links to its plan."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    fleet = forms.ModelChoiceField(Fleet.objects.all(), label=gettext_lazy("Fleet"))
+    site = forms.ModelChoiceField(Site.objects.select_related("fleet"), label=gettext_lazy("Site"), required=False)
+    batch = forms.ModelChoiceField(Batch.objects.select_related("fleet"), label=gettext_lazy("Batch"), required=False)
+    expires_from = forms.DateField(label=gettext_lazy("Certificates that end from"), widget=AdminDateWidget)
+    expires_before = forms.DateField(
+        label=gettext_lazy("to before"), widget=AdminDateWidget, help_text=gettext_lazy("Days of UTC.")
+    )
+    due = forms.DateField(
+        label=gettext_lazy("Due"),
+        widget=AdminDateWidget,
+        required=False,
+        help_text=gettext_lazy("When every target should be confirmed; empty: four days before the first one ends."),
+    )
+    retry_hours = forms.IntegerField(
+        label=gettext_lazy("Retry after, h"), min_value=1, max_value=24 * 30, initial=72
+    )
+    max_attempts = forms.IntegerField(label=gettext_lazy("Most attempts"), min_value=1, max_value=50, initial=5)
+    triggers_per_tick = forms.IntegerField(
+        label=gettext_lazy("Triggers a tick"), min_value=1, max_value=100_000, initial=1000
+    )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        start, end, fleet = values.get("expires_from"), values.get("expires_before"), values.get("fleet")
+        if start and end and end <= start:
+            self.add_error("expires_before", _("The span ends before it begins; choose a day after %s.") % start)
+        for name in ("site", "batch"):
+            group = values.get(name)
+            if group and fleet and group.fleet_id != fleet.pk:
+                text = _("“%(group)s” belongs to fleet “%(fleet)s”.")
+                self.add_error(name, text % {"group": group, "fleet": group.fleet})
+        return values
+
+    def plan(self, now: datetime) -> Plan:
+        """Return what was chosen."""
+        values = self.cleaned_data
+        start, end = start_of(values["expires_from"]), start_of(values["expires_before"])
+        due = start_of(values["due"]) if values["due"] else max(start - _DUE_BEFORE_END, now + timedelta(days=1))
+        return Plan(
+            name=values["name"],
+            selection=Selection(values["fleet"], start, end, values["site"], values["batch"]),
+            due_at=due,
+            pace=Pace(
+                timedelta(hours=values["retry_hours"]), values["max_attempts"], values["triggers_per_tick"]
+            ),
+        )
+
+
+def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
+    initial: dict[str, Any] = {
+        "expires_from": today,
+        "expires_before": today + timedelta(days=90),
+        "retry_hours": 72,
+        "max_attempts": 5,
+        "triggers_per_tick": 1000,
+    }
+    fleets = list(Fleet.objects.values_list("id", flat=True)[:2])
+    if len(fleets) == 1:
+        initial["fleet"] = fleets[0]
+    return {**initial, **{key: value for key, value in request.GET.items() if key in PlanForm.base_fields and value}}
+
+
+def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """Show the form; on `preview` what the plan would hold; on `plan` make it and go to its page."""
+    if not request.user.has_perm("renewal.add_campaign"):
+        raise PermissionDenied
+    now = timezone.now()
+    form = PlanForm(request.POST) if request.method == "POST" else PlanForm(initial=_initial(request, now.astimezone(UTC).date()))
+    context: dict[str, Any] = {**site.each_context(request), "title": _("Plan a campaign"), "form": form, "now": now}
+    if request.method == "POST" and form.is_valid():
+        plan = form.plan(now)
+        if "plan" in request.POST:
+            try:
+                campaign = planning.plan(plan, now=now, actor=actor_of(request))
+            except CampaignError as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                messages.success(request, _("The campaign is planned. It sends nothing before it is started."))
+                return HttpResponseRedirect(links.page("renewal_campaign", campaign.pk))
+        context |= _preview(plan)
+    return TemplateResponse(request, "admin/renewal/plan.html", context)
+
+
+def _preview(plan: Plan) -> dict[str, Any]:
+    """Return the dry run: how many, the first to end, and the name of the act. Two queries."""
+    chosen = planning.selected(plan.selection)
+    total = chosen.count()
+    sample = chosen.defer("der").select_related("device", "device__site", "device__batch").order_by("not_after", "id")
+    act = ngettext("Plan a campaign for %(count)s device", "Plan a campaign for %(count)s devices", total)
+    return {
+        "plan": plan,
+        "total": total,
+        "sample": list(sample[:_SAMPLE]),
+        "act": act % {"count": cells.count(total)},
+    }

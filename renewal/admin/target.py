@@ -1,0 +1,87 @@
+"""The targets of campaigns, as lists that the numbers of the funnel lead to."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin import cells, links
+from inventory.admin.audited import ReadOnlyAdmin
+from inventory.admin.paging import EstimatingPaginator
+from renewal.funnel import Step, reached
+from renewal.models import Target, TargetState
+
+_TONES = {
+    TargetState.PLANNED: "neutral",
+    TargetState.TRIGGERED: "attention",
+    TargetState.ISSUED: "attention",
+    TargetState.CONFIRMED: "good",
+    TargetState.ESCALATED: "late",
+    TargetState.WITHDRAWN: "neutral",
+}
+
+
+class ReachedFilter(admin.SimpleListFilter):
+    """All that came to a step of the funnel, however far they went on."""
+
+    title = _("step reached")
+    parameter_name = "reached"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Step.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if value not in Step.values:
+            raise IncorrectLookupParameters
+        return reached(queryset, value)  # type: ignore[arg-type]  # the admin's queryset is the manager's
+
+
+class TargetAdmin(ReadOnlyAdmin):
+    paginator = EstimatingPaginator
+    ordering = ["-campaign_id", "id"]
+    list_display = ["device_serial", "campaign_name", "site_name", "state_word", "attempts_made", "next", "ends", "seen"]
+    list_select_related = ["campaign", "device", "device__site"]
+    list_filter = [ReachedFilter, "state", "campaign"]
+    list_display_links = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
+        return super().get_queryset(request).select_related("certificate").defer("certificate__der")
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return lookup in {"campaign", "device"} or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    @admin.display(description=_("device"))
+    def device_serial(self, target: Target) -> SafeString:
+        return cells.link(links.device(target.device_id), target.device.serial)
+
+    @admin.display(description=_("campaign"))
+    def campaign_name(self, target: Target) -> SafeString:
+        return cells.link(links.page("renewal_campaign", target.campaign_id), cells.name(target.campaign.name))
+
+    @admin.display(description=_("site"))
+    def site_name(self, target: Target) -> SafeString:
+        return cells.name(target.device.site)
+
+    @admin.display(description=_("state"))
+    def state_word(self, target: Target) -> SafeString:
+        return cells.state(_TONES[TargetState(target.state)], target.get_state_display())
+
+    @admin.display(description=_("next step"))
+    def next(self, target: Target) -> SafeString:
+        return cells.when(target.next_step_at, timezone.now(), to_the_minute=True)
+
+    @admin.display(description=_("certificate ends"))
+    def ends(self, target: Target) -> SafeString:
+        return cells.when(target.certificate.not_after, timezone.now())
+
+    @admin.display(description=_("last seen"))
+    def seen(self, target: Target) -> SafeString:
+        return cells.when(target.device.last_seen_at, timezone.now(), to_the_minute=True)

@@ -1,0 +1,45 @@
+"""Whether a certificate that ends is taken care of: renewed, in a campaign, or nothing planned yet."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
+from django.utils.translation import gettext_lazy as _
+
+from inventory.models import Certificate, CertificateState
+from inventory.models.certificate import LIVE_STATES, CertificateQuerySet
+from renewal.models import CampaignState, Target
+from renewal.models.campaign import OPEN_STATES
+
+
+class Coverage(models.TextChoices):
+    """The first that applies."""
+
+    RENEWED = "renewed", _("renewed")
+    EXPIRED = "expired", _("expired")
+    IN_CAMPAIGN = "in_campaign", _("in campaign")
+    UNPLANNED = "unplanned", _("nothing planned")
+
+
+def with_coverage(certificates: CertificateQuerySet, now: datetime) -> CertificateQuerySet:
+    """Annotate each certificate that a device stands on, or stood on until it was renewed, with its `coverage`."""
+    newer = Certificate.objects.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
+    open_targets = Target.objects.filter(
+        certificate=OuterRef("pk"), state__in=OPEN_STATES, campaign__state__in=_UNFINISHED
+    )
+    return (
+        certificates.of_devices()
+        .filter(Q(state__in=LIVE_STATES) | Q(state=CertificateState.SUPERSEDED))
+        .annotate(
+            coverage=Case(
+                When(Q(state=CertificateState.SUPERSEDED) | Exists(newer), then=Value(Coverage.RENEWED.value)),
+                When(not_after__lt=now, then=Value(Coverage.EXPIRED.value)),
+                When(Exists(open_targets), then=Value(Coverage.IN_CAMPAIGN.value)),
+                default=Value(Coverage.UNPLANNED.value),
+                output_field=models.CharField(),
+            )
+        )
+    )
+
+
+_UNFINISHED = (CampaignState.PLANNED, CampaignState.RUNNING, CampaignState.PAUSED)
