@@ -7,6 +7,9 @@ class CertportalConfig(AppConfig):
     name = "certportal"
     verbose_name = _("Access")
 
+    def ready(self) -> None:
+        from certportal import access  # noqa: F401  connects the signals of logins
+
 
 class CertportalAdminConfig(AdminConfig):
     """The admin of Django with our own site in place of its default one."""

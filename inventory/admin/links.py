@@ -1,5 +1,6 @@
 """Addresses of admin lists that hold exactly the rows of a question, and of single pages."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -13,7 +14,10 @@ def moment(at: datetime) -> str:
 
 def changelist(model: str, **question: object) -> str:
     """Return the list of `app_model` with these filters; a filter that is None is left out."""
-    address = reverse(f"admin:{model}_changelist")
+    return with_query(reverse(f"admin:{model}_changelist"), question)
+
+
+def with_query(address: str, question: Mapping[str, object]) -> str:
     given = {key: value for key, value in question.items() if value is not None}
     return f"{address}?{urlencode(given)}" if given else address
 

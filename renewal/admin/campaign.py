@@ -1,6 +1,7 @@
 """Campaigns and their targets: watched live, started and paused by a person."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,10 @@ from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from renewal.admin.planning import plan_view
 from renewal.campaigns import planning
+from renewal.campaigns.board import Funnel, funnels
 from renewal.campaigns.planning import CampaignError
-from renewal.funnel import Funnel, Step, of_campaigns
-from renewal.models import Campaign, CampaignState
-from renewal.pace import expected_end, rate_a_day
+from renewal.campaigns.pace import expected_end, rate_a_day, share_done
+from renewal.models import Campaign, CampaignState, TargetState
 
 # htmx stops polling when it is answered with this status.
 STOP_POLLING = 286
@@ -36,6 +37,25 @@ _TONES = {
 
 def targets_url(campaign: Campaign, **question: object) -> str:
     return links.changelist("renewal_target", campaign=campaign.pk, **question)
+
+
+@dataclass(frozen=True)
+class FunnelStep:
+    """One number of a funnel, and the list of the targets it counts."""
+
+    state: TargetState
+    count: int
+    url: str
+
+
+def steps(campaign: Campaign, funnel: Funnel) -> list[FunnelStep]:
+    """Return the numbers that lead from planned to confirmed, and then the escalated."""
+    reached = [
+        FunnelStep(state, count, targets_url(campaign, reached=None if state == TargetState.PLANNED else state.value))
+        for state, count in funnel.reached.items()
+    ]
+    escalated = TargetState.ESCALATED
+    return [*reached, FunnelStep(escalated, funnel.now[escalated], targets_url(campaign, reached=escalated.value))]
 
 
 class CampaignAdmin(ReadOnlyAdmin):
@@ -61,9 +81,9 @@ class CampaignAdmin(ReadOnlyAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         changelist = super().get_changelist_instance(request)
         rows = list(changelist.result_list)
-        funnels = of_campaigns([campaign.pk for campaign in rows])
+        found = funnels(rows)
         for campaign in rows:
-            campaign.funnel = funnels.get(campaign.pk, Funnel())
+            campaign.funnel = found[campaign.pk]
         changelist.result_list = rows  # type: ignore[assignment]  # read as any sequence
         return changelist
 
@@ -81,11 +101,11 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("confirmed"))
     def progress(self, campaign: Campaign) -> str:
-        return f"{campaign.funnel.done:.0%}"  # type: ignore[attr-defined]  # set in get_changelist_instance
+        return f"{share_done(campaign.funnel):.0%}"  # type: ignore[attr-defined]  # set in get_changelist_instance
 
     @admin.display(description=gettext_lazy("targets"))
     def targets(self, campaign: Campaign) -> SafeString:
-        return cells.link(targets_url(campaign), cells.count(campaign.funnel.planned))  # type: ignore[attr-defined]
+        return cells.link(targets_url(campaign), cells.count(campaign.funnel.total))  # type: ignore[attr-defined]
 
     @admin.display(description=gettext_lazy("due"), ordering="due_at")
     def due(self, campaign: Campaign) -> SafeString:
@@ -107,14 +127,15 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
         """Return what the page and its polled block show. One query more than the campaign itself."""
-        funnel = of_campaigns([campaign.pk]).get(campaign.pk, Funnel())
+        funnel = funnels([campaign])[campaign.pk]
         running = campaign.state == CampaignState.RUNNING
         return {
             "now": now,
             "campaign": campaign,
             "state": cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display()),
-            "steps": [(step, getattr(funnel, step), targets_url(campaign, reached=step.value)) for step in Step],
+            "steps": steps(campaign, funnel),
             "funnel": funnel,
+            "done": share_done(funnel),
             "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
             "ends": expected_end(funnel, campaign.started_at, now) if running else None,
             "certificates_url": links.certificates(

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.paging import EstimatingPaginator
-from renewal.funnel import Step, reached
 from renewal.models import Target, TargetState
 
 _TONES = {
@@ -25,6 +24,14 @@ _TONES = {
     TargetState.WITHDRAWN: "neutral",
 }
 
+# The states of the targets that each number of a funnel counts; `planned` counts all.
+STATES_PAST = {
+    TargetState.TRIGGERED: (TargetState.TRIGGERED, TargetState.ISSUED, TargetState.CONFIRMED),
+    TargetState.ISSUED: (TargetState.ISSUED, TargetState.CONFIRMED),
+    TargetState.CONFIRMED: (TargetState.CONFIRMED,),
+    TargetState.ESCALATED: (TargetState.ESCALATED,),
+}
+
 
 class ReachedFilter(admin.SimpleListFilter):
     """All that came to a step of the funnel, however far they went on."""
@@ -33,15 +40,16 @@ class ReachedFilter(admin.SimpleListFilter):
     parameter_name = "reached"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(Step.choices)
+        return [(state.value, state.label) for state in STATES_PAST]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value is None:
             return None
-        if value not in Step.values:
+        states = next((past for state, past in STATES_PAST.items() if state.value == value), None)
+        if states is None:
             raise IncorrectLookupParameters
-        return reached(queryset, value)  # type: ignore[arg-type]  # the admin's queryset is the manager's
+        return queryset.filter(state__in=states)
 
 
 class TargetAdmin(ReadOnlyAdmin):

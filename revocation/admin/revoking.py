@@ -59,14 +59,9 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         return HttpResponseRedirect(links.certificate(pk))
     form = RevokeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        orders.revoke(
-            certificate,
-            RevocationReason(form.cleaned_data["reason"]),
-            actor=actor_of(request),
-            now=timezone.now(),
-            note=form.cleaned_data["note"],
-        )
-        messages.success(request, _("1 certificate revoked. OCSP says so now, the CRL within a minute."))
+        reason = RevocationReason(form.cleaned_data["reason"])
+        order = orders.Order(reason, actor_of(request), form.cleaned_data["note"])
+        _tell(request, orders.revoke(certificate, order, timezone.now()))
         return HttpResponseRedirect(links.certificate(pk))
     context = {
         **site.each_context(request),
@@ -77,6 +72,19 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         "now": timezone.now(),
     }
     return TemplateResponse(request, "admin/revocation/revoke.html", context)
+
+
+def _tell(
+    request: HttpRequest, outcome: orders.Revoked | orders.AlreadyRevoked | orders.CannotRevoke
+) -> None:
+    """Say what became of the order."""
+    match outcome:
+        case orders.Revoked():
+            messages.success(request, _("1 certificate revoked. OCSP says so now, the CRL within a minute."))
+        case orders.AlreadyRevoked(at=at):
+            messages.info(request, _("It was revoked before, on %(at)s; nothing changed.") % {"at": f"{at:%Y-%m-%d %H:%M}"})
+        case orders.CannotRevoke(text=text):
+            messages.error(request, str(text))
 
 
 def _consequences(certificate: Certificate) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+"""What a person must decide, worst first, each with its one next step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from certportal.dashboard.scope import Scope
+from inventory.admin import cells, links
+from inventory.expiry import Cliff, of_cliff
+from inventory.models import AuditAction, AuditEvent, Certificate
+from renewal.coverage import Coverage, with_coverage
+from renewal.models import Campaign, CampaignState, Target, TargetState
+from revocation.freshness import Freshness
+
+# A cliff is no decision any more when this share of it is renewed or in a campaign.
+_CLIFF_HANDLED = 0.95
+_MOST_CLIFFS = 5
+_GUESSES = 10
+_GUESSING_SPAN = timedelta(hours=1)
+_TICK_SILENCE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Need:
+    """One decision. `tone` is late or attention; `step` names what to do next, at `url`."""
+
+    tone: str
+    text: str
+    step: str
+    url: str
+
+
+def read(scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness]) -> list[Need]:
+    """Return the needs. Four queries, and one for each of at most five cliffs."""
+    found = [
+        *_late_crls(crls, now),
+        *_expired(scope, now),
+        *_guessing(now),
+        *_cliffs(cliffs, now),
+        *_campaigns(scope, now),
+    ]
+    return sorted(found, key=lambda need: need.tone != "late")
+
+
+def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
+    """Name each authority whose CRLs verifiers refuse, or soon will, by its worst."""
+    late: dict[int, list[Freshness]] = {}
+    for crl in crls:
+        if crl.late(now):
+            late.setdefault(crl.authority_id, []).append(crl)
+    for authority_id, scopes in late.items():
+        words = {"authority": cells.visible(scopes[0].authority_name), "count": cells.count(len(scopes))}
+        ended = [crl.next_update for crl in scopes if crl.next_update is not None and crl.expired(now)]
+        made = [crl.this_update for crl in scopes if crl.this_update is not None]
+        if ended:
+            words["span"] = cells.span(now - min(ended))
+            text = _("CRL of %(authority)s ended %(span)s ago: verifiers refuse it.") % words
+        elif len(made) < len(scopes):
+            text = _("CRL of %(authority)s was never published.") % words
+        else:
+            words["span"] = cells.span(now - min(made))
+            text = _("CRL of %(authority)s is late: %(span)s old.") % words
+        url = links.changelist("revocation_crl", authority__id__exact=authority_id)
+        yield Need("late", text, _("check the workers"), url)
+
+
+def _expired(scope: Scope, now: datetime) -> Iterable[Need]:
+    certificates = Certificate.objects.filter(not_after__lt=now)
+    if scope.fleet_id is not None:
+        certificates = certificates.filter(device__fleet_id=scope.fleet_id)
+    count = with_coverage(certificates, now).filter(coverage=Coverage.EXPIRED).count()
+    if count:
+        text = ngettext(
+            "%(count)s device stands on an expired certificate.", "%(count)s devices stand on expired certificates.", count
+        )
+        url = links.certificates(coverage=Coverage.EXPIRED.value, fleet=scope.fleet_id)
+        yield Need("late", text % {"count": cells.count(count)}, _("enrol them anew"), url)
+
+
+def _guessing(now: datetime) -> Iterable[Need]:
+    """Name the addresses from which passwords were guessed lately."""
+    bursts = (
+        AuditEvent.objects.filter(action=AuditAction.LOGIN_FAILED, at__gte=now - _GUESSING_SPAN)
+        .order_by()
+        .values("source_address")
+        .annotate(count=Count("id"), actor=Max("actor"))
+        .filter(count__gte=_GUESSES)
+        .order_by("-count")[:3]
+    )
+    for burst in bursts:
+        address = burst["source_address"]
+        words = {"count": cells.count(burst["count"]), "address": address or _("an unknown address")}
+        text = _("%(count)s failed logins from %(address)s within an hour.") % words
+        url = links.audit(action=AuditAction.LOGIN_FAILED.value, source_address=address)
+        yield Need("late", text, _("see who was tried"), url)
+
+
+def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
+    for cliff in cliffs[:_MOST_CLIFFS]:
+        unplanned = with_coverage(of_cliff(cliff), now).filter(coverage=Coverage.UNPLANNED).count()
+        if unplanned <= (1 - _CLIFF_HANDLED) * cliff.count:
+            continue
+        words = {
+            "count": cells.count(cliff.count),
+            "size": cells.count(cliff.fleet_size),
+            "day": cliff.day.isoformat(),
+            "cause": _cause(cliff),
+            "unplanned": cells.count(unplanned),
+        }
+        text = _("Cliff: %(count)s of %(size)s expire on %(day)s%(cause)s, %(unplanned)s unplanned.") % words
+        yield Need("attention", text, _("plan a campaign"), plan_url(cliff))
+
+
+def _cause(cliff: Cliff) -> str:
+    if cliff.cause is None:
+        return ""
+    return f" ({cliff.cause.axis.label} {cells.visible(cliff.cause.name)})"
+
+
+def plan_url(cliff: Cliff) -> str:
+    """Return the planning page, filled in for a cliff."""
+    whole = cliff.cause is not None and cliff.cause.count == cliff.count
+    group = {cliff.cause.axis.value: cliff.cause.id} if whole and cliff.cause else {}
+    day = cliff.day
+    question = {
+        "name": _("Cliff of %s") % day,
+        "fleet": cliff.fleet_id,
+        **group,
+        "expires_from": day.isoformat(),
+        "expires_before": (day + timedelta(days=1)).isoformat(),
+    }
+    return links.with_query(reverse("admin:renewal_campaign_plan"), question)
+
+
+def _campaigns(scope: Scope, now: datetime) -> Iterable[Need]:
+    campaigns = Campaign.objects.exclude(state=CampaignState.FINISHED)
+    if scope.fleet_id is not None:
+        campaigns = campaigns.filter(fleet_id=scope.fleet_id)
+    escalated = dict(
+        Target.objects.filter(state=TargetState.ESCALATED, campaign__in=campaigns)
+        .order_by()
+        .values_list("campaign_id")
+        .annotate(Count("id"))
+    )
+    for campaign in campaigns:
+        yield from _of_campaign(campaign, escalated.get(campaign.pk, 0), now)
+
+
+def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[Need]:
+    page = links.page("renewal_campaign", campaign.pk)
+    words = {"campaign": cells.visible(campaign.name), "count": cells.count(escalated)}
+    if campaign.state == CampaignState.PLANNED:
+        yield Need("attention", _("Campaign “%(campaign)s” is planned and waits.") % words, _("start it"), page)
+        return
+    if campaign.state == CampaignState.RUNNING and (campaign.ticked_at or campaign.started_at or now) < now - _TICK_SILENCE:
+        text = _("Campaign “%(campaign)s” runs, but nothing moves it.") % words
+        yield Need("late", text, _("check the workers"), page)
+    if campaign.due_at < now:
+        yield Need("late", _("Campaign “%(campaign)s” is past due.") % words, _("see who is missing"), page)
+    if escalated:
+        text = ngettext(
+            "%(count)s device of “%(campaign)s” gave no answer.",
+            "%(count)s devices of “%(campaign)s” gave no answer.",
+            escalated,
+        )
+        url = links.changelist("renewal_target", campaign=campaign.pk, reached=TargetState.ESCALATED.value)
+        yield Need("attention", text % words, _("see them"), url)

@@ -1,0 +1,42 @@
+"""What the dashboard is asked to show: it stands in the address, so that Back and links keep it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlencode
+
+from inventory.expiry import Axis
+
+SPANS = (30, 90, 365)
+_DEFAULT_SPAN = 90
+# How far the map looks back: what ended lately is still a fact of today.
+_PAST = {30: 7, 90: 14, 365: 28}
+
+
+@dataclass(frozen=True)
+class Scope:
+    fleet_id: int | None = None
+    axis: Axis = Axis.SITE
+    span: int = _DEFAULT_SPAN
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Scope":
+        """Read the scope from an address; what is not understood is left at its default."""
+        fleet, rows, span = query.get("fleet", ""), query.get("rows", ""), query.get("span", "")
+        return cls(
+            int(fleet) if fleet.isdecimal() and len(fleet) < 19 else None,  # noqa: PLR2004  the digits of a key
+            Axis(rows) if rows in Axis.values else Axis.SITE,
+            int(span) if span in map(str, SPANS) else _DEFAULT_SPAN,
+        )
+
+    def query(self, **changes: object) -> str:
+        """Return the query string of this scope, with changes."""
+        values = {"fleet": self.fleet_id or "", "rows": self.axis.value, "span": self.span, **changes}
+        return urlencode({key: value for key, value in values.items() if value != ""})
+
+    def first_day(self, now: datetime) -> date:
+        return now.astimezone(UTC).date() - timedelta(days=_PAST[self.span])
+
+    @property
+    def days(self) -> int:
+        return _PAST[self.span] + self.span

@@ -1,0 +1,76 @@
+"""Expiry by week: what of it is renewed, under way, or planned by nobody."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import Count
+from django.db.models.functions import TruncWeek
+
+from certportal.dashboard.geometry import bars
+from certportal.dashboard.scope import Scope
+from inventory.admin import links
+from inventory.expiry import start_of
+from inventory.models import Certificate
+from renewal.coverage import Coverage, with_coverage
+
+_PAST_WEEKS = 4
+_WEEKS = 30
+_WEEK = timedelta(days=7)
+# From the bottom of a bar.
+PARTS = (Coverage.RENEWED, Coverage.IN_CAMPAIGN, Coverage.UNPLANNED, Coverage.EXPIRED)
+
+
+@dataclass(frozen=True)
+class Part:
+    key: str
+    label: str
+    total: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Weeks:
+    weeks: list[tuple[date, dict[str, int]]]
+    chart: bars.Bars
+    parts: list[Part]
+    urls: dict[tuple[date, str], str]
+
+
+def read(scope: Scope, now: datetime) -> Weeks:
+    """Return the bars. One query."""
+    today = now.astimezone(UTC).date()
+    first = today - timedelta(days=today.weekday()) - _PAST_WEEKS * _WEEK
+    mondays = [first + index * _WEEK for index in range(_WEEKS)]
+    start, end = start_of(first), start_of(first + _WEEKS * _WEEK)
+    certificates = Certificate.objects.filter(not_after__gte=start, not_after__lt=end)
+    if scope.fleet_id is not None:
+        certificates = certificates.filter(device__fleet_id=scope.fleet_id)
+    rows = (
+        with_coverage(certificates, now)
+        .order_by()
+        .annotate(week=TruncWeek("not_after", tzinfo=UTC))
+        .values_list("week", "coverage")
+        .annotate(count=Count("id"))
+    )
+    values: dict[date, dict[str, int]] = {monday: {} for monday in mondays}
+    for week, coverage, count in rows:
+        values[week.date()][coverage] = count
+    weeks = list(values.items())
+    chart = bars.layout(weeks, [part.value for part in PARTS], today=today, width=440, height=152)
+    parts = [
+        Part(
+            part.value,
+            str(part.label),
+            sum(counts.get(part.value, 0) for counts in values.values()),
+            _url(scope, part.value, start, end),
+        )
+        for part in PARTS
+    ]
+    urls = {
+        (bar.week, bar.part): _url(scope, bar.part, start_of(bar.week), start_of(bar.week + _WEEK)) for bar in chart.bars
+    }
+    return Weeks(weeks, chart, parts, urls)
+
+
+def _url(scope: Scope, coverage: str, start: datetime, end: datetime) -> str:
+    return links.certificates(coverage=coverage, fleet=scope.fleet_id, expires_from=start, expires_before=end)
