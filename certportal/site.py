@@ -1,10 +1,13 @@
 """The admin site of the portal: its index is the dashboard, its header leads everywhere."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 # Address name, its arguments, the permission to see it, and the word in the header.
@@ -17,6 +20,15 @@ _NAVIGATION = (
     ("app_list", ("inventory",), "inventory.change_fleet", _("Configuration")),
     ("app_list", ("certportal",), "certportal.view_user", _("Access")),
 )
+
+
+@dataclass(frozen=True)
+class Page:
+    """A link of the header."""
+
+    url: str
+    word: str | Promise
+    here: bool = False
 
 
 class CertportalAdminSite(admin.AdminSite):
@@ -46,10 +58,10 @@ class CertportalAdminSite(admin.AdminSite):
         ]
         return [*own, *super().get_urls()]
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from certportal.dashboard import views
 
-        request.current_app = self.name  # type: ignore[attr-defined]  # as AdminSite.index does
+        request.current_app = self.name  # as AdminSite.index does
         return views.index(request, self)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
@@ -60,7 +72,7 @@ class CertportalAdminSite(admin.AdminSite):
             context["chosen_fleet"] = request.GET.get("fleet", "")
         return context
 
-    def _navigation(self, request: HttpRequest) -> list[dict[str, Any]]:
+    def _navigation(self, request: HttpRequest) -> list[Page]:
         """Return the pages of the header that the person may see."""
         pages = []
         for name, arguments, permission, word in _NAVIGATION:
@@ -70,8 +82,10 @@ class CertportalAdminSite(admin.AdminSite):
                 url = reverse(f"admin:{name}", args=arguments)
             except NoReverseMatch:  # nothing of that app is registered
                 continue
-            pages.append({"url": url, "word": word, "here": request.path.startswith(url)})
-        return pages
+            pages.append(Page(url, word))
+        # The list of devices lies below the pages of the inventory: the longest address is where one is.
+        here = max((page.url for page in pages if request.path.startswith(page.url)), key=len, default=None)
+        return [replace(page, here=page.url == here) for page in pages]
 
 
 def _fleets() -> list[tuple[str, str]]:

@@ -159,7 +159,11 @@ def _causes(places: Iterable[tuple[int, date]]) -> dict[tuple[int, date], Cause]
             if group is not None and count >= CAUSE_SHARE * totals[fleet, day]:
                 found[fleet, day] = (axis, group, count)
     names = {
-        Axis.BATCH: dict(Batch.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.BATCH]).values_list("id", "name")),
-        Axis.SITE: dict(Site.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.SITE]).values_list("id", "name")),
+        Axis.BATCH: dict(
+            Batch.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.BATCH]).values_list("id", "name")
+        ),
+        Axis.SITE: dict(
+            Site.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.SITE]).values_list("id", "name")
+        ),
     }
     return {place: Cause(axis, group, names[axis][group], count) for place, (axis, group, count) in found.items()}

@@ -1,6 +1,6 @@
 """The one word that says how a certificate stands at a moment, and which of a device's certificates counts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -48,7 +48,7 @@ def with_standing(certificates: CertificateQuerySet, standing: str, now: datetim
     `valid` holds every certificate that a verifier accepts now, so the expiring and the unconfirmed too; `standing`
     is no word of one certificate but asks for all that devices stand on.
     """
-    questions = {
+    questions: dict[str, Callable[[], CertificateQuerySet]] = {
         "standing": certificates.standing,
         Standing.VALID: lambda: certificates.valid(now),
         Standing.EXPIRING: lambda: certificates.expiring_within(EXPIRING_SPAN, now),

@@ -1,5 +1,6 @@
 """The story of one device: what happened to it, by whom and why, and what happens next."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,13 +46,18 @@ _TONES = {
     AuditAction.ENROLMENT_REFUSED: "late",
     AuditAction.RENEWAL_REFUSED: "late",
 }
+# The link beside an entry of the story says these already.
+_SHOWN_BY_LINK = {"serial", "predecessor", "issuer"}
+_LONG_HEX = re.compile(r"[0-9a-f]{20,}")
 _ISSUED = {AuditAction.CERTIFICATE_ENROLLED.value, AuditAction.CERTIFICATE_RENEWED.value}
 
 
 def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
     """Return what the audit log tells of a device, and what its certificates tell beyond that. One query."""
     events = list(
-        AuditEvent.objects.filter(device=device).select_related("certificate").defer("certificate__der")
+        AuditEvent.objects.filter(device=device)
+        .select_related("certificate")
+        .defer("certificate__der")
         .order_by("-at", "-id")[:MOST_EVENTS]
     )
     told = {(event.certificate_id, event.action) for event in events}
@@ -83,7 +89,9 @@ def outlook(device: Device, certificate: Certificate | None, now: datetime) -> O
     standing = standing_of(certificate, now)
     if standing == Standing.REVOKED:
         reason = certificate.get_revocation_reason_display()
-        return Outlook(_("Its certificate was revoked (%(reason)s). Renewal is refused.") % {"reason": reason}, "stopped")
+        return Outlook(
+            _("Its certificate was revoked (%(reason)s). Renewal is refused.") % {"reason": reason}, "stopped"
+        )
     if standing == Standing.EXPIRED:
         return Outlook(_("Its certificate has ended. It can no longer authenticate; enrol it anew."), "late")
     if standing == Standing.UNCONFIRMED:
@@ -104,17 +112,18 @@ def _of_event(event: AuditEvent) -> Moment:
         str(event.get_action_display()),
         _TONES.get(AuditAction(event.action), "neutral"),
         f"{who} ({event.source_address})" if event.source_address else who,
-        reason(event.details),
+        reason({key: value for key, value in event.details.items() if key not in _SHOWN_BY_LINK}),
         event.certificate_id,
         event.certificate.serial if event.certificate else "",
     )
 
 
 def reason(details: Any) -> str:
-    """Return the details of an event as one line of text."""
+    """Return the details of an event as one line of text, serial numbers and digests shortened."""
     if not isinstance(details, dict):
         return str(details)
-    return ", ".join(f"{key} {value}" for key, value in details.items() if value not in (None, "", [], {}))
+    told = ", ".join(f"{key} {value}" for key, value in details.items() if value not in (None, "", [], {}))
+    return _LONG_HEX.sub(lambda match: f"{match[0][:8]}…", told)
 
 
 def _untold(certificate: Certificate, told: set[tuple[int | None, str]]) -> list[Moment]:

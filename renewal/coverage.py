@@ -23,22 +23,29 @@ class Coverage(models.TextChoices):
 
 def with_coverage(certificates: CertificateQuerySet, now: datetime) -> CertificateQuerySet:
     """Annotate each certificate that a device stands on, or stood on until it was renewed, with its `coverage`."""
+    return _stood_on(certificates).annotate(coverage=_coverage(now))
+
+
+def covered(certificates: CertificateQuerySet, coverage: str, now: datetime) -> CertificateQuerySet:
+    """Return those whose coverage is this one."""
+    return _stood_on(certificates).annotate(coverage=_coverage(now)).filter(coverage=coverage)
+
+
+def _stood_on(certificates: CertificateQuerySet) -> CertificateQuerySet:
+    return certificates.of_devices().filter(Q(state__in=LIVE_STATES) | Q(state=CertificateState.SUPERSEDED))
+
+
+def _coverage(now: datetime) -> Case:
     newer = Certificate.objects.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
     open_targets = Target.objects.filter(
         certificate=OuterRef("pk"), state__in=OPEN_STATES, campaign__state__in=_UNFINISHED
     )
-    return (
-        certificates.of_devices()
-        .filter(Q(state__in=LIVE_STATES) | Q(state=CertificateState.SUPERSEDED))
-        .annotate(
-            coverage=Case(
-                When(Q(state=CertificateState.SUPERSEDED) | Exists(newer), then=Value(Coverage.RENEWED.value)),
-                When(not_after__lt=now, then=Value(Coverage.EXPIRED.value)),
-                When(Exists(open_targets), then=Value(Coverage.IN_CAMPAIGN.value)),
-                default=Value(Coverage.UNPLANNED.value),
-                output_field=models.CharField(),
-            )
-        )
+    return Case(
+        When(Q(state=CertificateState.SUPERSEDED) | Exists(newer), then=Value(Coverage.RENEWED.value)),
+        When(not_after__lt=now, then=Value(Coverage.EXPIRED.value)),
+        When(Exists(open_targets), then=Value(Coverage.IN_CAMPAIGN.value)),
+        default=Value(Coverage.UNPLANNED.value),
+        output_field=models.CharField(),
     )
 
 

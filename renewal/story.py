@@ -1,7 +1,5 @@
 """What campaigns add to the story of a device."""
 
-from datetime import datetime
-
 from django.utils.translation import gettext as _
 
 from inventory.models import Device
@@ -14,7 +12,9 @@ _MOST_ATTEMPTS = 100
 def past(device: Device) -> list[Moment]:
     """Return the messages sent to a device and the campaigns that gave up on it. Two queries."""
     attempts = (
-        Attempt.objects.filter(target__device=device).select_related("target__campaign").order_by("-at")[:_MOST_ATTEMPTS]
+        Attempt.objects.filter(target__device=device)
+        .select_related("target__campaign")
+        .order_by("-at")[:_MOST_ATTEMPTS]
     )
     moments = [_of_attempt(attempt) for attempt in attempts]
     for target in Target.objects.filter(device=device, escalated_at__isnull=False).select_related("campaign"):

@@ -1,7 +1,7 @@
 """The expiry map: which day ends whose certificates."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from certportal.dashboard.geometry import heatmap
 from certportal.dashboard.scope import Scope
@@ -46,12 +46,21 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
     names = _names(scope)
     keys = heatmap.rows_by_size(counts, len(names) + 1, names)
     shown = [key for key in keys if key in names or any(row == key for row, _day in counts)]
-    inside = [cliff for cliff in (cliffs(now, scope.fleet_id) if found is None else found) if start <= start_of(cliff.day) < end]
-    days: dict[object, int] = {}
+    inside = [
+        cliff
+        for cliff in (cliffs(now, scope.fleet_id) if found is None else found)
+        if start <= start_of(cliff.day) < end
+    ]
+    days: dict[date, int] = {}
     for cliff in inside:
         days[cliff.day] = days.get(cliff.day, 0) + cliff.count
     laid = heatmap.layout(
-        counts, shown[:MOST_ROWS], columns, today=now.astimezone(UTC).date(), cliffs=days, width=_WIDTH  # type: ignore[arg-type]
+        counts,
+        shown[:MOST_ROWS],
+        columns,
+        today=now.astimezone(UTC).date(),
+        cliffs=days,
+        width=_WIDTH,
     )
     rows = [
         Row(

@@ -13,7 +13,7 @@ from certportal.dashboard.scope import Scope
 from inventory.admin import cells, links
 from inventory.expiry import Cliff, of_cliff
 from inventory.models import AuditAction, AuditEvent, Certificate
-from renewal.coverage import Coverage, with_coverage
+from renewal.coverage import Coverage, covered
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from revocation.freshness import Freshness
 
@@ -73,10 +73,12 @@ def _expired(scope: Scope, now: datetime) -> Iterable[Need]:
     certificates = Certificate.objects.filter(not_after__lt=now)
     if scope.fleet_id is not None:
         certificates = certificates.filter(device__fleet_id=scope.fleet_id)
-    count = with_coverage(certificates, now).filter(coverage=Coverage.EXPIRED).count()
+    count = covered(certificates, Coverage.EXPIRED, now).count()
     if count:
         text = ngettext(
-            "%(count)s device stands on an expired certificate.", "%(count)s devices stand on expired certificates.", count
+            "%(count)s device stands on an expired certificate.",
+            "%(count)s devices stand on expired certificates.",
+            count,
         )
         url = links.certificates(coverage=Coverage.EXPIRED.value, fleet=scope.fleet_id)
         yield Need("late", text % {"count": cells.count(count)}, _("enrol them anew"), url)
@@ -102,7 +104,7 @@ def _guessing(now: datetime) -> Iterable[Need]:
 
 def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
     for cliff in cliffs[:_MOST_CLIFFS]:
-        unplanned = with_coverage(of_cliff(cliff), now).filter(coverage=Coverage.UNPLANNED).count()
+        unplanned = covered(of_cliff(cliff), Coverage.UNPLANNED, now).count()
         if unplanned <= (1 - _CLIFF_HANDLED) * cliff.count:
             continue
         words = {
@@ -157,7 +159,10 @@ def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[
     if campaign.state == CampaignState.PLANNED:
         yield Need("attention", _("Campaign “%(campaign)s” is planned and waits.") % words, _("start it"), page)
         return
-    if campaign.state == CampaignState.RUNNING and (campaign.ticked_at or campaign.started_at or now) < now - _TICK_SILENCE:
+    if (
+        campaign.state == CampaignState.RUNNING
+        and (campaign.ticked_at or campaign.started_at or now) < now - _TICK_SILENCE
+    ):
         text = _("Campaign “%(campaign)s” runs, but nothing moves it.") % words
         yield Need("late", text, _("check the workers"), page)
     if campaign.due_at < now:

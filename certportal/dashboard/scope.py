@@ -24,7 +24,7 @@ class Scope:
         """Read the scope from an address; what is not understood is left at its default."""
         fleet, rows, span = query.get("fleet", ""), query.get("rows", ""), query.get("span", "")
         return cls(
-            int(fleet) if fleet.isdecimal() and len(fleet) < 19 else None,  # noqa: PLR2004  the digits of a key
+            int(fleet) if fleet.isdecimal() and len(fleet) < 19 else None,
             Axis(rows) if rows in Axis.values else Axis.SITE,
             int(span) if span in map(str, SPANS) else _DEFAULT_SPAN,
         )

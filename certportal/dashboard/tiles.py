@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -10,8 +9,6 @@ from django.utils.translation import gettext_lazy
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.models import Certificate, Device
-from inventory.models.certificate import CertificateQuerySet
-from inventory.models.device import DeviceQuerySet
 from inventory.standing import Standing, with_standing
 
 _OF_CERTIFICATES = (
@@ -33,8 +30,8 @@ class Tile:
 
 def read(scope: Scope, now: datetime) -> list[Tile]:
     """Return the tiles. Seven counts."""
-    devices = cast(DeviceQuerySet, Device.objects.all())
-    certificates = cast(CertificateQuerySet, Certificate.objects.of_devices())
+    devices = Device.objects.all()
+    certificates = Certificate.objects.of_devices()
     fleet = scope.fleet_id
     if fleet is not None:
         devices, certificates = devices.filter(fleet_id=fleet), certificates.filter(device__fleet_id=fleet)

@@ -37,7 +37,7 @@ BLOCKS = {
 }
 
 
-def index(request: HttpRequest, site: AdminSite) -> HttpResponse:
+def index(request: HttpRequest, site: AdminSite) -> TemplateResponse:
     """Show all blocks."""
     now, scope = timezone.now(), Scope.of(request.GET)
     found, fresh = cliffs(now, scope.fleet_id), freshness(now)

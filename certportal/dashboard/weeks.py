@@ -67,7 +67,8 @@ def read(scope: Scope, now: datetime) -> Weeks:
         for part in PARTS
     ]
     urls = {
-        (bar.week, bar.part): _url(scope, bar.part, start_of(bar.week), start_of(bar.week + _WEEK)) for bar in chart.bars
+        (bar.week, bar.part): _url(scope, bar.part, start_of(bar.week), start_of(bar.week + _WEEK))
+        for bar in chart.bars
     }
     return Weeks(weeks, chart, parts, urls)
 

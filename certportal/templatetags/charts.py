@@ -17,7 +17,7 @@ from renewal.coverage import Coverage
 
 register = template.Library()
 
-_TIMELINE_WIDTH = 1180
+_TIMELINE_WIDTH = 1376
 
 
 @register.inclusion_tag("certportal/charts/heatmap.svg")
@@ -38,7 +38,11 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
 
 
 def _cell_title(count: int, row: str, start: Any, end: Any) -> str:
-    words = {"count": number_format(count, force_grouping=True), "row": cells.visible(row) or _("none"), "day": start.isoformat()}
+    words = {
+        "count": number_format(count, force_grouping=True),
+        "row": cells.visible(row) or _("none"),
+        "day": start.isoformat(),
+    }
     if (end - start).days == 1:
         return _("%(count)s expire on %(day)s, %(row)s") % words
     return _("%(count)s expire in the week from %(day)s, %(row)s") % words

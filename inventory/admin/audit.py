@@ -14,6 +14,8 @@ from inventory.admin.paging import EstimatingPaginator
 from inventory.models import AuditEvent
 from inventory.story import reason
 
+_SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why")
+
 
 class AuditEventAdmin(ReadOnlyAdmin):
     paginator = EstimatingPaginator
@@ -21,10 +23,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ["time", "what", "who", "on", "why"]
     list_select_related = ["device"]
     list_filter = ["action", "actor_kind"]
-    fields = [
-        "time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why",
-    ]  # fmt: skip
-    readonly_fields = fields
+    fields = _SHOWN
+    readonly_fields = _SHOWN
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("certificate").defer("certificate__der")

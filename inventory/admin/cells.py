@@ -21,7 +21,7 @@ _TONES = {
     Standing.SUPERSEDED: "neutral",
 }
 _KEPT_AT_EACH_END = 8
-NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: S308  a constant
+NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: RUF001
 
 _UNITS = (
     (timedelta(days=2), timedelta(days=1), "d"),

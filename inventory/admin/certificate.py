@@ -31,7 +31,7 @@ class CertificateAdmin(ReadOnlyAdmin):
     ordering = ["not_after", "id"]
     list_display = ["code", "device_serial", "site_name", "batch_name", "issuer", "expires", "state_word", "issued"]
     list_select_related = ["device", "device__site", "device__batch", "authority"]
-    list_filter: list[Any] = [
+    list_filter = [
         filters.StandingFilter,
         filters.ExpiryFilter,
         filters.CertificateFleetFilter,

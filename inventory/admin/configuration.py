@@ -117,7 +117,8 @@ class AuthorityAdmin(AuditedAdmin):
 
     @admin.display(description=_("expires"), ordering="certificate__not_after")
     def expires(self, authority: Authority) -> SafeString:
-        return cells.when(authority.certificate and authority.certificate.not_after, timezone.now())
+        own = authority.certificate
+        return cells.when(own.not_after if own else None, timezone.now())
 
     @admin.display(description=_("state"))
     def state(self, authority: Authority) -> SafeString:

@@ -192,7 +192,7 @@ class ExpiryFilter(admin.ListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         if not self.bounds:
             return None
-        return self.narrow(queryset, {name: bound for name, bound in self.bounds.items()})
+        return self.narrow(queryset, self.bounds)
 
     def narrow(self, queryset: QuerySet[Any], span: dict[str, datetime]) -> QuerySet[Any]:
         return queryset.filter(**span)

@@ -1,7 +1,10 @@
 """Counting the rows of long lists without reading them all."""
 
+from typing import Any, cast
+
 from django.core.paginator import Paginator
 from django.db import connections
+from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
 # Up to here a whole table is counted exactly; above, PostgreSQL's own estimate is within a few percent.
@@ -13,7 +16,7 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # generic only 
 
     @cached_property
     def count(self) -> int:
-        queryset = self.object_list
+        queryset = cast("QuerySet[Any]", self.object_list)
         if queryset.query.where:
             return int(queryset.count())
         with connections[queryset.db].cursor() as cursor:

@@ -21,8 +21,8 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from renewal.admin.planning import plan_view
 from renewal.campaigns import planning
 from renewal.campaigns.board import Funnel, funnels
-from renewal.campaigns.planning import CampaignError
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
+from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign, CampaignState, TargetState
 
 # htmx stops polling when it is answered with this status.
@@ -84,7 +84,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         found = funnels(rows)
         for campaign in rows:
             campaign.funnel = found[campaign.pk]
-        changelist.result_list = rows  # type: ignore[assignment]  # read as any sequence
+        changelist.result_list = rows
         return changelist
 
     @admin.display(description=gettext_lazy("name"), ordering="name")
@@ -193,4 +193,3 @@ class CampaignAdmin(ReadOnlyAdmin):
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/renewal/steer.html", context)
-

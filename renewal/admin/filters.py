@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from renewal.coverage import Coverage, with_coverage
+from renewal.coverage import Coverage, covered
 
 
 class CoverageFilter(admin.SimpleListFilter):
@@ -27,4 +27,4 @@ class CoverageFilter(admin.SimpleListFilter):
             return None
         if value not in Coverage.values:
             raise IncorrectLookupParameters
-        return with_coverage(queryset, timezone.now()).filter(coverage=value)  # type: ignore[arg-type]
+        return covered(queryset, value, timezone.now())  # type: ignore[arg-type]  # the admin's queryset is the manager's

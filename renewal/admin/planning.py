@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.contrib.admin.widgets import AdminDateWidget
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -25,6 +24,15 @@ _SAMPLE = 8
 _DUE_BEFORE_END = timedelta(days=4)
 
 
+class DayInput(forms.DateInput):
+    """The browser's own calendar."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
 class PlanForm(forms.Form):
     """What a campaign is for. Its fields are read from the address too, so that a cliff links to its plan."""
 
@@ -32,19 +40,17 @@ class PlanForm(forms.Form):
     fleet = forms.ModelChoiceField(Fleet.objects.all(), label=gettext_lazy("Fleet"))
     site = forms.ModelChoiceField(Site.objects.select_related("fleet"), label=gettext_lazy("Site"), required=False)
     batch = forms.ModelChoiceField(Batch.objects.select_related("fleet"), label=gettext_lazy("Batch"), required=False)
-    expires_from = forms.DateField(label=gettext_lazy("Certificates that end from"), widget=AdminDateWidget)
+    expires_from = forms.DateField(label=gettext_lazy("Certificates that end from"), widget=DayInput)
     expires_before = forms.DateField(
-        label=gettext_lazy("to before"), widget=AdminDateWidget, help_text=gettext_lazy("Days of UTC.")
+        label=gettext_lazy("to before"), widget=DayInput, help_text=gettext_lazy("Days of UTC.")
     )
     due = forms.DateField(
         label=gettext_lazy("Due"),
-        widget=AdminDateWidget,
+        widget=DayInput,
         required=False,
         help_text=gettext_lazy("When every target should be confirmed; empty: four days before the first one ends."),
     )
-    retry_hours = forms.IntegerField(
-        label=gettext_lazy("Retry after, h"), min_value=1, max_value=24 * 30, initial=72
-    )
+    retry_hours = forms.IntegerField(label=gettext_lazy("Retry after, h"), min_value=1, max_value=24 * 30, initial=72)
     max_attempts = forms.IntegerField(label=gettext_lazy("Most attempts"), min_value=1, max_value=50, initial=5)
     triggers_per_tick = forms.IntegerField(
         label=gettext_lazy("Triggers a tick"), min_value=1, max_value=100_000, initial=1000
@@ -71,9 +77,7 @@ class PlanForm(forms.Form):
             name=values["name"],
             selection=Selection(values["fleet"], start, end, values["site"], values["batch"]),
             due_at=due,
-            pace=Pace(
-                timedelta(hours=values["retry_hours"]), values["max_attempts"], values["triggers_per_tick"]
-            ),
+            pace=Pace(timedelta(hours=values["retry_hours"]), values["max_attempts"], values["triggers_per_tick"]),
         )
 
 
@@ -96,7 +100,11 @@ def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if not request.user.has_perm("renewal.add_campaign"):
         raise PermissionDenied
     now = timezone.now()
-    form = PlanForm(request.POST) if request.method == "POST" else PlanForm(initial=_initial(request, now.astimezone(UTC).date()))
+    form = (
+        PlanForm(request.POST)
+        if request.method == "POST"
+        else PlanForm(initial=_initial(request, now.astimezone(UTC).date()))
+    )
     context: dict[str, Any] = {**site.each_context(request), "title": _("Plan a campaign"), "form": form, "now": now}
     if request.method == "POST" and form.is_valid():
         plan = form.plan(now)

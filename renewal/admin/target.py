@@ -55,7 +55,16 @@ class ReachedFilter(admin.SimpleListFilter):
 class TargetAdmin(ReadOnlyAdmin):
     paginator = EstimatingPaginator
     ordering = ["-campaign_id", "id"]
-    list_display = ["device_serial", "campaign_name", "site_name", "state_word", "attempts_made", "next", "ends", "seen"]
+    list_display = [
+        "device_serial",
+        "campaign_name",
+        "site_name",
+        "state_word",
+        "attempts_made",
+        "next",
+        "ends",
+        "seen",
+    ]
     list_select_related = ["campaign", "device", "device__site"]
     list_filter = [ReachedFilter, "state", "campaign"]
     list_display_links = None

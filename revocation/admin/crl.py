@@ -12,16 +12,16 @@ from inventory.admin import cells
 from inventory.admin.audited import ReadOnlyAdmin
 from revocation.models import Crl
 
+_SHOWN = ("authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count", "digest")
+
 
 class CrlAdmin(ReadOnlyAdmin):
     ordering = ["-this_update", "-id"]
     list_display = ["authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count"]
     list_select_related = ["authority"]
     list_filter = ["authority"]
-    fields = [
-        "authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count", "digest",
-    ]  # fmt: skip
-    readonly_fields = fields
+    fields = _SHOWN
+    readonly_fields = _SHOWN
 
     @admin.display(description=gettext_lazy("authority"), ordering="authority__name")
     def authority_name(self, crl: Crl) -> SafeString:

@@ -74,22 +74,20 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     return TemplateResponse(request, "admin/revocation/revoke.html", context)
 
 
-def _tell(
-    request: HttpRequest, outcome: orders.Revoked | orders.AlreadyRevoked | orders.CannotRevoke
-) -> None:
+def _tell(request: HttpRequest, outcome: orders.Revoked | orders.AlreadyRevoked | orders.CannotRevoke) -> None:
     """Say what became of the order."""
     match outcome:
         case orders.Revoked():
             messages.success(request, _("1 certificate revoked. OCSP says so now, the CRL within a minute."))
         case orders.AlreadyRevoked(at=at):
-            messages.info(request, _("It was revoked before, on %(at)s; nothing changed.") % {"at": f"{at:%Y-%m-%d %H:%M}"})
+            messages.info(
+                request, _("It was revoked before, on %(at)s; nothing changed.") % {"at": f"{at:%Y-%m-%d %H:%M}"}
+            )
         case orders.CannotRevoke(text=text):
             messages.error(request, str(text))
 
 
 def _consequences(certificate: Certificate) -> dict[str, Any]:
     """Return what the sentences of the page depend on. One query."""
-    others = (
-        Certificate.objects.valid(timezone.now()).filter(device=certificate.device).exclude(pk=certificate.pk)
-    )
+    others = Certificate.objects.valid(timezone.now()).filter(device=certificate.device).exclude(pk=certificate.pk)
     return {"others": others.count(), "live": certificate.state in LIVE_STATES}

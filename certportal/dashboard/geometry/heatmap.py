@@ -17,6 +17,8 @@ OUTLINED_SHARE = 0.2
 _LABEL_WIDTH = 148
 _MOST_LABELS = 4
 _MOST_TICK_DAYS = 45
+# A label of the axis this near to that of today is left out.
+_TICK_WIDTH = 48
 
 Key = tuple[int | None, date]
 
@@ -48,7 +50,6 @@ class Cell:
 class Label:
     x: int
     text: str
-    anchor: str = "start"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def layout(
         )
         for (row, column), count in sorted(sums.items())
     )
+    today_x = _today_x(cells, today, pitch)
     return Heatmap(
         columns=tuple(cells),
         cells=placed,
@@ -125,9 +127,9 @@ def layout(
         cell_height=ROW - GAP * 2,
         width=pitch * len(cells),
         height=HEAD + height_of_rows + FOOT,
-        today_x=_today_x(cells, today, pitch),
+        today_x=today_x,
         foot=HEAD + height_of_rows,
-        ticks=tuple(_ticks(cells)),
+        ticks=tuple(tick for tick in _ticks(cells) if abs(tick.x - today_x) >= _TICK_WIDTH),
         cliffs=tuple(_labels(cells, cliffs, pitch)),
     )
 
@@ -148,9 +150,7 @@ def _sums(counts: Mapping[Key, int], rows: Sequence[int | None], cells: Sequence
 
 
 def _is_cliff(row: int | None, column: Column, counts: Mapping[Key, int], cliffs: Mapping[date, int]) -> bool:
-    return any(
-        day in column and counts.get((row, day), 0) >= OUTLINED_SHARE * total for day, total in cliffs.items()
-    )
+    return any(day in column and counts.get((row, day), 0) >= OUTLINED_SHARE * total for day, total in cliffs.items())
 
 
 def _today_x(cells: Sequence[Column], today: date, pitch: int) -> int:
@@ -166,12 +166,8 @@ def _ticks(cells: Sequence[Column]) -> list[Label]:
     by_day = bool(cells) and (cells[0].end - cells[0].start).days == 1
     if by_day and len(cells) <= _MOST_TICK_DAYS:
         return [Label(column.x, f"{column.start:%m-%d}") for column in cells if column.start.weekday() == 0]
-    firsts = [column for column in cells if any((column.start + timedelta(days=i)).day == 1 for i in range(_days(column)))]
+    firsts = [column for column in cells if (column.end - timedelta(days=1)).day <= (column.end - column.start).days]
     return [Label(column.x, f"{column.end - timedelta(days=1):%Y-%m}") for column in firsts]
-
-
-def _days(column: Column) -> int:
-    return (column.end - column.start).days
 
 
 def _labels(cells: Sequence[Column], cliffs: Mapping[date, int], pitch: int) -> list[CliffLabel]:
