@@ -20,6 +20,8 @@ class Scale:
 
     def legend(self) -> list[tuple[int, int, int]]:
         """Return each step with the least and the largest count it holds."""
+        if not self.least:
+            return []
         ends = [*(bound - 1 for bound in self.least[1:]), self.largest]
         return [(step, low, high) for step, (low, high) in enumerate(zip(self.least, ends, strict=True), start=1)]
 

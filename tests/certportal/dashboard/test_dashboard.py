@@ -1,0 +1,189 @@
+"""Every number on the dashboard equals what SQL counts, and leads to exactly those rows."""
+
+import html
+import re
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from certportal.dashboard import campaigns, expiry_map, needs, tiles, weeks
+from certportal.dashboard.scope import Scope
+from inventory.audit import record
+from inventory.audit.record import SYSTEM
+from inventory.expiry import Axis, cliffs
+from inventory.models import AuditAction, Certificate
+from renewal.campaigns import planning
+from renewal.campaigns.planning import Plan, Selection
+from revocation.freshness import freshness
+from tests import factories
+from tests.factories import DAY
+
+SQL = {
+    "devices": "SELECT count(*) FROM inventory_device",
+    "valid": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state IN ('issued', 'confirmed')"
+    " AND now() BETWEEN not_before AND not_after",
+    "expiring 90 d": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND not_after > now()"
+    " AND state IN ('issued', 'confirmed') AND not_before <= now() AND not_after < now() + interval '90 days'",
+    "expired": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND not_after < now()"
+    " AND state IN ('issued', 'confirmed')",
+    "revoked": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state = 'revoked'",
+    "unconfirmed": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state = 'issued'"
+    " AND predecessor_id IS NOT NULL AND now() BETWEEN not_before AND not_after",
+    "never seen": "SELECT count(*) FROM inventory_device WHERE last_seen_at IS NULL",
+}
+
+
+def counted(sql: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def rows_of(text: str) -> int:
+    """Return how many rows a list of the admin says it holds."""
+    return int(re.search(r'<p class="paginator">.*?([\d,]+) [a-z]', text, re.S)[1].replace(",", ""))
+
+
+def test_tiles_equal_sql_and_lead_to_the_rows_they_count(small_fleet, page):
+    for tile in tiles.read(Scope(), timezone.now()):
+        assert tile.count == counted(SQL[tile.label]), tile.label
+        assert tile.count == rows_of(page(tile.url)), tile.label
+
+
+def test_tiles_of_an_empty_fleet_are_zero(small_fleet):
+    empty = factories.fleet("empty")
+    assert {tile.count for tile in tiles.read(Scope(fleet_id=empty.pk), timezone.now())} == {0}
+
+
+@pytest.mark.parametrize("axis", Axis)
+@pytest.mark.parametrize("span", [30, 90, 365])
+def test_each_cell_of_the_map_leads_to_exactly_its_certificates(small_fleet, page, axis, span):
+    drawn = expiry_map.read(Scope(axis=axis, span=span), timezone.now())
+    assert sum(cell.count for cell in drawn.map.cells) == drawn.total > 0
+    for cell in drawn.map.cells:
+        assert rows_of(page(drawn.urls[cell])) == cell.count
+    for row in drawn.rows:
+        assert rows_of(page(row.url)) == row.total
+
+
+def test_each_bar_of_the_weeks_leads_to_exactly_its_certificates(small_fleet, page):
+    drawn = weeks.read(Scope(), timezone.now())
+    assert {part.key: part.total for part in drawn.parts} == {
+        "renewed": 0,
+        "in_campaign": 0,
+        "unplanned": 12,
+        "expired": 1,
+    }
+    for bar in drawn.chart.bars:
+        assert rows_of(page(drawn.urls[bar.week, bar.part])) == bar.count
+
+
+def test_the_map_reads_the_same_number_of_times_whatever_it_shows(small_fleet, django_assert_num_queries):
+    now = timezone.now()
+    with django_assert_num_queries(2):
+        expiry_map.read(Scope(), now, [])
+    with django_assert_num_queries(7):
+        tiles.read(Scope(), now)
+    with django_assert_num_queries(1):
+        weeks.read(Scope(), now)
+
+
+def plan_all(fleet, name="Spring"):
+    now = timezone.now()
+    selection = Selection(fleet, now - 10 * DAY, now + 100 * DAY)
+    return planning.plan(Plan(name, selection, now + 30 * DAY), now=now, actor=SYSTEM)
+
+
+def test_the_funnel_of_a_campaign_leads_to_its_targets(small_fleet, page):
+    campaign = plan_all(small_fleet)
+    campaign.targets.filter(pk__in=campaign.targets.values("pk")[:5]).update(state="triggered")
+    (line,) = campaigns.read(Scope(), timezone.now())
+    assert {step.state: step.count for step in line.steps} == {
+        "planned": 13,
+        "triggered": 5,
+        "issued": 0,
+        "confirmed": 0,
+        "escalated": 0,
+    }
+    for step in line.steps:
+        assert rows_of(page(step.url)) == step.count
+
+
+def needs_now() -> list[needs.Need]:
+    now = timezone.now()
+    return needs.read(Scope(), now, cliffs(now), [])
+
+
+def test_a_cliff_needs_a_person_until_it_is_in_a_campaign(small_fleet, page):
+    (cliff,) = (need for need in needs_now() if "Cliff" in need.text)
+    assert "12 of 16 expire on" in cliff.text
+    assert "batch B7" in cliff.text
+    assert 'value="Cliff of' in page(cliff.url)
+    plan_all(small_fleet)
+    assert not [need for need in needs_now() if "Cliff" in need.text]
+
+
+def test_what_verifiers_or_devices_suffer_from_now_stands_first(small_fleet):
+    tones = [need.tone for need in needs_now()]
+    assert tones == sorted(tones, key=lambda tone: tone != "late")
+    assert needs_now()[0].text.startswith("1 device stands on an expired certificate")
+
+
+def test_ten_failed_logins_from_one_address_need_a_person(db):
+    from inventory.audit.record import Actor
+    from inventory.models.audit import ActorKind
+
+    guesser = Actor(ActorKind.UNKNOWN, "admin", "203.0.113.9")
+    failed = AuditAction.LOGIN_FAILED
+    now = timezone.now()
+    record.record(record.event(failed, now=now, actor=guesser, object_name="admin") for _ in range(9))
+    assert not needs_now()
+    record.record([record.event(failed, now=now, actor=guesser, object_name="admin")])
+    (need,) = needs_now()
+    assert need.text == "10 failed logins from 203.0.113.9 within an hour."
+
+
+def test_a_crl_that_was_never_published_needs_a_person_once_an_authority(small_fleet):
+    now = timezone.now()
+    found = needs.read(Scope(), now, [], freshness(now))
+    assert [need.text for need in found if "CRL" in need.text] == [
+        "CRL of Test mfg-1 was never published.",
+        "CRL of Test root was never published.",
+    ]
+
+
+def test_an_empty_portal_says_so_and_what_would_appear(page):
+    text = page("/admin/")
+    assert "Nothing needs a decision" in text
+    assert "No campaign yet" in text
+    assert "Nothing ends in this span" in text
+
+
+def test_the_dashboard_is_the_index_and_each_block_can_be_polled(small_fleet, page):
+    plan_all(small_fleet)
+    assert "Expiry map" in page("/admin/")
+    for name in ("needs", "tiles", "map", "campaigns", "weeks", "crls", "latest"):
+        block = page(f"/admin/dashboard/{name}/", fleet=small_fleet.pk, rows="batch", span=365)
+        assert "<html" not in block
+    assert page.client.get("/admin/dashboard/other/").status_code == 404
+
+
+def test_an_address_nobody_wrote_shows_the_default(small_fleet, page):
+    page("/admin/", fleet="x", rows="'; DROP", span="-1")
+    assert Scope.of({"fleet": "9" * 30, "rows": "x", "span": "7"}) == Scope()
+
+
+def test_each_mark_of_the_map_has_a_title_and_the_page_has_the_table(small_fleet, page):
+    text = page("/admin/")
+    drawn = expiry_map.read(Scope(), timezone.now())
+    marks = re.findall(r'<rect [^>]*class="heat-\d[^"]*"><title>([^<]+)</title>', text)
+    assert len(marks) == len(drawn.map.cells)
+    day = Certificate.objects.order_by("not_after").last()
+    assert any(html.unescape(mark).startswith("12 expire on") for mark in marks), day
+    assert "show as table" in text
+
+
+def test_without_a_login_no_block_is_shown(client, db):
+    for address in ("/admin/", "/admin/dashboard/tiles/", "/admin/search/?q=x"):
+        assert client.get(address).status_code == 302

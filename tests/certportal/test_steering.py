@@ -1,0 +1,126 @@
+"""Dangerous verbs: shown with their consequences, done on POST only, once, and with a trace."""
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from inventory.models import AuditAction, AuditEvent, Certificate
+from renewal.models import Campaign
+from tests.factories import DAY
+
+
+@pytest.fixture
+def certificate(small_fleet) -> Certificate:
+    return Certificate.objects.of_devices().filter(state="confirmed").last()
+
+
+def revoke_address(certificate) -> str:
+    return reverse("admin:revoke_certificate", args=[certificate.pk])
+
+
+def test_looking_at_the_page_revokes_nothing(certificate, page):
+    text = page(revoke_address(certificate))
+    assert "Revoke 1 certificate" in text
+    assert "no other valid certificate: it is cut off" in text
+    assert Certificate.objects.get(pk=certificate.pk).state == "confirmed"
+
+
+def test_without_a_reason_nothing_is_revoked(certificate, page):
+    response = page.client.post(revoke_address(certificate), {"reason": ""})
+    assert b"This field is required" in response.content
+    assert Certificate.objects.get(pk=certificate.pk).state == "confirmed"
+
+
+def test_revoking_keeps_reason_note_and_person(certificate, page):
+    answer = page.client.post(revoke_address(certificate), {"reason": "keyCompromise", "note": "stolen"}, follow=True)
+    assert b"1 certificate revoked" in answer.content
+    certificate.refresh_from_db()
+    assert (certificate.state, certificate.revocation_reason) == ("revoked", "keyCompromise")
+    event = AuditEvent.objects.get(action=AuditAction.CERTIFICATE_REVOKED)
+    assert (event.actor, event.details["note"]) == ("boss", "stolen")
+
+
+def test_a_second_order_changes_nothing_and_says_so(certificate, page):
+    page.client.post(revoke_address(certificate), {"reason": "keyCompromise"})
+    answer = page.client.post(revoke_address(certificate), {"reason": "superseded"}, follow=True)
+    assert b"revoked already" in answer.content
+    assert Certificate.objects.get(pk=certificate.pk).revocation_reason == "keyCompromise"
+
+
+def test_a_certificate_of_no_device_has_no_such_page(small_fleet, page):
+    own = Certificate.objects.filter(purpose="authority").first()
+    assert page.client.get(revoke_address(own)).status_code == 404
+
+
+def plan_form(fleet, **changes):
+    today = timezone.now().date()
+    return {
+        "name": "Spring",
+        "fleet": fleet.pk,
+        "expires_from": today.isoformat(),
+        "expires_before": (today + 100 * DAY).isoformat(),
+        "retry_hours": 72,
+        "max_attempts": 5,
+        "triggers_per_tick": 1000,
+        **changes,
+    }
+
+
+PLAN = "/admin/renewal/campaign/plan/"
+
+
+def test_the_dry_run_counts_and_makes_nothing(small_fleet, page):
+    text = page.client.post(PLAN, {**plan_form(small_fleet), "preview": ""}).content.decode()
+    assert "It would hold 12 devices" in text
+    assert "Plan a campaign for 12 devices" in text
+    assert not Campaign.objects.exists()
+
+
+def test_planning_makes_what_the_dry_run_counted_and_starts_nothing(small_fleet, page):
+    page.client.post(PLAN, {**plan_form(small_fleet), "plan": ""})
+    campaign = Campaign.objects.get()
+    assert (campaign.state, campaign.targets.count(), campaign.created_by) == ("planned", 12, "boss")
+    assert AuditEvent.objects.filter(action=AuditAction.CAMPAIGN_PLANNED, actor="boss").count() == 1
+
+
+def test_a_plan_for_nobody_is_refused_with_the_next_step(small_fleet, page):
+    far = {"expires_from": "2040-01-01", "expires_before": "2040-02-01"}
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, **far), "plan": ""})
+    assert b"choose another span" in answer.content
+    assert not Campaign.objects.exists()
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(small_fleet, page):
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, expires_before="2020-01-01"), "preview": ""})
+    assert b"The span ends before it begins" in answer.content
+
+
+@pytest.fixture
+def campaign(small_fleet, page) -> Campaign:
+    page.client.post(PLAN, {**plan_form(small_fleet), "plan": ""})
+    return Campaign.objects.get()
+
+
+def test_start_and_pause_ask_first_and_leave_a_trace(campaign, page):
+    start, pause = (reverse(f"admin:renewal_campaign_{verb}", args=[campaign.pk]) for verb in ("start", "pause"))
+    assert "Start the campaign" in page(start)
+    campaign.refresh_from_db()
+    assert campaign.state == "planned"
+    page.client.post(start)
+    page.client.post(pause)
+    campaign.refresh_from_db()
+    assert campaign.state == "paused"
+    acts = AuditEvent.objects.filter(action__startswith="campaign:run").order_by("id").values_list("action", flat=True)
+    assert list(acts) == ["campaign:run:started", "campaign:run:paused"]
+
+
+def test_pausing_what_does_not_run_is_refused_in_words(campaign, page):
+    answer = page.client.post(reverse("admin:renewal_campaign_pause", args=[campaign.pk]), follow=True)
+    assert b"errorlist" in answer.content or b'class="error"' in answer.content
+
+
+def test_polling_ends_with_the_campaign(campaign, page):
+    address = reverse("admin:renewal_campaign_progress", args=[campaign.pk])
+    assert page.client.get(address).status_code == 200
+    Campaign.objects.update(state="finished", finished_at=timezone.now())
+    assert page.client.get(address).status_code == 286
