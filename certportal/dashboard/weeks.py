@@ -56,7 +56,7 @@ def read(scope: Scope, now: datetime) -> Weeks:
     for week, coverage, count in rows:
         values[week.date()][coverage] = count
     weeks = list(values.items())
-    chart = bars.layout(weeks, [part.value for part in PARTS], today=today, width=440, height=152)
+    chart = bars.layout(weeks, [part.value for part in PARTS], today=today, width=440, height=200)
     parts = [
         Part(
             part.value,

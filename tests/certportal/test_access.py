@@ -1,6 +1,8 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,7 +18,7 @@ PASSWORD = "a long enough password"
 WRONG = "not the password"
 
 
-def attempt(client, username="boss", password=WRONG, **extra):
+def attempt(client: Client, username: str = "boss", password: str = WRONG, **extra: Any) -> Any:
     return client.post(LOGIN, {"username": username, "password": password, "next": "/admin/"}, **extra)
 
 
@@ -40,7 +42,7 @@ def test_a_name_nobody_has_is_recorded_and_no_error(client, db, username):
     assert attempt(client, username=username).status_code == 200
 
 
-def failures(count, *, actor="boss", address="203.0.113.9", ago=timedelta(0)):
+def failures(count: int, *, actor: str = "boss", address: str = "203.0.113.9", ago: timedelta = timedelta(0)) -> None:
     guesser = Actor(ActorKind.UNKNOWN, actor, address)
     at = timezone.now() - ago
     event = AuditAction.LOGIN_FAILED
@@ -74,10 +76,10 @@ def test_the_brake_holds_an_address_that_tries_many_names(client, boss):
 # --- Changes of configuration ---------------------------------------------------------------------------------------
 
 
-def form_of(client, address):
+def form_of(client: Client, address: str) -> dict[str, Any]:
     """Return what a browser would send back unchanged."""
     form = client.get(address).context["adminform"].form
-    sent = {}
+    sent: dict[str, Any] = {}
     for name, field in form.fields.items():
         value = form[name].field.prepare_value(form[name].value())
         sent[name] = "" if value is None else value

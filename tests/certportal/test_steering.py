@@ -1,17 +1,19 @@
 """Dangerous verbs: shown with their consequences, done on POST only, once, and with a trace."""
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from inventory.models import AuditAction, AuditEvent, Certificate
+from inventory.models import AuditAction, AuditEvent, Certificate, Fleet
 from renewal.models import Campaign
 from tests.factories import DAY
 
 
 @pytest.fixture
 def certificate(small_fleet) -> Certificate:
-    return Certificate.objects.of_devices().filter(state="confirmed").last()
+    return Certificate.objects.of_devices().filter(state="confirmed").latest("id")
 
 
 def revoke_address(certificate) -> str:
@@ -52,7 +54,7 @@ def test_a_certificate_of_no_device_has_no_such_page(small_fleet, page):
     assert page.client.get(revoke_address(own)).status_code == 404
 
 
-def plan_form(fleet, **changes):
+def plan_form(fleet: Fleet, **changes: str) -> dict[str, Any]:
     today = timezone.now().date()
     return {
         "name": "Spring",

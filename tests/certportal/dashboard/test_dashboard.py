@@ -12,9 +12,10 @@ from certportal.dashboard.scope import Scope
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
 from inventory.expiry import Axis, cliffs
-from inventory.models import AuditAction, Certificate
+from inventory.models import AuditAction, Certificate, Fleet
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
+from renewal.models import Campaign
 from revocation.freshness import freshness
 from tests import factories
 from tests.factories import DAY
@@ -42,7 +43,9 @@ def counted(sql: str) -> int:
 
 def rows_of(text: str) -> int:
     """Return how many rows a list of the admin says it holds."""
-    return int(re.search(r'<p class="paginator">.*?([\d,]+) [a-z]', text, re.S)[1].replace(",", ""))
+    found = re.search(r'<p class="paginator">.*?([\d,]+) [a-z]', text, re.S)
+    assert found
+    return int(found[1].replace(",", ""))
 
 
 def test_tiles_equal_sql_and_lead_to_the_rows_they_count(small_fleet, page):
@@ -89,10 +92,10 @@ def test_the_map_reads_the_same_number_of_times_whatever_it_shows(small_fleet, d
         weeks.read(Scope(), now)
 
 
-def plan_all(fleet, name="Spring"):
+def plan_all(fleet: Fleet) -> Campaign:
     now = timezone.now()
     selection = Selection(fleet, now - 10 * DAY, now + 100 * DAY)
-    return planning.plan(Plan(name, selection, now + 30 * DAY), now=now, actor=SYSTEM)
+    return planning.plan(Plan("Spring", selection, now + 30 * DAY), now=now, actor=SYSTEM)
 
 
 def test_the_funnel_of_a_campaign_leads_to_its_targets(small_fleet, page):
