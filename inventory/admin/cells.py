@@ -39,10 +39,11 @@ def span(length: timedelta) -> str:
 
 
 def distance(moment: datetime, now: datetime) -> str:
-    """Return how far a moment is: `in 81 d`, `3 h ago`."""
-    if moment >= now:
-        return _("in %(span)s") % {"span": span(moment - now)}
-    return _("%(span)s ago") % {"span": span(now - moment)}
+    """Return how far a moment is: `in 81 d`, `3 h ago`. From two days on, days are those between the dates shown."""
+    length = abs(moment - now)
+    if length >= timedelta(days=2):
+        length = abs(moment.astimezone(UTC).date() - now.astimezone(UTC).date())
+    return (_("in %(span)s") if moment >= now else _("%(span)s ago")) % {"span": span(length)}
 
 
 def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False) -> SafeString:
@@ -51,7 +52,7 @@ def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False)
         return NOTHING
     moment = moment.astimezone(UTC)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time> <span class="distance">{}</span>',
+        '<time datetime="{}" title="{} UTC">{}</time>, <span class="distance">{}</span>',
         moment.isoformat(timespec="seconds"),
         moment.strftime("%Y-%m-%d %H:%M:%S"),
         moment.strftime("%Y-%m-%d %H:%M" if to_the_minute else "%Y-%m-%d"),
