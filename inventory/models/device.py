@@ -78,7 +78,9 @@ class Device(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(latitude__isnull=True, longitude__isnull=True)
-                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                # A comparison with NULL is not false, and so does not violate a constraint.
+                | Q(latitude__isnull=False, longitude__isnull=False)
+                & Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
                 name="device_coordinates_are_on_earth",
             ),
             models.CheckConstraint(condition=Q(connectivity__in=Connectivity.values), name="device_connectivity_known"),

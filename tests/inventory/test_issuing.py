@@ -327,7 +327,12 @@ def test_pkilint_finds_nothing_where_names_are_unusual(tmp_path):
         profile(
             "all-attributes",
             subject_template="CN={serial},2.5.4.5={serial},OU={site},OU={batch},O=Demo Grid\\, Inc.,L=Penang,C=MY",
-            san_templates=["DNS:{serial}.example", "EMAIL:{serial}@example.org", "IP:192.0.2.1", "URI:https://meters.example/{serial}"],
+            san_templates=[
+                "DNS:{serial}.example",
+                "EMAIL:{serial}@example.org",
+                "IP:192.0.2.1",
+                "URI:https://meters.example/{serial}",
+            ],
         ),
         profile("no-subject", subject_template="CN={site}", san_templates=["URI:https://meters.example/{serial}"]),
     ]
@@ -351,7 +356,10 @@ def _lint(directory: Path, certificates: list[tuple[str, Certificate]]) -> None:
     )
     pairs = []
     for kind, certificate in certificates:
-        pairs += [pem(directory, f"{kind}-issuer", certificate.authority.certificate), pem(directory, kind, certificate)]
+        pairs += [
+            pem(directory, f"{kind}-issuer", certificate.authority.certificate),
+            pem(directory, kind, certificate),
+        ]
     run(sys.executable, "-c", program, *pairs)
 
 

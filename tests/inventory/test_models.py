@@ -1,0 +1,178 @@
+"""What the database refuses, whoever writes to it: each constraint asked in SQL, past every validation of ours."""
+
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.models import CheckConstraint, UniqueConstraint
+
+from inventory.models import Authority, Batch, Certificate, Device, Fleet, Profile, Site
+from renewal.models import Attempt, Campaign, EnrolmentSecret, Target
+from tests.factories import DAY, NOW, device, enrolled, fleet
+from tests.renewal.rows import campaign_with_targets, secret_of
+
+pytestmark = pytest.mark.django_db
+OURS = ("inventory", "renewal")
+
+# constraint, table, assignments of an UPDATE that must not pass
+REFUSED = [
+    ("audit_action_in_vocabulary", "INSERT", "'certificate:wish:granted'"),
+    ("authority_has_a_crl_shard", Authority, "crl_shards = 0"),
+    ("authority_not_its_own_parent", Authority, "parent_id = id"),
+    ("batch_name_unique_in_fleet", Batch, "name = 'same'"),
+    ("campaign_attempts_positive", Campaign, "max_attempts = 0"),
+    ("campaign_retry_positive", Campaign, "retry_interval = interval '0'"),
+    ("campaign_selects_a_span", Campaign, "expires_before = expires_from"),
+    ("campaign_state_known", Campaign, "state = 'resting'"),
+    ("certificate_confirmed_was_used", Certificate, "state = 'confirmed', activated_at = NULL"),
+    ("certificate_device_iff_purpose", Certificate, "purpose = 'tls_server'"),
+    ("certificate_device_iff_purpose", Certificate, "device_id = NULL"),
+    ("certificate_device_iff_purpose", Certificate, "profile_id = NULL"),
+    ("certificate_ends_after_it_begins", Certificate, "not_after = not_before"),
+    ("certificate_fingerprint_unique", Certificate, "sha256 = '\\x00'"),
+    ("certificate_one_renewal_for_a_key", Certificate, "predecessor_id = {certificate}, spki_sha256 = '\\x00'"),
+    ("certificate_revoked_has_date_and_reason", Certificate, "state = 'revoked'"),
+    ("certificate_revoked_has_date_and_reason", Certificate, "state = 'revoked', revoked_at = now()"),
+    ("certificate_revoked_has_date_and_reason", Certificate, "revoked_at = now()"),
+    ("certificate_revoked_has_date_and_reason", Certificate, "revocation_reason = 'keyCompromise'"),
+    (
+        "certificate_revoked_has_date_and_reason",
+        Certificate,
+        "state = 'revoked', revoked_at = now(), revocation_reason = 'certificateHold'",
+    ),
+    ("certificate_serial_hex", Certificate, "serial = '0a'"),
+    ("certificate_serial_hex", Certificate, "serial = 'AB'"),
+    ("certificate_serial_hex", Certificate, "serial = ''"),
+    ("certificate_serial_hex", Certificate, "serial = E'ab\\n'"),
+    ("certificate_serial_unique_for_issuer", Certificate, "serial = 'ab'"),
+    ("certificate_state_known", Certificate, "state = 'expired'"),
+    ("certificate_superseded_has_successor", Certificate, "state = 'superseded'"),
+    ("device_connectivity_known", Device, "connectivity = 'weekly'"),
+    ("device_coordinates_are_on_earth", Device, "latitude = 90.000001, longitude = 0"),
+    ("device_coordinates_are_on_earth", Device, "latitude = 0, longitude = -180.000001"),
+    ("device_coordinates_are_on_earth", Device, "latitude = 5, longitude = NULL"),
+    ("device_mqtt_id_is_plain", Device, "mqtt_id = 'a/b'"),
+    ("device_mqtt_id_is_plain", Device, "mqtt_id = '#'"),
+    ("device_mqtt_id_is_plain", Device, "mqtt_id = '+'"),
+    ("device_mqtt_id_is_plain", Device, "mqtt_id = E'a\\n'"),
+    ("device_mqtt_id_unique_in_fleet", Device, "mqtt_id = 'same'"),
+    ("device_phone_number_is_e164", Device, "phone_number = '0123456789'"),
+    ("device_phone_number_is_e164", Device, "phone_number = E'+60123456789\\n'"),
+    ("device_serial_is_plain", Device, "serial = '../etc'"),
+    ("device_serial_is_plain", Device, "serial = ''"),
+    ("device_serial_is_plain", Device, "serial = '-x'"),
+    ("device_serial_is_plain", Device, "serial = 'a:b'"),
+    ("device_serial_is_plain", Device, "serial = E'SM1\\n'"),
+    ("device_serial_is_plain", Device, "serial = 'ＳＭ１'"),
+    ("device_serial_unique_in_fleet", Device, "serial = 'same'"),
+    ("device_status_known", Device, "status = 'lost'"),
+    ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
+    ("profile_key_types_known", Profile, "key_types = '{{}}'"),
+    ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),
+    ("profile_validity_positive", Profile, "validity = interval '0', renewal_window = interval '0'"),
+    ("profile_window_within_validity", Profile, "renewal_window = validity + interval '1 second'"),
+    ("profile_window_within_validity", Profile, "renewal_window = interval '0'"),
+    ("secret_spent_iff_certificate", EnrolmentSecret, "spent_at = now()"),
+    ("secret_spent_iff_certificate", EnrolmentSecret, "certificate_id = {certificate}"),
+    ("site_name_unique_in_fleet", Site, "name = 'same'"),
+    ("target_confirmed_has_time", Target, "confirmed_at = now()"),
+    (
+        "target_confirmed_has_time",
+        Target,
+        "state = 'confirmed', issued_at = now(), renewed_certificate_id = certificate_id",
+    ),
+    ("target_device_once_in_campaign", Target, "device_id = {device}"),
+    ("target_issued_names_certificate", Target, "state = 'issued'"),
+    ("target_issued_names_certificate", Target, "state = 'issued', renewed_certificate_id = certificate_id"),
+    ("target_state_known", Target, "state = 'lost'"),
+    ("attempt_number_unique_in_target", Attempt, "number = 7, target_id = {target}"),
+]
+
+
+@pytest.fixture
+def rows():
+    """Two rows of every table, good by all rules."""
+    meters = [enrolled(expires_in=days * DAY) for days in (20, 30)]
+    for name in ("a", "b"):
+        Site.objects.create(fleet=fleet(), name=name)
+        Batch.objects.create(fleet=fleet(), name=name)
+        secret_of(device())
+    targets = campaign_with_targets(meters)
+    for target in targets:
+        Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
+    return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "model", "change"), REFUSED, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_the_database_refuses(rows, constraint, model, change):
+    if model == "INSERT":
+        statement = (
+            "INSERT INTO inventory_auditevent (at, action, actor_kind, actor, request_id, object_name, details) "
+            f"VALUES (now(), {change}, 'system', 'x', '', 'x', '{{}}')"  # noqa: S608 - the table above
+        )
+    else:
+        only_devices = "WHERE purpose = 'device'" if model is Certificate else ""
+        statement = f"UPDATE {model._meta.db_table} SET {change.format(**rows)} {only_devices}"  # noqa: S608 - as above
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_every_constraint_of_ours_has_its_refusal_in_the_table():
+    declared = {
+        constraint.name
+        for label in OURS
+        for model in apps.get_app_config(label).get_models()
+        for constraint in model._meta.constraints
+        if isinstance(constraint, CheckConstraint | UniqueConstraint)
+    }
+    assert declared - {constraint for constraint, *_ in REFUSED} == set()
+
+
+def test_what_others_stand_on_cannot_be_deleted(rows):
+    for model in (Fleet, Profile, Authority, Device, Certificate):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - a name of ours
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_no_model_waits_for_a_migration():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_migrations_go_up_from_nothing_down_to_nothing_and_up_again(db):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA elsewhere")
+        cursor.execute("SET LOCAL search_path TO elsewhere")
+    call_command("migrate", verbosity=0)
+    up = set(connection.introspection.table_names())
+    for label in ("renewal", "revocation", "inventory"):
+        call_command("migrate", label, "zero", verbosity=0)
+    down = connection.introspection.table_names()
+    assert [name for name in down if name.startswith((*OURS, "revocation"))] == []
+    call_command("migrate", verbosity=0)
+    assert set(connection.introspection.table_names()) == up
+
+
+# --- Questions ------------------------------------------------------------------------------------------------------
+
+
+def test_each_question_about_dates_is_exact_to_the_second():
+    second = timedelta(seconds=1)
+    certificate = enrolled(expires_in=30 * DAY).certificate
+    begin, end = certificate.not_before, certificate.not_after
+    questions = Certificate.objects.of_devices()
+    assert [questions.valid(moment).exists() for moment in (begin - second, begin, end, end + second)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert [questions.expired(moment).exists() for moment in (end, end + second)] == [False, True]
+    assert questions.expiring_between(end, end + second).exists()
+    assert not questions.expiring_between(end - second, end).exists()
+    assert not questions.expiring_within(30 * DAY, NOW).exists()
+    assert questions.expiring_within(30 * DAY + second, NOW).exists()
