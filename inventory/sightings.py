@@ -29,10 +29,11 @@ def record_sighting(certificate: Certificate, device: Device, *, now: datetime, 
     on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
     """
     with transaction.atomic(savepoint=False):
+        # Certificates first, newest to oldest, then the device: the order in which the gate locks them. In the other
+        # order a device that uses its new certificate and renews by its old one at once would be a deadlock.
+        confirmed = certificate.state == CertificateState.ISSUED and _confirm(certificate, device, now=now, actor=actor)
         Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=device.pk).update(last_seen_at=now)
-        if certificate.state != CertificateState.ISSUED:
-            return False
-        return _confirm(certificate, device, now=now, actor=actor)
+        return confirmed
 
 
 def _confirm(certificate: Certificate, device: Device, *, now: datetime, actor: Actor) -> bool:
