@@ -45,9 +45,11 @@ def test_the_database_notes_when_it_was_written_beside_when_it_happened():
         "UPDATE inventory_auditevent SET actor = 'nobody'",
         "DELETE FROM inventory_auditevent",
         "UPDATE inventory_auditevent SET id = id + 1000000",
-        "INSERT INTO inventory_auditevent (id, at, action, actor_kind, actor, request_id, object_name, details) "
-        "SELECT id, at, action, actor_kind, 'nobody', '', '', '{}' FROM inventory_auditevent "
-        "ON CONFLICT (id) DO UPDATE SET actor = 'nobody'",
+        """
+        INSERT INTO inventory_auditevent (id, at, action, actor_kind, actor, request_id, object_name, details)
+        SELECT id, at, action, actor_kind, 'nobody', '', '', '{}' FROM inventory_auditevent
+        ON CONFLICT (id) DO UPDATE SET actor = 'nobody'
+        """,
     ],
     ids=["update", "delete", "renumber", "upsert"],
 )
