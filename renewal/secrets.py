@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Device
@@ -20,6 +20,7 @@ def create(device: Device, protocol: EnrolmentProtocol, *, now: datetime, actor:
     """
     secret = secrets.token_urlsafe(18)
     with transaction.atomic():
+        _wait_for_other_makers(device)
         EnrolmentSecret.objects.filter(device=device, protocol=protocol, spent_at=None, expires_at__gt=now).update(
             expires_at=now
         )
@@ -43,3 +44,10 @@ def create(device: Device, protocol: EnrolmentProtocol, *, now: datetime, actor:
             ]
         )
     return secret
+
+
+def _wait_for_other_makers(device: Device) -> None:
+    """Hold a lock until the end of the transaction. Not on the device's row: enrolments take it after the secret's."""
+    key = int.from_bytes(hashlib.sha256(f"enrolment secret of device {device.pk}".encode()).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
