@@ -91,6 +91,7 @@ def admit_renewal(
     profile = device.fleet.profile
     refusal = (
         _refuse_certificate(certificate, now)
+        or _refuse_authority(device)
         or _refuse_device(device)
         or _refuse_label(device, label)
         or (_refuse_other_name(certificate, request) if repeats_names else _refuse_name_of_another(device, request))
@@ -138,7 +139,7 @@ def admit_enrolment(secret: EnrolmentSecret, request: CertificationRequest, *, n
     device.
     """
     device, profile = secret.device, secret.device.fleet.profile
-    refusal = _refuse_device(device) or _refuse_revoked_device(device)
+    refusal = _refuse_authority(device) or _refuse_device(device) or _refuse_revoked_device(device)
     if refusal:
         return refusal
     if secret.certificate_id is not None:
@@ -192,6 +193,17 @@ def _refuse_certificate(certificate: Certificate, now: datetime) -> Refusal | No
             f"The certificate expired on {day(certificate.not_after)}; the device needs a one-time enrolment secret.",
         )
     return None
+
+
+def _refuse_authority(device: Device) -> Refusal | None:
+    authority = device.fleet.authority
+    if authority.certificate is not None and authority.certificate.state != CertificateState.REVOKED:
+        return None
+    return Refusal(
+        RefusalCode.ISSUER_REVOKED,
+        f"The authority {authority.slug} that signs for fleet {device.fleet.slug} was revoked; "
+        "an operator must choose another.",
+    )
 
 
 def _refuse_device(device: Device) -> Refusal | None:

@@ -8,12 +8,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import connection, transaction
 
-from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
+from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus, Fleet
 from inventory.models.certificate import RevocationReason
 from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.refusals import Refusal, RefusalCode
-from tests.factories import DAY, NOW, Enrolled, csr_der, enrolled, key, profile
+from tests.factories import DAY, NOW, Enrolled, authority, csr_der, enrolled, key, profile
 
 SECOND = timedelta(seconds=1)
 
@@ -83,6 +83,13 @@ def test_a_revoked_certificate_is_refused_and_audited(meter):
 
 def test_a_certificate_of_a_revoked_authority_is_refused(meter):
     revoke(meter.device.fleet.authority.certificate)
+    assert code(renew(meter)) == RefusalCode.ISSUER_REVOKED
+
+
+def test_a_fleet_whose_next_authority_was_revoked_gets_no_certificate_of_it(meter):
+    other = authority("other")
+    Fleet.objects.filter(slug="demo").update(authority=other)
+    revoke(other.certificate)
     assert code(renew(meter)) == RefusalCode.ISSUER_REVOKED
 
 
