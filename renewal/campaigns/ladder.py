@@ -49,5 +49,7 @@ def next_step(evidence: Evidence, rules: Rules, now: datetime) -> Step:
     if evidence.attempts_made >= rules.max_attempts:
         return Escalate(f"no answer to {evidence.attempts_made} attempts")
     # Each silence doubles the wait, but a step must come while the old certificate can still renew.
-    wait = min(rules.retry_interval * 2**evidence.attempts_made, LONGEST_WAIT)
+    # Compared before it is doubled: the longest timedelta is soon reached.
+    doublings = 2**evidence.attempts_made
+    wait = rules.retry_interval * doublings if rules.retry_interval < LONGEST_WAIT / doublings else LONGEST_WAIT
     return Trigger(min(now + wait, max(evidence.certificate_ends, now + rules.retry_interval)))

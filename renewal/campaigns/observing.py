@@ -27,6 +27,8 @@ SET state = %(issued)s, renewed_certificate_id = newer.id, issued_at = newer.iss
 FROM renewal_campaign campaign, inventory_certificate newer
 WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id
   AND target.state = ANY(%(not_issued)s)
+  -- Who was escalated because this very certificate stayed unused stays with a person.
+  AND target.renewed_certificate_id IS DISTINCT FROM newer.id
   AND newer.id = (
     SELECT max(id) FROM inventory_certificate
     WHERE device_id = target.device_id AND id > target.certificate_id AND state = %(certificate_issued)s

@@ -80,6 +80,8 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
     """
     selection = plan.selection
     with transaction.atomic():
+        # Of two plans at the same time, the second sees the targets of the first: a device is in one open campaign.
+        Fleet.objects.select_for_update(no_key=True).get(pk=selection.fleet.pk)
         campaign = Campaign.objects.create(
             name=plan.name,
             fleet=selection.fleet,

@@ -14,6 +14,7 @@ from inventory.audit.record import SYSTEM
 from renewal.campaigns import planning
 from renewal.campaigns.ladder import Escalate, Evidence, Rules, Trigger, next_step
 from renewal.campaigns.observing import Progress, observe
+from renewal.campaigns.planning import CampaignError
 from renewal.channels.messages import Delivery, TriggerChannel, TriggerMessage
 from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
 
@@ -131,5 +132,9 @@ def _write_down(deliveries: list[Delivery]) -> None:
 def _finish_if_done(campaign: Campaign, now: datetime) -> bool:
     if Target.objects.filter(campaign=campaign).open().exists():
         return False
-    planning.finish(campaign, now=now, actor=SYSTEM)
+    try:
+        planning.finish(campaign, now=now, actor=SYSTEM)
+    except CampaignError:
+        # Another tick was first, or a person has just paused it.
+        return False
     return True

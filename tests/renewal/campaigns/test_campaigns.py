@@ -66,7 +66,7 @@ def test_planning_freezes_exactly_the_certificates_of_the_span(django_assert_num
 def test_planning_takes_as_many_queries_for_thirty_targets_as_for_three(django_assert_num_queries):
     meters(30)
     selection = Selection(fleet(), NOW, NOW + 60 * DAY)
-    with django_assert_num_queries(3 + 2):  # campaign, targets, audit event; and a savepoint inside the test
+    with django_assert_num_queries(4 + 2):  # lock, campaign, targets, audit event; and a savepoint inside the test
         planning.plan(Plan("Spring", selection, NOW), now=NOW, actor=SYSTEM)
 
 
@@ -146,6 +146,20 @@ def test_silence_to_every_attempt_ends_with_a_person():
     assert len(channel.sent) == 2
     assert states(campaign) == {TargetState.ESCALATED: 1}
     assert not tick(campaign, NOW + 20 * HOUR, channel).finished
+
+
+def test_a_device_that_never_uses_what_it_fetched_is_escalated_once():
+    [meter] = meters(1)
+    campaign, channel = running(retry_interval=HOUR, max_attempts=1), RecordingChannel()
+    tick(campaign, NOW, channel)
+    renew(meter, NOW)
+    reports = [tick(campaign, NOW + (2 + hours) * HOUR, channel) for hours in range(4)]
+    assert [report.escalated for report in reports] == [1, 0, 0, 0]
+    assert [report.progress.issued for report in reports] == [1, 0, 0, 0]
+    target = campaign.targets.get()
+    assert (target.state, target.escalated_at) == (TargetState.ESCALATED, NOW + 2 * HOUR)
+    record_sighting(target.renewed_certificate, meter.device, now=NOW + DAY, actor=SYSTEM)
+    assert tick(campaign, NOW + DAY, channel).finished
 
 
 def test_an_escalated_device_that_renews_after_all_is_confirmed():

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,12 @@ def test_a_device_that_was_never_asked_is_triggered_and_given_one_interval():
 def test_each_silence_doubles_the_wait_up_to_the_longest():
     waits = [next_step(evidence(attempts_made=made), RULES, NOW).look_again_at - NOW for made in range(4)]
     assert waits == [3 * DAY, 6 * DAY, 12 * DAY, LONGEST_WAIT]
+
+
+@pytest.mark.parametrize("made", [40, 1000, 32_766])
+def test_a_wait_that_doubled_beyond_all_calendars_is_the_longest(made):
+    step = next_step(evidence(attempts_made=made), Rules(retry_interval=DAY, max_attempts=32_767), NOW)
+    assert step == Trigger(NOW + LONGEST_WAIT)
 
 
 def test_after_the_last_attempt_a_person_has_to_act():
