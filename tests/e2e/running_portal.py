@@ -72,6 +72,7 @@ class RunningPortal:
 
     @property
     def device_address(self) -> tuple[str, int]:
+        """Where the device plane listens."""
         return "127.0.0.1", self.ports[1]
 
     @property
@@ -237,7 +238,7 @@ class RunningPortal:
     def rows(self, query: str, *parameters: object) -> list[tuple]:
         """Return what the database says."""
         with self.database() as connection:
-            return connection.execute(query, parameters).fetchall()  # type: ignore[call-overload]
+            return connection.execute(query, parameters).fetchall()
 
     def number(self, query: str, *parameters: object) -> int:
         """Return the one number that the database says."""

@@ -72,9 +72,8 @@ def test_http_client_sends_chunks_without_a_length(portal, meter):
     """As Go's client does."""
     body = encoded(meter.renewal_request())
     pieces = (body[start : start + 50] for start in range(0, len(body), 50))
-    connection = http.client.HTTPSConnection(
-        *portal.device_address, timeout=SECONDS, context=client_context(portal, meter)
-    )
+    host, port = portal.device_address
+    connection = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=client_context(portal, meter))
     connection.request("POST", _REENROL, pieces, {"Content-Type": "application/pkcs10"}, encode_chunked=True)
     response = connection.getresponse()
     assert response.status == 200, response.read()
