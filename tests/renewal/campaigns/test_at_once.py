@@ -1,4 +1,4 @@
-"""Campaigns under fire: ticks that overlap, ticks that die, plans that race. No device is asked twice, none forgotten."""
+"""Ticks that overlap, ticks that die, plans that race: no device is asked twice, none is forgotten."""
 
 from collections import Counter
 from collections.abc import Sequence
