@@ -38,6 +38,8 @@ class EstClient:
 
     def _ask(self, method: str, operation: str, identity: Path, body: bytes | None = None) -> list[x509.Certificate]:
         parts = urlsplit(self.url)
+        if parts.scheme != "https" or not parts.netloc:
+            raise EstError(f"{self.url!r} is not the https address of an EST server.")
         context = ssl.create_default_context(cafile=str(self.trust))
         context.load_cert_chain(str(identity))
         connection = http.client.HTTPSConnection(parts.netloc, timeout=_SECONDS, context=context)
@@ -46,8 +48,13 @@ class EstClient:
             connection.request(method, f"{parts.path}/{operation}", body, headers)
             response = connection.getresponse()
             answer = response.read()
+        except http.client.HTTPException as error:
+            raise EstError(f"The server does not speak HTTP: {error!r}") from error
         finally:
             connection.close()
         if response.status != 200:
             raise EstError(f"{response.status} {answer.decode(errors='replace').strip()}")
-        return pkcs7.load_der_pkcs7_certificates(base64.b64decode(answer))
+        try:
+            return pkcs7.load_der_pkcs7_certificates(base64.b64decode(answer))
+        except ValueError as error:
+            raise EstError("The answer is not the base64 of certificates.") from error

@@ -81,7 +81,7 @@ class _LiveMeter:
 
     def _note_trigger(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         try:
-            self._est_url = json.loads(message.payload)["est_url"]
+            self._est_url = str(json.loads(message.payload)["est_url"])
         except (ValueError, KeyError, TypeError):
             log.warning("meter got a trigger it cannot read", meter=self._meter.mqtt_id)
             return

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from inventory.private_files import write_whole
+from inventory.x509.names import alternative_names
 from renewal.simulation.est_client import EstClient
 
 
@@ -56,8 +57,9 @@ def renew(flash: Flash, client: EstClient) -> x509.Certificate:
         _fetch_next(flash, client)
     # The first authentication with the new certificate: it must work before the old one is given up.
     client.cacerts(flash.next)
-    flash.next.replace(flash.current)
+    # In this order: a key that outlived the switch would be asked for again in the next renewal, and refused as used.
     flash.next_key.unlink(missing_ok=True)
+    flash.next.replace(flash.current)
     return flash.certificate()
 
 
@@ -68,9 +70,14 @@ def _fetch_next(flash: Flash, client: EstClient) -> None:
     key = load_pem_private_key(pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{flash.next_key} holds no EC key.")
-    # RFC 7030 4.2.2: the names stay as they are.
-    request = (
-        x509.CertificateSigningRequestBuilder().subject_name(flash.certificate().subject).sign(key, hashes.SHA256())
-    )
-    issued = client.simplereenroll(flash.current, request)
+    issued = client.simplereenroll(flash.current, _request(flash.certificate(), key))
     write_whole(flash.next, pem + issued.public_bytes(Encoding.PEM))
+
+
+def _request(current: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> x509.CertificateSigningRequest:
+    # RFC 7030 4.2.2: the names stay as they are.
+    builder = x509.CertificateSigningRequestBuilder().subject_name(current.subject)
+    names = alternative_names(current)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not current.subject.rdns)
+    return builder.sign(key, hashes.SHA256())
