@@ -1,12 +1,19 @@
 """The device plane's own certificate and the authorities whose devices it lets in, kept as files for the listener."""
 
+import ipaddress
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from django.conf import settings
 
 from certportal.addresses import Address
@@ -30,7 +37,7 @@ def ensure(now: datetime) -> None:
     files.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_if_other(files.client_authorities, _pem(_client_authorities()))
     _write_if_other(files.certificate.with_name("root.pem"), _pem(chain(authority)[-1:]))
-    if not _serves(files, now):
+    if not _serves(files, authority, now):
         _issue(files, authority, now)
 
 
@@ -42,19 +49,32 @@ def hosts() -> list[str]:
     """Return the names and addresses by which devices reach the listener."""
     bound, _port = Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND).host_and_port()
     public = urlsplit(settings.PUBLIC_DEVICE_URL).hostname
-    return list(dict.fromkeys(host for host in (public, bound, "localhost") if host and host not in _EVERYWHERE))
+    named = (_one_spelling(host) for host in (public, bound, "localhost") if host)
+    return list(dict.fromkeys(host for host in named if host not in _EVERYWHERE))
+
+
+def _one_spelling(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()
 
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - left out of certificates, not bound to
 
 
-def _serves(files: TlsFiles, now: datetime) -> bool:
-    if not (files.certificate.exists() and files.key.exists()):
+def _serves(files: TlsFiles, authority: Authority, now: datetime) -> bool:
+    """Whether the files in place are one pair, issued by `authority`, for the hosts of today and some time to come."""
+    try:
+        key = load_pem_private_key(files.key.read_bytes(), None)
+        own = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+        own.verify_directly_issued_by(authority.x509)
+    except (FileNotFoundError, ValueError, TypeError, InvalidSignature):
         return False
-    own = x509.load_pem_x509_certificate(files.certificate.read_bytes())
     names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     named = {str(name.value) for name in names}
-    return set(hosts()) <= named and own.not_valid_after_utc - _RENEW_BEFORE > now
+    fits = own.public_key() == key.public_key() and set(hosts()) <= named
+    return fits and own.not_valid_after_utc - _RENEW_BEFORE > now
 
 
 def _issue(files: TlsFiles, authority: Authority, now: datetime) -> None:
