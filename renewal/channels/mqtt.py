@@ -69,8 +69,10 @@ class Broker:
 class MqttChannel:
     """Publishes over one connection a batch and waits until the broker has taken charge of each message."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, patience: float = _PUBLISH_SECONDS) -> None:
+        """`patience`: how many seconds a batch may take."""
         self._broker = broker
+        self._patience = patience
 
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
         client = self._broker.client()
@@ -87,17 +89,16 @@ class MqttChannel:
                 (message, client.publish(topic(message.fleet, message.mqtt_id), payload(message), _AT_LEAST_ONCE))
                 for message in messages
             ]
-            deadline = time.monotonic() + _PUBLISH_SECONDS
-            return [_delivery(message, info, deadline) for message, info in published]
+            deadline = time.monotonic() + self._patience
+            return [self._delivery(message, info, deadline) for message, info in published]
         finally:
             client.disconnect()
             client.loop_stop()
 
-
-def _delivery(message: TriggerMessage, info: paho.MQTTMessageInfo, deadline: float) -> Delivery:
-    try:
-        info.wait_for_publish(max(deadline - time.monotonic(), 0.001))
-    except (RuntimeError, ValueError) as error:
-        return Delivery(message.attempt, False, str(error)[:200])
-    accepted = info.is_published()
-    return Delivery(message.attempt, accepted, "" if accepted else f"no acknowledgement in {_PUBLISH_SECONDS} s")
+    def _delivery(self, message: TriggerMessage, info: paho.MQTTMessageInfo, deadline: float) -> Delivery:
+        try:
+            info.wait_for_publish(max(deadline - time.monotonic(), 0.001))
+        except (RuntimeError, ValueError) as error:
+            return Delivery(message.attempt, False, str(error)[:200])
+        accepted = info.is_published()
+        return Delivery(message.attempt, accepted, "" if accepted else f"no acknowledgement in {self._patience:g} s")

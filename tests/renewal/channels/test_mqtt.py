@@ -1,0 +1,140 @@
+"""Triggers over MQTT through a real broker, that of the demo; and through brokers that are no good."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from renewal.channels.messages import TriggerMessage
+from renewal.channels.mqtt import Broker, MqttChannel, payload, topic
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def message(attempt: int = 1, mqtt_id: str = "meter-1") -> TriggerMessage:
+    return TriggerMessage(attempt, "demo", mqtt_id, 7, "2027-03-31T12:00:00+00:00", "https://est.example/demo")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    port = free_port()
+    environment = os.environ | {"CERTPORTAL_DEMO_MQTT_BIND": f"127.0.0.1:{port}"}
+    process = subprocess.Popen([sys.executable, "manage.py", "demo_broker"], cwd=CHECKOUT, env=environment)
+    try:
+        _wait_for(port)
+        yield Broker.from_url(f"mqtt://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError("The broker did not start within 30 seconds.")
+
+
+class Subscriber:
+    """A device that listens. That brokers keep triggers for one that sleeps is tested on Mosquitto: amqtt does not."""
+
+    def __init__(self, broker: Broker, mqtt_id: str) -> None:
+        self.received: list[dict] = []
+        self._subscribed = threading.Event()
+        self._client = broker.client(mqtt_id, clean_session=False)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic("demo", mqtt_id), 1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = lambda _client, _data, got: self.received.append(json.loads(got.payload))
+        self._broker = broker
+
+    def wake(self) -> None:
+        self._client.connect(self._broker.host, self._broker.port)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def sleep(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def wait_for(self, number: int) -> list[dict]:
+        deadline = time.monotonic() + 10
+        while len(self.received) < number and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.received
+
+
+def test_a_device_gets_its_own_trigger_and_no_other(broker):
+    device = Subscriber(broker, "meter-1")
+    device.wake()
+    deliveries = MqttChannel(broker).send([message(1, "meter-2"), message(2, "meter-1")])
+    assert {(delivery.attempt, delivery.accepted) for delivery in deliveries} == {(1, True), (2, True)}
+    assert device.wait_for(1) == [
+        {"campaign": 7, "renew_before": "2027-03-31T12:00:00+00:00", "est_url": "https://est.example/demo"}
+    ]
+    device.sleep()
+
+
+def test_a_batch_larger_than_the_window_is_answered_for_each_message(broker):
+    batch = [message(attempt, f"meter-{attempt}") for attempt in range(300)]
+    deliveries = MqttChannel(broker).send(batch)
+    assert [delivery.attempt for delivery in deliveries] == list(range(300))
+    assert all(delivery.accepted for delivery in deliveries)
+
+
+def test_a_broker_that_is_down_fails_every_message_with_the_reason():
+    down = Broker.from_url(f"mqtt://127.0.0.1:{free_port()}")
+    deliveries = MqttChannel(down).send([message(1), message(2)])
+    assert [(each.attempt, each.accepted) for each in deliveries] == [(1, False), (2, False)]
+    assert all(each.detail.startswith("broker unreachable: ") for each in deliveries)
+
+
+def test_a_broker_that_never_answers_costs_the_patience_once_for_the_whole_batch():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dead = Broker.from_url(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        deliveries = MqttChannel(dead, patience=0.5).send([message(attempt) for attempt in range(50)])
+        assert time.monotonic() - started < 5
+    assert len(deliveries) == 50
+    assert {(each.accepted, each.detail) for each in deliveries} == {(False, "no acknowledgement in 0.5 s")}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mqtt://broker", Broker("broker", 1883, False, None, None)),
+        ("mqtts://broker", Broker("broker", 8883, True, None, None)),
+        ("mqtt://user:p%40ss@broker:1884", Broker("broker", 1884, False, "user", "p@ss")),
+        ("mqtt://[::1]:1883", Broker("::1", 1883, False, None, None)),
+    ],
+)
+def test_the_address_of_a_broker_is_read(url, expected):
+    assert Broker.from_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["", "broker:1883", "http://broker", "mqtt://", "mqtt://broker:x", "mqtt://broker:70000"]
+)
+def test_what_is_no_address_of_a_broker_is_refused(url):
+    with pytest.raises(ValueError, match=r"MQTT_URL must look like|[Pp]ort"):
+        Broker.from_url(url)
+
+
+def test_a_trigger_holds_nothing_secret_and_is_small():
+    content = payload(message())
+    assert json.loads(content).keys() == {"campaign", "renew_before", "est_url"}
+    assert len(content) < 200
