@@ -1,16 +1,37 @@
 import json
+from argparse import ArgumentTypeError
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
+from inventory.issuing import ProfileUnusable
+from inventory.keys.software import KeyUnavailable
+from inventory.lifetimes import IssuerTooOld
 from inventory.models import Fleet
 from renewal.simulation.lab import LabPlan, make
+
+
+_OBSTACLES = (DataError, IntegrityError, IssuerTooOld, KeyUnavailable, OSError, OverflowError, ProfileUnusable)
+
+
+def _days(text: str) -> timedelta:
+    try:
+        return timedelta(days=float(text))
+    except (ValueError, OverflowError) as error:
+        raise ArgumentTypeError(f"{text!r} is not a number of days.") from error
+
+
+def _some_days(text: str) -> timedelta:
+    days = _days(text)
+    if days < timedelta(seconds=1):
+        raise ArgumentTypeError(f"A certificate of {text} days would end before it began.")
+    return days
 
 
 class Command(BaseCommand):
@@ -23,10 +44,10 @@ class Command(BaseCommand):
         parser.add_argument("serial")
         parser.add_argument("--fleet", required=True, metavar="SLUG")
         parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-        parser.add_argument("--validity-days", type=float, metavar="N", help="instead of the profile's validity")
+        parser.add_argument("--validity-days", type=_some_days, metavar="N", help="instead of the profile's validity")
         parser.add_argument(
             "--expires-in",
-            type=float,
+            type=_days,
             metavar="DAYS",
             help="issue it in the past so that it ends then; may be negative",
         )
@@ -38,10 +59,10 @@ class Command(BaseCommand):
         fleet = Fleet.objects.select_related("profile", "authority__certificate").filter(slug=options["fleet"]).first()
         if fleet is None:
             raise CommandError(f"There is no fleet {options['fleet']!r}.")
-        plan = LabPlan(options["serial"], fleet, _days(options["validity_days"]), _days(options["expires_in"]))
+        plan = LabPlan(options["serial"], fleet, options["validity_days"], options["expires_in"])
         try:
             certificate = make(plan, options["out"], now=timezone.now(), actor=SYSTEM)
-        except IntegrityError as error:
+        except _OBSTACLES as error:
             raise CommandError(f"Device {plan.serial!r} cannot be made: {error}") from error
         facts = {
             "serial": plan.serial,
@@ -50,7 +71,3 @@ class Command(BaseCommand):
             "directory": str(options["out"]),
         }
         self.stdout.write(json.dumps(facts) if options["json"] else "\n".join(f"{k}: {v}" for k, v in facts.items()))
-
-
-def _days(days: float | None) -> timedelta | None:
-    return None if days is None else timedelta(days=days)
