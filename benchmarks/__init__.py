@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks --name NAME --size small|full`; each figure beside a yardstick of the same run."""

@@ -1,0 +1,167 @@
+"""EST renewals a second, a new TLS connection each, beside bare TLS handshakes with the same running device plane.
+
+The clients share the machine with the server, as the yardstick's do; CPU figures are of the server's side alone.
+"""
+
+import base64
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings
+
+from benchmarks import portal
+from benchmarks.figure import Figure
+from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, percentile, rate_figures, rates
+from certportal.addresses import Address
+from inventory.audit.record import SYSTEM
+from inventory.issuing import Admission, issue_many
+from inventory.models import Certificate
+from inventory.x509.csr import parse
+
+_CLIENTS = 4
+_CONNECTIONS = {Size.SMALL: 40, Size.FULL: 400}
+_ALONE = {Size.SMALL: 40, Size.FULL: 200}
+_SECONDS = 30
+_CPU_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkFailed(Exception):
+    """A renewal was refused or not understood; the text is what the server said."""
+
+
+@dataclass(frozen=True)
+class _Client:
+    """A device that is ready to connect: nothing of what follows is its own preparation."""
+
+    context: ssl.SSLContext
+    post: bytes
+
+
+def run(size: Size) -> list[Figure]:
+    with portal.running(planes=["device"]) as started:
+        address = Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND).host_and_port()
+        workshop = _Workshop(settings.HOME / "lab")
+        sides: dict[str, Side] = {
+            "handshakes": _side(workshop, _CONNECTIONS[size], lambda client: _handshake(address, client)),
+            "renewals": _side(workshop, _CONNECTIONS[size], lambda client: _renew(address, client)),
+        }
+        measured = rates(sides, rounds=ROUNDS[size], cpu=lambda: _cpu_seconds(started["device"]))
+        alone = [_seconds(_renew, address, client) for client in workshop.clients(_ALONE[size])]
+        bare = [_seconds(_handshake, address, client) for client in workshop.clients(_ALONE[size])]
+    return _figures(measured, alone, bare)
+
+
+class _Workshop:
+    """Makes devices that may renew: a certificate of the portal in its renewal window, and a request for a new key."""
+
+    def __init__(self, directory: Path) -> None:
+        self._identity = directory / "identity.pem"
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def clients(self, count: int) -> list[_Client]:
+        keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(count)]
+        return [self._client(certificate, key) for certificate, key in zip(self._certificates(keys), keys, strict=True)]
+
+    def _certificates(self, keys: Sequence[ec.EllipticCurvePrivateKey]) -> list[Certificate]:
+        fleet = portal.fleet()
+        admissions = [
+            Admission(device, fleet.profile, fleet.authority, parse(portal.request_der(key)), SYSTEM)
+            for device, key in zip(portal.devices(len(keys)), keys, strict=True)
+        ]
+        issued_at = datetime.now(UTC) - fleet.profile.validity
+        return issue_many(admissions, issued_at + 15 * portal.DAY)
+
+    def _client(self, certificate: Certificate, key: ec.EllipticCurvePrivateKey) -> _Client:
+        key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self._identity.write_bytes(key_pem + certificate.x509.public_bytes(Encoding.PEM))
+        context = ssl.create_default_context(cafile=str(settings.HOME / "tls" / "root.pem"))
+        context.load_cert_chain(self._identity)
+        new_key = ec.generate_private_key(ec.SECP256R1())
+        return _Client(context, _post(certificate.x509.subject, new_key))
+
+
+def _post(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> bytes:
+    body = base64.b64encode(portal.request_der(key, subject))
+    head = (
+        f"POST /.well-known/est/{portal.FLEET}/simplereenroll HTTP/1.1\r\nHost: localhost\r\nUser-Agent: benchmark\r\n"
+        f"Content-Type: application/pkcs10\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _side(workshop: _Workshop, count: int, visit: Callable[[_Client], None]) -> Side:
+    """Return a side in which a few clients at a time each visit the server once."""
+
+    def prepare() -> Work:
+        clients = workshop.clients(count)
+
+        def work() -> int:
+            with ThreadPoolExecutor(_CLIENTS) as pool:
+                return len(list(pool.map(visit, clients)))
+
+        return work
+
+    return prepare
+
+
+def _connected(address: tuple[str, int], client: _Client) -> ssl.SSLSocket:
+    plain = socket.create_connection(address, timeout=_SECONDS)
+    return client.context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def _handshake(address: tuple[str, int], client: _Client) -> None:
+    """Shake hands and leave, once the server has done its part: in TLS 1.3 that ends after the client's."""
+    with _connected(address, client) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            connection.recv(1)
+
+
+def _renew(address: tuple[str, int], client: _Client) -> None:
+    answer = b""
+    with _connected(address, client) as connection:
+        connection.sendall(client.post)
+        with suppress(ssl.SSLEOFError):
+            while piece := connection.recv(16384):
+                answer += piece
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise BenchmarkFailed(answer.decode(errors="replace"))
+
+
+def _seconds(visit: Callable[[tuple[str, int], _Client], None], address: tuple[str, int], client: _Client) -> float:
+    started = time.perf_counter()
+    visit(address, client)
+    return time.perf_counter() - started
+
+
+def _cpu_seconds(master: int) -> float:
+    """Return what a plane has used: gunicorn's master and its workers."""
+    workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return sum(_cpu_ticks(pid) for pid in [str(master), *workers]) / _CPU_TICK
+
+
+def _cpu_ticks(pid: str) -> int:
+    # Fields 14 and 15, user and system time; the name in parentheses may hold spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _figures(measured: dict[str, Rate], alone: list[float], bare: list[float]) -> list[Figure]:
+    handshakes, handshakes_cpu = rate_figures("est.handshakes", "TLS handshakes", measured["handshakes"])
+    renewals, renewals_cpu = rate_figures("est.renewals", "renewals", measured["renewals"])
+    figures = [handshakes, renewals.beside(handshakes), handshakes_cpu, renewals_cpu.beside(handshakes_cpu)]
+    for percent in (50, 95):
+        shake = Figure(f"est.handshake_p{percent}_ms", 1000 * percentile(bare, percent), "ms")
+        figures += [shake, Figure(f"est.renewal_p{percent}_ms", 1000 * percentile(alone, percent), "ms").beside(shake)]
+    return figures

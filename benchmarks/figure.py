@@ -1,0 +1,53 @@
+"""What a benchmark finds: figures, the table that shows them and the file that keeps them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_RESULTS = Path(__file__).parent / "results"
+_COLUMNS = ("name", "value", "unit", "ratio", "compared to")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. `ratio` is the value divided by that of `compared_to`, None where there is no yardstick."""
+
+    name: str
+    value: float
+    unit: str
+    compared_to: str = ""
+    ratio: float | None = None
+
+    def beside(self, yardstick: "Figure", name: str = "") -> "Figure":
+        """Return this figure as compared with another of the same run, under a name of its own if it has one yet."""
+        compared = f"{yardstick.name} ({_number(yardstick.value)} {yardstick.unit})"
+        return Figure(name or self.name, self.value, self.unit, compared, self.value / yardstick.value)
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Return the figures in columns."""
+    cells = [_COLUMNS, *(_cells(figure) for figure in figures)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    ratio = "" if figure.ratio is None else f"{figure.ratio:,.3g}"
+    return (figure.name, _number(figure.value), figure.unit, ratio, figure.compared_to)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.4g}"
+
+
+def keep(name: str, figures: Sequence[Figure]) -> Path:
+    """Write the figures of benchmark `name` where the last run's were, and return the file."""
+    path = _RESULTS / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_suffix(".json.tmp")
+    draft.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    draft.replace(path)
+    return path

@@ -1,0 +1,106 @@
+"""The parts of a portal that a benchmark needs, started as `manage.py up` starts them: durable, and on real sockets."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.conf import settings
+from django.db import connections
+
+from certportal import home, processes
+from certportal.supervisor import Supervisor
+from inventory.audit.record import SYSTEM
+from inventory.issuing import Admission
+from inventory.models import Authority, Device, Fleet, Profile
+from inventory.x509.csr import parse
+
+_SECONDS_TO_GET_READY = 120
+FLEET = "bench"
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Processes:
+    """The processes that were started, by the lines in which their supervisor tells of them."""
+
+    notices: list[str] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> int:
+        started = f"{name}: started, process "
+        return next(int(line.removeprefix(started)) for line in reversed(self.notices) if line.startswith(started))
+
+
+@contextlib.contextmanager
+def running(planes: Sequence[str] = ()) -> Iterator[Processes]:
+    """Run the embedded stores, set up, and the planes of these names; whatever an earlier benchmark made is there."""
+    home.prepare(settings.HOME)
+    started = Processes()
+    supervisor = Supervisor(settings.HOME / "log", notice=started.notices.append)
+    try:
+        supervisor.start(processes.embedded_stores(), within=_SECONDS_TO_GET_READY)
+        supervisor.run_once(processes.first_start())
+        wanted = [child for child in processes.portal_processes() if child.name in planes]
+        supervisor.start(wanted, within=_SECONDS_TO_GET_READY)
+        yield started
+    finally:
+        connections.close_all()
+        supervisor.stop()
+
+
+def fleet() -> Fleet:
+    """Return the fleet that benchmarks fill, ruled like the demo's."""
+    found = Fleet.objects.select_related("profile", "authority__certificate").filter(slug=FLEET).first()
+    if found:
+        return found
+    profile = Profile.objects.create(
+        slug=FLEET,
+        name="Benchmark",
+        validity=3 * 365 * DAY,
+        jitter_max=30 * DAY,
+        renewal_window=90 * DAY,
+        subject_template="CN={serial},O=Benchmark",
+    )
+    authority = Authority.objects.select_related("certificate").exclude(parent=None).get()
+    return Fleet.objects.create(slug=FLEET, name="Benchmark", authority=authority, profile=profile)
+
+
+def devices(count: int) -> list[Device]:
+    """Register `count` new devices."""
+    made, first, now = fleet(), Device.objects.count(), datetime.now(UTC)
+    return Device.objects.bulk_create(
+        [Device(fleet=made, serial=f"BENCH-{first + number:08}", registered_at=now) for number in range(count)],
+        batch_size=1000,
+    )
+
+
+@cache
+def _spare_keys() -> list[ec.EllipticCurvePrivateKey]:
+    return [ec.generate_private_key(ec.SECP256R1()) for _ in range(200)]
+
+
+def request_der(key: ec.EllipticCurvePrivateKey, subject: x509.Name | None = None) -> bytes:
+    """Return a certification request signed by `key`."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject or x509.Name([]))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@cache
+def spare_requests() -> list[bytes]:
+    """Return requests for keys that many devices may share: that costs the portal the same, and us nothing."""
+    return [request_der(key) for key in _spare_keys()]
+
+
+def admissions(count: int) -> list[Admission]:
+    """Return decisions that `count` new devices may have a certificate."""
+    made = devices(count)
+    parsed = [parse(der) for der in spare_requests()]
+    return [
+        Admission(device, device.fleet.profile, device.fleet.authority, parsed[number % len(parsed)], SYSTEM)
+        for number, device in enumerate(made)
+    ]
