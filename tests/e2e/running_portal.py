@@ -247,8 +247,11 @@ class RunningPortal:
 
 
 @contextlib.contextmanager
-def running_portal(devices: int) -> Iterator[RunningPortal]:
-    """Run a portal with a demo fleet of `devices` in a home of its own, and stop it at the end."""
+def running_portal(devices: int, *, triggers_per_tick: int) -> Iterator[RunningPortal]:
+    """Run a portal with a demo fleet of `devices` in a home of its own, and stop it at the end.
+
+    `triggers_per_tick` slows the demo's campaign down, so that it still runs when the last test wants to see it.
+    """
     # Short: a socket's path has 107 bytes. Not below pytest's directory, which others may not enter.
     parent = Path(tempfile.mkdtemp(prefix="cp-e2e-"))
     # Root's database runs as another user, who must pass through.
@@ -257,6 +260,8 @@ def running_portal(devices: int) -> Iterator[RunningPortal]:
     try:
         portal.start()
         try:
+            with portal.database() as connection:
+                connection.execute("UPDATE renewal_campaign SET triggers_per_tick = %s", [triggers_per_tick])
             yield portal
         finally:
             portal.stop()

@@ -32,9 +32,7 @@ CHILDREN = [
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[RunningPortal]:
     """A portal that may be broken, with a campaign slow enough to run through all of it."""
-    with running_portal(devices=260) as portal:
-        with portal.database() as connection:
-            connection.execute("UPDATE renewal_campaign SET triggers_per_tick = 2")
+    with running_portal(devices=260, triggers_per_tick=2) as portal:
         yield portal
 
 

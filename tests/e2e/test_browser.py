@@ -1,0 +1,188 @@
+"""The pages in a real browser: from the login to the cliff to a campaign that moves, with nothing against the CSP.
+
+Screenshots are kept in `test-artifacts/`: whether a page is good to look at, a person says.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
+
+from tests.e2e.peers import peer
+from tests.e2e.running_portal import RunningPortal
+
+_QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+    # Whatever else it would like to call, it finds no name for.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+_DESK = {"width": 1440, "height": 900}
+_PHONE = {"width": 390, "height": 844}
+LOOKS = {"light": (_DESK, "light"), "dark": (_DESK, "dark"), "phone": (_PHONE, "light")}
+_CLIFF = "svg.heatmap a:has(text.cliff-label)"
+_MILLISECONDS_TO_PROGRESS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=peer("chromium"), args=_QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=LOOKS)
+def look(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser had to say: violations of the CSP, errors of scripts, answers that failed."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, portal: RunningPortal, look: str, complaints: list[str]) -> Iterator[Page]:
+    """A browser window on which nobody has logged in yet."""
+    viewport, scheme = LOOKS[look]
+    context = browser.new_context(base_url=portal.portal_url, viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]
+    opened = context.new_page()
+    _listen(opened, complaints)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def _listen(page: Page, complaints: list[str]) -> None:
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def on_response(answer: Response) -> None:
+        if answer.status >= 400:
+            complaints.append(f"{answer.status} {answer.url}")
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("response", on_response)
+
+
+def log_in(page: Page, portal: RunningPortal) -> None:
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(portal.password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("svg.heatmap")).to_be_visible()
+
+
+def keep(page: Page, artifacts: Path, name: str, look: str) -> None:
+    page.screenshot(path=artifacts / f"{name}-{look}.png", full_page=look == "phone")
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is cut off at the right of the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def test_from_the_login_over_the_cliff_to_exactly_its_certificates(page, portal, artifacts, look):
+    page.goto("/admin/")
+    keep(page, artifacts, "login", look)
+    log_in(page, portal)
+    keep(page, artifacts, "dashboard", look)
+    assert fits(page)
+
+    label = page.locator(_CLIFF).first
+    named = re.fullmatch(r"([\d,]+) on (\d{4}-\d\d-\d\d)", (label.text_content() or "").strip())
+    assert named
+    count, day = named.groups()
+    label.click()
+    listed = page.locator("#result_list tbody tr")
+    expect(listed).to_have_count(int(count))
+    keep(page, artifacts, "cliff", look)
+    shown = {
+        int(number)
+        for link in page.locator("#result_list th a").all()
+        for number in re.findall(r"/certificate/(\d+)/", link.get_attribute("href") or "")
+    }
+    standing = portal.rows(
+        "SELECT id FROM inventory_certificate WHERE purpose = 'device' AND state IN ('issued', 'confirmed') "
+        "AND (not_after AT TIME ZONE 'UTC')::date = %s",
+        day,
+    )
+    assert shown == {number for (number,) in standing}
+
+
+def test_the_page_of_a_campaign_moves_by_itself(page, portal, artifacts, look):
+    log_in(page, portal)
+    page.get_by_role("link", name="Spring renewal").first.click()
+    confirmed = page.locator("#progress li.confirmed .number")
+    before = confirmed.inner_text()
+    url = page.url
+    expect(confirmed).not_to_have_text(before, timeout=_MILLISECONDS_TO_PROGRESS)
+    assert page.url == url
+    keep(page, artifacts, "campaign", look)
+    assert fits(page)
+
+
+def test_a_device_tells_its_story(page, portal, artifacts, look):
+    [(device,)] = portal.rows(
+        "SELECT device_id FROM inventory_certificate WHERE state = 'superseded' ORDER BY id LIMIT 1"
+    )
+    log_in(page, portal)
+    page.goto(f"/admin/inventory/device/{device}/change/")
+    expect(page.locator("svg").first).to_be_visible()
+    keep(page, artifacts, "device", look)
+    assert fits(page)
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_a_certificate_is_revoked_by_a_person_with_a_reason(page, portal, meter, artifacts, look):
+    [(certificate,)] = portal.rows("SELECT id FROM inventory_certificate WHERE serial = %s", meter.serial_number)
+    log_in(page, portal)
+    page.goto(f"/admin/inventory/certificate/{certificate}/change/")
+    page.get_by_role("link", name=re.compile("Revoke")).first.click()
+    # The first click only asks.
+    state = "SELECT state FROM inventory_certificate WHERE id = %s"
+    assert portal.rows(state, certificate) == [("issued",)]
+    keep(page, artifacts, "revoke", look)
+    page.locator("select[name=reason]").select_option("keyCompromise")
+    page.get_by_role("button", name=re.compile("Revoke")).click()
+    page.wait_for_load_state()
+    assert portal.rows(state, certificate) == [("revoked",)]
+    assert portal.number(
+        "SELECT count(*) FROM inventory_auditevent WHERE certificate_id = %s AND actor = 'admin' "
+        "AND action = 'certificate:revocation:done'",
+        certificate,
+    ) == 1  # fmt: skip
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_a_wrong_password_says_so_and_is_audited(page, portal, look):
+    failed = "SELECT count(*) FROM inventory_auditevent WHERE action = 'user:login:failed'"
+    before = portal.number(failed)
+    page.goto("/admin/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator(".errornote")).to_be_visible()
+    assert portal.number(failed) == before + 1
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+@pytest.mark.parametrize("path", ["/admin/inventory/", "/admin/inventory/device/", "/admin/inventory/certificate/",
+                                  "/admin/inventory/auditevent/", "/admin/renewal/campaign/", "/admin/revocation/crl/",
+                                  "/api/docs/"])  # fmt: skip
+def test_no_page_breaks_the_content_security_policy(page, portal, path):
+    """`page` fails on any complaint of the browser's."""
+    log_in(page, portal)
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
