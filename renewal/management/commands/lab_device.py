@@ -16,7 +16,6 @@ from inventory.lifetimes import IssuerTooOld
 from inventory.models import Fleet
 from renewal.simulation.lab import LabPlan, make
 
-
 _OBSTACLES = (DataError, IntegrityError, IssuerTooOld, KeyUnavailable, OSError, OverflowError, ProfileUnusable)
 
 
