@@ -5,9 +5,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from revocation.jobs import renew_ocsp_signers
-from revocation.publishing import publish
-from revocation.scopes import scopes
 
 from certportal import device_certificate
 from certportal.secret_files import generated_secret
@@ -15,6 +12,9 @@ from inventory.audit.record import SYSTEM
 from inventory.authorities import AuthorityPlan, establish
 from inventory.models import Authority, Fleet
 from renewal.simulation import demo_fleet
+from revocation.jobs import renew_ocsp_signers
+from revocation.publishing import publish
+from revocation.scopes import scopes
 
 _YEAR = timedelta(days=365)
 # The demo fleet was made over the past years: its authorities must be older.

@@ -9,11 +9,11 @@ from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from redis import RedisError
-from revocation.freshness import freshness
 from rq import Worker
 
 from certportal.cron import last_beat
 from inventory.models import Certificate, Purpose
+from revocation.freshness import freshness
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
