@@ -41,10 +41,11 @@ class LiveMeters:
 
     def run(self) -> None:
         """Run all meters; return when `stop` was called and each has ended."""
-        threading.stack_size(_STACK_BYTES)
         threads = [threading.Thread(target=meter.live, args=(self._stopping,)) for meter in self._meters]
+        before = threading.stack_size(_STACK_BYTES)
         for thread in threads:
             thread.start()
+        threading.stack_size(before)
         for thread in threads:
             thread.join()
 

@@ -1,0 +1,163 @@
+"""Health: each check finds what is wrong and says what to do; a store that is down is a finding, not a failure."""
+
+import json
+from datetime import datetime, timedelta
+
+import django_rq
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.utils import timezone
+from rq import Worker
+
+from certportal import cron, health
+from certportal.health import examine, ready
+from inventory.audit.record import SYSTEM
+from inventory.issuing import InfrastructureRequest, issue_infrastructure
+from inventory.models import Purpose
+from revocation.publishing import publish
+from tests.factories import DAY, NOW, authority, key, root
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOTHING_LISTENS = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture(autouse=True)
+def valkey():
+    client = django_rq.get_connection("default")
+    client.flushdb()
+    yield client
+    client.flushdb()
+
+
+@pytest.fixture
+def database_down():
+    def refuse(*_arguments: object) -> None:
+        raise OperationalError("the connection is lost")
+
+    with connection.execute_wrapper(refuse):
+        yield
+
+
+@pytest.fixture
+def valkey_down(settings):
+    backend = "django.core.cache.backends.redis.RedisCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": NOTHING_LISTENS}}
+
+
+def problems(now: datetime = NOW) -> dict[str, str]:
+    return {finding.check: finding.problem for finding in examine(now) if finding.problem}
+
+
+def facts(now: datetime = NOW) -> dict[str, str]:
+    return {finding.check: finding.fact for finding in examine(now)}
+
+
+def published(now: datetime) -> None:
+    for each in (root(), authority()):
+        for shard in (0, None):
+            publish(each, shard, now)
+
+
+def test_a_portal_that_does_its_work_has_no_problem():
+    now = timezone.now()
+    published(now)
+    cron.beat()
+    worker = Worker(["default"], connection=django_rq.get_connection("default"))
+    worker.register_birth()
+    assert problems(now) == {}
+    assert facts(now)["workers"] == "1 registered"
+
+
+def test_without_workers_and_cron_it_says_what_to_start():
+    found = problems()
+    assert "start manage.py rqworker" in found["workers"]
+    assert "it never beat" in found["cron"]
+
+
+def test_cron_that_has_not_beaten_for_three_minutes_stands_still():
+    cron.beat()
+    beat = cron.last_beat()
+    assert "cron" not in problems(beat + timedelta(minutes=3))
+    assert "stand still" in problems(beat + timedelta(minutes=3, seconds=1))["cron"]
+
+
+def test_a_crl_never_published_late_or_expired_is_told_apart():
+    authority()
+    assert "was never published" in problems()["CRL mfg-1/0"]
+    published(NOW)
+    assert not any(check.startswith("CRL") for check in problems(NOW + timedelta(hours=1)))
+    assert "is late" in problems(NOW + timedelta(hours=2))["CRL mfg-1/0"]
+    assert "refuse every device" in problems(NOW + timedelta(hours=25))["CRL mfg-1/0"]
+
+
+def test_own_certificates_are_named_before_they_end():
+    request = InfrastructureRequest(Purpose.TLS_SERVER, key().public_key(), "device plane", 90 * DAY, ("localhost",))
+    issue_infrastructure(request, authority(), now=NOW, actor=SYSTEM)
+    check, second = "TLS server CN=device plane", timedelta(seconds=1)
+    assert check not in problems(NOW + 85 * DAY)
+    assert problems(NOW + 85 * DAY + second)[check] == "CN=device plane ends on 2027-05-30; renew it."
+    issue_infrastructure(request, authority(), now=NOW + 80 * DAY, actor=SYSTEM)
+    assert check not in problems(NOW + 85 * DAY + second)
+
+
+def test_an_authority_is_named_a_year_before_it_ends():
+    ends = authority().x509.not_valid_after_utc
+    check = "certificate authority CN=Test mfg-1,O=Test"
+    assert check not in problems(ends - 365 * DAY)
+    assert check in problems(ends - 365 * DAY + timedelta(seconds=1))
+
+
+def test_without_the_database_each_check_that_needs_it_says_so(database_down):
+    found = problems()
+    assert found["database"] == "The database does not answer: the connection is lost"
+    assert {"database", "clock", "crls", "own certificates"} <= found.keys()
+
+
+def test_without_valkey_the_database_is_still_examined(valkey_down):
+    found = problems()
+    assert found["cron"].startswith("Valkey does not answer: ")
+    assert "database" not in found
+
+
+def test_clocks_apart_are_found(monkeypatch):
+    class Fast(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(seconds=30)
+
+    assert "clock" not in problems()
+    monkeypatch.setattr(health, "datetime", Fast)
+    assert "set the clocks" in problems()["clock"]
+
+
+@pytest.mark.parametrize(
+    ("down", "missing"), [([], []), (["database_down"], ["database"]), (["valkey_down"], ["valkey"])]
+)
+def test_a_process_is_ready_exactly_while_it_reaches_its_stores(request, client, down, missing):
+    for fixture in down:
+        request.getfixturevalue(fixture)
+    assert ready() == missing
+
+
+def test_probes_answer_without_a_login(client, settings):
+    assert client.get("/healthz").content == b"ok\n"
+    response = client.get("/readyz")
+    assert (response.status_code, response.content) == (200, b"ready\n")
+
+
+def test_readyz_names_what_is_unreachable_and_healthz_lives_on(client, valkey_down):
+    response = client.get("/readyz")
+    assert (response.status_code, response.content) == (503, b"unreachable: valkey\n")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_doctor_ends_with_one_and_a_list_when_something_is_wrong(capsys):
+    with pytest.raises(SystemExit) as ending:
+        call_command("doctor")
+    assert ending.value.code == 1
+    assert "WRONG  workers: No worker is registered" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        call_command("doctor", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert all(finding.keys() == {"check", "fact", "problem"} for finding in found)
