@@ -64,7 +64,7 @@ def test_a_portal_that_does_its_work_has_no_problem():
     published(now)
     cron.beat()
     worker = Worker(["default"], connection=django_rq.get_connection("default"))
-    worker.register_birth()
+    worker.register_birth()  # type: ignore[no-untyped-call]
     assert problems(now) == {}
     assert facts(now)["workers"] == "1 registered"
 
@@ -78,6 +78,7 @@ def test_without_workers_and_cron_it_says_what_to_start():
 def test_cron_that_has_not_beaten_for_three_minutes_stands_still():
     cron.beat()
     beat = cron.last_beat()
+    assert beat
     assert "cron" not in problems(beat + timedelta(minutes=3))
     assert "stand still" in problems(beat + timedelta(minutes=3, seconds=1))["cron"]
 

@@ -4,7 +4,9 @@ import hashlib
 import ipaddress
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ from inventory.issuing import (
 )
 from inventory.keys.software import KeyUnavailable, generate
 from inventory.lifetimes import IssuerTooOld
-from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Purpose
+from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Device, Purpose
 from inventory.x509.csr import parse
 from inventory.x509.keys import KeyType
 from tests.factories import DAY, NOW, authority, certification_request, csr_der, device, fleet, key, profile, root
@@ -69,12 +71,17 @@ def ocsp_signer() -> Certificate:
     return infrastructure(Purpose.OCSP_SIGNER)
 
 
-EVERY_KIND = {
-    **{f"device {kind}": (lambda kind=kind: device_certificate(kind)) for kind in KINDS},
+def _of(authority_: Authority) -> Certificate:
+    assert authority_.certificate
+    return authority_.certificate
+
+
+EVERY_KIND: dict[str, Callable[[], Certificate]] = {
+    **{f"device {kind}": partial(device_certificate, kind) for kind in KINDS},
     "TLS server": tls_server,
     "OCSP signer": ocsp_signer,
-    "issuing CA": lambda: authority().certificate,
-    "root": lambda: root().certificate,
+    "issuing CA": lambda: _of(authority()),
+    "root": lambda: _of(root()),
 }
 
 
@@ -171,9 +178,9 @@ def _ended() -> x509.Certificate:
     return authority("ended", now=NOW - 6000 * DAY).x509
 
 
-def _alone():
+def _alone() -> Device:
     """Return a device that shares no row in memory with any other."""
-    return type(device()).objects.select_related("fleet__profile", "fleet__authority__certificate").get(pk=device().pk)
+    return Device.objects.select_related("fleet__profile", "fleet__authority__certificate").get(pk=device().pk)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -402,7 +409,7 @@ def test_authorities_of_other_kinds_sign_what_verifies(kind, tmp_path):
     other = establish(plan, parent=root(), now=NOW - DAY, actor=SYSTEM)
     certificate = issue(admission(device_=device(fleet=fleet(f"of-{kind}", authority=other))), NOW)
     certificate.x509.verify_directly_issued_by(other.x509)
-    _lint(tmp_path, [("issuer", other.certificate), ("leaf", certificate)])
+    _lint(tmp_path, [("issuer", _of(other)), ("leaf", certificate)])
 
 
 def test_an_authority_without_a_certificate_signs_nothing():

@@ -21,7 +21,7 @@ RULES = {
 }
 
 
-def spans(at_most=timedelta(days=5000)):
+def spans(at_most: timedelta = timedelta(days=5000)) -> st.SearchStrategy[timedelta]:
     return st.timedeltas(timedelta(0), at_most)
 
 

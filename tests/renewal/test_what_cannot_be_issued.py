@@ -6,22 +6,22 @@ import pytest
 from django.test import override_settings
 
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Site
+from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Device, Site
 from inventory.x509.csr import parse
 from renewal import enrolling, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode
-from tests.factories import DAY, NOW, certification_request, device, enrolled, fleet, profile
+from tests.factories import DAY, NOW, Enrolled, certification_request, device, enrolled, fleet, profile
 
 pytestmark = pytest.mark.django_db
 
 
-def renew(meter, *, now=NOW):
+def renew(meter: Enrolled, *, now=NOW) -> enrolling.Outcome:
     request = parse(meter.renewal_request())
     return enrolling.renew(meter.der, request, label="demo", now=now, source_address=None)
 
 
-def enrol(new, secret: str, *, now=NOW):
+def enrol(new: Device, secret: str, *, now=NOW) -> enrolling.Outcome:
     request = certification_request()
     return enrolling.enrol(
         new.serial, secret, request, label="demo", protocol=EnrolmentProtocol.EST, now=now, source_address=None

@@ -28,13 +28,14 @@ class Listener:
 
 
 def _post(operation: str, csr: bytes, *, tls: bytes | None = None, **headers: str) -> HttpResponse:
-    return Client().post(
+    response: HttpResponse = Client().post(  # type: ignore[assignment]
         f"/.well-known/est/demo/{operation}",
         base64.b64encode(csr),
         content_type="application/pkcs10",
         headers={"User-Agent": "libest", **headers},
         **{"gunicorn.socket": Listener(tls)},
     )
+    return response
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ import contextlib
 import re
 import time
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cryptography_vectors
 import pytest
@@ -134,7 +136,7 @@ def test_a_hash_that_is_not_sha_2_of_256_bits_or_more_is_refused(algorithm):
     assert "is needed" in malformed(builder.sign(key(), algorithm).public_bytes(Encoding.DER))
 
 
-KEYS = {
+KEYS: dict[str, Callable[[], Any]] = {
     KeyType.EC_P256: lambda: ec.generate_private_key(ec.SECP256R1()),
     KeyType.EC_P384: lambda: ec.generate_private_key(ec.SECP384R1()),
     KeyType.ED25519: ed25519.Ed25519PrivateKey.generate,

@@ -28,7 +28,7 @@ def lab(settings):
 def exit_code(name: str, *arguments: str) -> int:
     """Run a command as manage.py does, on the connection of the test, and return the code that a shell would see."""
     command = load_command_class(get_commands()[name], name)
-    command._called_from_command_line = True
+    command._called_from_command_line = True  # type: ignore[attr-defined]
     try:
         options = vars(command.create_parser("manage.py", name).parse_args(arguments))
         command.execute(*options.pop("args", ()), **options)
@@ -169,8 +169,8 @@ def test_a_secret_for_nobody_is_a_failure(capsys):
         ["enrolment_secret", "SM1", "--fleet", "demo"],
         ["enrolment_secret", "SM1", "--fleet", "demo", "--protocol", "acme"],
         ["lab_device", "LAB-1"],
-        ["lab_device", "LAB-1", "--fleet", "demo", "--out", "/tmp/x", "--validity-days", "long"],
-        ["lab_device", "LAB-1", "--fleet", "demo", "--out", "/tmp/x", "--unknown"],
+        ["lab_device", "LAB-1", "--fleet", "demo", "--out", "lab", "--validity-days", "long"],
+        ["lab_device", "LAB-1", "--fleet", "demo", "--out", "lab", "--unknown"],
     ],
 )
 def test_wrong_use_is_two(arguments):

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
-from cryptography.x509.oid import AttributeOID
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
 from django.test import Client
 from django.utils import timezone
 
@@ -386,7 +386,7 @@ def test_what_a_request_asks_for_beside_its_key_is_ignored(client, now):
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), critical=True)
         .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\5\0"), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example")]), critical=True)
         .add_attribute(AttributeOID.CHALLENGE_PASSWORD, b"\x0c")
@@ -396,9 +396,7 @@ def test_what_a_request_asks_for_beside_its_key_is_ignored(client, now):
     [certificate] = certificates(response)
     extensions = certificate.extensions
     assert extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
-    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
-        x509.ExtendedKeyUsageOID.CLIENT_AUTH
-    ]
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     with pytest.raises(x509.ExtensionNotFound):
         extensions.get_extension_for_class(x509.SubjectAlternativeName)
 

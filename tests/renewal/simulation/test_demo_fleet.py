@@ -11,6 +11,7 @@ from django.db.models import Count, F
 from django.db.models.functions import TruncDate
 
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, Fleet
+from inventory.models.certificate import CertificateQuerySet
 from renewal.campaigns.board import funnels
 from renewal.models import Campaign, CampaignState, TargetState
 from renewal.simulation import demo_fleet
@@ -26,7 +27,7 @@ def plant(tmp_path, devices: int = DEVICES, *, now: datetime = NOON) -> Fleet:
     return demo_fleet.plant(devices, authority=issuer, home=tmp_path, now=now)
 
 
-def standing() -> Certificate:
+def standing() -> CertificateQuerySet:
     return Certificate.objects.of_devices().standing()
 
 

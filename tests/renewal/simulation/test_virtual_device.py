@@ -4,6 +4,7 @@ import base64
 import hashlib
 import sys
 from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -35,7 +36,7 @@ class InProcess:
         [issued] = self._ask("post", "simplereenroll", identity, body, content_type="application/pkcs10")
         return issued
 
-    def _ask(self, method, operation, identity, *body, **options):
+    def _ask(self, method: str, operation: str, identity: Path, *body: bytes, **options: Any) -> list[x509.Certificate]:
         pem = identity.read_bytes()
         certificate = x509.load_pem_x509_certificate(pem)
         assert load_pem_private_key(pem, None).public_key() == certificate.public_key()
