@@ -1,6 +1,7 @@
 """The device plane's own certificate and the authorities whose devices it lets in, kept as files for the listener."""
 
 import ipaddress
+import socket
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,11 +47,11 @@ def _client_authorities() -> list[Certificate]:
 
 
 def hosts() -> list[str]:
-    """Return the names and addresses by which devices reach the listener."""
+    """Return the names and addresses by which devices reach the listener; bound to every one, this host's own name."""
     bound, _port = Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND).host_and_port()
     public = urlsplit(settings.PUBLIC_DEVICE_URL).hostname
-    named = (_one_spelling(host) for host in (public, bound, "localhost") if host)
-    return list(dict.fromkeys(host for host in named if host not in _EVERYWHERE))
+    named = (_one_spelling(host) for host in (public, bound) if host)
+    return list(dict.fromkeys(host for host in named if host not in _EVERYWHERE)) or [socket.gethostname().lower()]
 
 
 def _one_spelling(host: str) -> str:

@@ -75,10 +75,10 @@ def test_it_is_renewed_thirty_days_before_its_end(files):
 @pytest.mark.parametrize(
     ("bind", "public", "names"),
     [
-        ("127.0.0.1:8443", "https://127.0.0.1:8443", ["127.0.0.1", "localhost"]),
-        ("0.0.0.0:8443", "https://EST.example", ["est.example", "localhost"]),
-        ("[::]:8443", "https://[2001:DB8::1]:8443", ["2001:db8::1", "localhost"]),
-        ("[0:0:0:0:0:0:0:1]:8443", "https://est.example/base", ["est.example", "::1", "localhost"]),
+        ("127.0.0.1:8443", "https://127.0.0.1:8443", ["127.0.0.1"]),
+        ("0.0.0.0:8443", "https://EST.example", ["est.example"]),
+        ("[::]:8443", "https://[2001:DB8::1]:8443", ["2001:db8::1"]),
+        ("[0:0:0:0:0:0:0:1]:8443", "https://est.example/base", ["est.example", "::1"]),
     ],
 )
 def test_it_names_every_host_by_which_devices_come_in_one_spelling(files, settings, bind, public, names):

@@ -209,8 +209,8 @@ class RunningPortal:
         script = (
             "from django.core.management import call_command\n"
             f"for serial in {list(serials)!r}:\n"
-            f"    call_command('lab_device', serial, fleet={FLEET!r}, "
-            f"out=__import__('pathlib').Path({str(self._lab)!r}, serial), expires_in={expires_in!r})\n"
+            f"    call_command('lab_device', serial, '--fleet', {FLEET!r}, "
+            f"'--out', {str(self._lab)!r} + '/' + serial, '--expires-in', '{expires_in}')\n"
         )
         self.manage("shell", "--no-imports", "-c", script)
         return [LabDevice(serial, self._lab / serial) for serial in serials]
