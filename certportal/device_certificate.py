@@ -31,7 +31,7 @@ _RENEW_BEFORE = timedelta(days=30)
 
 def ensure(now: datetime) -> None:
     """Write the listener's files where they are missing, near their end or out of date. It picks them up by itself."""
-    authority = Authority.objects.select_related("certificate", "parent__certificate").exclude(parent=None).first()
+    authority = _issuer(now)
     if authority is None:
         return
     files = TlsFiles.of(settings.HOME)
@@ -40,6 +40,12 @@ def ensure(now: datetime) -> None:
     _write_if_other(files.certificate.with_name("root.pem"), _pem(chain(authority)[-1:]))
     if not _serves(files, authority, now):
         _issue(files, authority, now)
+
+
+def _issuer(now: datetime) -> Authority | None:
+    """Return the issuing authority that can sign the longest."""
+    able = Authority.objects.filter(certificate__in=Certificate.objects.valid(now)).exclude(parent=None)
+    return able.select_related("certificate", "parent__certificate").order_by("-certificate__not_after").first()
 
 
 def _client_authorities() -> list[Certificate]:
@@ -75,7 +81,9 @@ def _serves(files: TlsFiles, authority: Authority, now: datetime) -> bool:
     names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     named = {str(name.value) for name in names}
     fits = own.public_key() == key.public_key() and set(hosts()) <= named
-    return fits and own.not_valid_after_utc - _RENEW_BEFORE > now
+    # Nothing that this authority signs lives longer than the authority.
+    as_long_as_can_be = own.not_valid_after_utc >= authority.x509.not_valid_after_utc
+    return fits and (as_long_as_can_be or own.not_valid_after_utc - _RENEW_BEFORE > now)
 
 
 def _issue(files: TlsFiles, authority: Authority, now: datetime) -> None:

@@ -12,5 +12,5 @@ def generated_secret(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            write_once(path, f"{secrets.token_urlsafe(32)}\n".encode())
+            write_once(path, f"{secrets.token_urlsafe(48)}\n".encode())
     return path.read_text().strip()

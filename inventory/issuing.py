@@ -7,7 +7,7 @@ operator's act). What left by this door is in the inventory, byte for byte, with
 import hashlib
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -90,7 +90,7 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
         backdate=settings.NOT_BEFORE_BACKDATE,
         issuer_not_after=authority.x509.not_valid_after_utc,
     )
-    subject, alternative_names, usages = _identity(profile, name_values(device))
+    subject, alternative_names, usages = _identity(admission)
     contents = Contents(
         serial=serial,
         subject=subject,
@@ -108,12 +108,17 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
 
 
 def _identity(
-    profile: Profile, values: Mapping[str, str]
+    admission: Admission,
 ) -> tuple[x509.Name, list[x509.GeneralName], list[x509.ObjectIdentifier]]:
     """Return subject, alternative names and extended key usages. Raises ProfileUnusable."""
+    profile, predecessor, values = admission.profile, admission.predecessor, name_values(admission.device)
     try:
-        subject = names.subject(profile.subject_template, values)
-        alternative_names = names.general_names(profile.san_templates, values)
+        if predecessor:
+            # RFC 7030 4.2.2: a renewal is for the same names, whatever the profile calls new devices by now.
+            subject, alternative_names = predecessor.x509.subject, names.alternative_names(predecessor.x509)
+        else:
+            subject = names.subject(profile.subject_template, values)
+            alternative_names = names.general_names(profile.san_templates, values)
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages]
     except ValueError as error:
         raise ProfileUnusable(f"Profile {profile.slug}: {error}") from error

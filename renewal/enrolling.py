@@ -147,11 +147,10 @@ def _carry_out(decision: Decision, now: datetime) -> Outcome:
 
 def _brake(action: AuditAction, device: Device | None, source_address: str | None, now: datetime) -> Refusal | None:
     """Refuse unheard while too many refusals are in the audit log: what is counted is what was recorded."""
-    recent = AuditEvent.objects.filter(action=action, at__gt=now - REFUSAL_SPAN)
+    recent = AuditEvent.objects.filter(action=action, at__gt=now - REFUSAL_SPAN, source_address=source_address)
+    # A device counts together with the address: else whoever knows a serial number could lock its device out.
     of_device = recent.filter(device=device)[:MOST_REFUSALS_OF_DEVICE].count() if device else 0
-    of_address = (
-        recent.filter(source_address=source_address)[:MOST_REFUSALS_OF_ADDRESS].count() if source_address else 0
-    )
+    of_address = recent[:MOST_REFUSALS_OF_ADDRESS].count()
     if of_device < MOST_REFUSALS_OF_DEVICE and of_address < MOST_REFUSALS_OF_ADDRESS:
         return None
     wait = int(REFUSAL_SPAN.total_seconds())

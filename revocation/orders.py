@@ -123,7 +123,8 @@ def _revoke_batch(certificates: CertificateQuerySet, order: Order, now: datetime
             .exclude(pk=F("authority__certificate"))
             .select_related("authority", "device")
             .defer("der")
-            .order_by("pk")
+            # From new to old, as sightings lock them.
+            .order_by("-pk")
             .select_for_update(of=("self",), no_key=True)[:size]
         )
         if batch:

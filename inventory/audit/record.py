@@ -40,7 +40,8 @@ def event(
         action=action,
         actor_kind=actor.kind,
         actor=actor.name[:150],
-        source_address=actor.source_address,
+        # A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
+        source_address=actor.source_address.partition("%")[0] if actor.source_address else None,
         request_id=str(context.get("request_id", ""))[:64],
         object_name=object_name[:600],
         device=device,

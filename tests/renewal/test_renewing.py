@@ -118,6 +118,11 @@ def test_a_request_for_any_other_name_is_refused(meter, case):
     assert code(renew(meter, _names(meter, enrolled())[case])) == RefusalCode.NAME_MISMATCH
 
 
+def test_a_renewal_keeps_the_name_though_the_profile_has_another_by_now(meter):
+    profile(subject_template="CN=renamed-{serial}")
+    assert renew(meter).x509.subject == meter.certificate.x509.subject
+
+
 def test_alternative_names_must_stay(db):
     profile(san_templates=["URI:urn:dev:{serial}"])
     meter = enrolled()
