@@ -1,5 +1,10 @@
 """What must hold of the fleet at any moment, asked of the database."""
 
+from contextlib import suppress
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from tests.e2e.running_portal import RunningPortal
 
 # Each names rows that must not exist.
@@ -56,6 +61,18 @@ def assert_sound(portal: RunningPortal) -> None:
         for rule, query in _VIOLATIONS.items():
             found = connection.execute(query).fetchmany(5)
             assert not found, f"{rule}: {found}"
+
+
+def assert_flash_is_in_the_inventory(portal: RunningPortal) -> None:
+    """Fail when a live meter holds a certificate that the portal does not know: it must have left after its commit."""
+    held = {}
+    for flash in (portal.home / "demo" / "devices").glob("*/*.pem"):
+        # Replaced under our eyes by a meter that switches over.
+        with suppress(FileNotFoundError):
+            held[x509.load_pem_x509_certificate(flash.read_bytes()).public_bytes(Encoding.DER)] = flash
+    known = {bytes(der) for (der,) in portal.rows("SELECT der FROM inventory_certificate WHERE device_id IS NOT NULL")}
+    assert held
+    assert [flash for der, flash in held.items() if der not in known] == []
 
 
 def targets(portal: RunningPortal) -> dict[str, int]:

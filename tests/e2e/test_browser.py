@@ -54,7 +54,7 @@ def complaints() -> list[str]:
 def page(browser: Browser, portal: RunningPortal, look: str, complaints: list[str]) -> Iterator[Page]:
     """A browser window on which nobody has logged in yet."""
     viewport, scheme = LOOKS[look]
-    context = browser.new_context(base_url=portal.portal_url, viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(base_url=portal.portal_url, viewport=viewport, color_scheme=scheme)
     opened = context.new_page()
     _listen(opened, complaints)
     yield opened

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import requests
 
-from tests.e2e.fleet_facts import assert_sound, confirmed, targets
+from tests.e2e.fleet_facts import assert_flash_is_in_the_inventory, assert_sound, confirmed, targets
 from tests.e2e.running_portal import RunningPortal, processes_of, running_portal, until
 from tests.e2e.tls_session import ask, client_context, connect
 
@@ -63,6 +63,7 @@ def assert_the_campaign_goes_on(portal: RunningPortal, size: int) -> None:
     until(lambda: confirmed(portal) > done, seconds=45, what="The next confirmed renewal")
     assert sum(targets(portal).values()) == size
     assert_sound(portal)
+    assert_flash_is_in_the_inventory(portal)
 
 
 @pytest.fixture(scope="module")
