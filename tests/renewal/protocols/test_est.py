@@ -404,7 +404,7 @@ def test_what_a_request_asks_for_beside_its_key_is_ignored(client, now):
 @pytest.mark.parametrize("cause", ["profile", "key"])
 def test_what_keeps_the_portal_from_signing_is_unavailable_not_failed(client, meter, settings, cause):
     if cause == "profile":
-        profile(subject_template="CN={owner}")
+        profile(extended_key_usages=["client authentication"])
     else:
         settings.KEY_PASSPHRASE = "another"
     response = post(client, "simplereenroll", meter.renewal_request(), tls=meter.der)
