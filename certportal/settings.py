@@ -173,6 +173,9 @@ DATABASES = {"default": _database}
 if "CERTPORTAL_PLANE" in env.ENVIRON:
     # Planes hold many requests at once over few connections. Commands and forking workers must not share a pool.
     _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
+if PLANE == "device":
+    # It asks the same few questions all day: PostgreSQL plans each once a connection instead of once a renewal.
+    _database["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 

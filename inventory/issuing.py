@@ -111,12 +111,13 @@ def _identity(
     admission: Admission,
 ) -> tuple[x509.Name, list[x509.GeneralName], list[x509.ObjectIdentifier]]:
     """Return subject, alternative names and extended key usages. Raises ProfileUnusable."""
-    profile, predecessor, values = admission.profile, admission.predecessor, name_values(admission.device)
+    profile, predecessor = admission.profile, admission.predecessor
     try:
         if predecessor:
             # RFC 7030 4.2.2: a renewal is for the same names, whatever the profile calls new devices by now.
             subject, alternative_names = predecessor.x509.subject, names.alternative_names(predecessor.x509)
         else:
+            values = name_values(admission.device)
             subject = names.subject(profile.subject_template, values)
             alternative_names = names.general_names(profile.san_templates, values)
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages]
@@ -125,7 +126,7 @@ def _identity(
     if not subject.rdns and not alternative_names:
         # RFC 5280 4.1.2.6: who has no subject needs an alternative name.
         raise ProfileUnusable(
-            f"Profile {profile.slug}: {profile.subject_template!r} gives no name at all for {values['serial']}."
+            f"Profile {profile.slug}: {profile.subject_template!r} gives no name at all for {admission.device.serial}."
         )
     return subject, alternative_names, usages
 
