@@ -16,6 +16,7 @@ from revocation.jobs import renew_ocsp_signers
 from revocation.publishing import publish
 from revocation.scopes import scopes
 
+_TYPED_BY_HAND = 12
 _YEAR = timedelta(days=365)
 # The demo fleet was made over the past years: its authorities must be older.
 _DEMO_AGE = 4 * _YEAR
@@ -38,7 +39,7 @@ def _first_login(say: Callable[[str], None]) -> None:
     users = get_user_model()
     if users.objects.filter(username="admin").exists():
         return
-    password = settings.ADMIN_PASSWORD or generated_secret(settings.HOME / "admin-password")
+    password = settings.ADMIN_PASSWORD or generated_secret(settings.HOME / "admin-password", octets=_TYPED_BY_HAND)
     users.objects.create_superuser("admin", "", password)
     if not settings.ADMIN_PASSWORD:
         say(f"First login: user admin, password {password}")
@@ -58,7 +59,8 @@ def _publish(now: datetime, say: Callable[[str], None]) -> None:
     """Publish each CRL that was never published: verifiers refuse every device without one."""
     renew_ocsp_signers()
     for authority in Authority.objects.select_related("certificate").exclude(certificate=None):
-        for scope in scopes(authority):
-            if not authority.crls.filter(shard=scope.shard).exists():
-                say(f"Publishing the first CRL of {authority.slug} ...")
-                publish(authority, scope.shard, now)
+        missing = [scope for scope in scopes(authority) if not authority.crls.filter(shard=scope.shard).exists()]
+        if missing:
+            say(f"Publishing the first CRLs of {authority.slug} ...")
+        for scope in missing:
+            publish(authority, scope.shard, now)
