@@ -6,7 +6,6 @@ from pathlib import Path
 
 from inventory.private_files import write_once
 
-
 # As long as Django wants its secret key: more than any attack on the others needs.
 _OCTETS = 48
 
