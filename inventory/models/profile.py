@@ -2,15 +2,20 @@
 
 from datetime import timedelta
 
+from cryptography.x509 import ObjectIdentifier
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.x509 import names
 from inventory.x509.keys import KeyType
 
 # Names of algorithms are the same in every language.
 KEY_TYPE_CHOICES = [(kind.value, kind.label) for kind in KeyType]
+
+_SAMPLE = {"serial": "SN000001", "fleet": "fleet", "batch": "batch", "site": "site"}
 
 
 def default_key_types() -> list[str]:
@@ -82,3 +87,21 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse templates and usages that give no certificate, where they are written instead of where they are used.
+
+        Raises ValidationError.
+        """
+        errors = {}
+        for field, attempt in (
+            ("subject_template", lambda: names.subject(self.subject_template, _SAMPLE)),
+            ("san_templates", lambda: names.general_names(self.san_templates or [], _SAMPLE)),
+            ("extended_key_usages", lambda: [ObjectIdentifier(oid) for oid in self.extended_key_usages or []]),
+        ):
+            try:
+                attempt()
+            except ValueError as error:
+                errors[field] = str(error)
+        if errors:
+            raise ValidationError(errors)
