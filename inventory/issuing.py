@@ -120,7 +120,7 @@ def _identity(
             values = name_values(admission.device)
             subject = names.subject(profile.subject_template, values)
             alternative_names = names.general_names(profile.san_templates, values)
-        usages = [x509.ObjectIdentifier(oid) for oid in profile.extended_key_usages]
+        usages = [names.object_identifier(oid) for oid in profile.extended_key_usages]
     except ValueError as error:
         raise ProfileUnusable(f"Profile {profile.slug}: {error}") from error
     if not subject.rdns and not alternative_names:

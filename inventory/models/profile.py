@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from cryptography.x509 import ObjectIdentifier
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -97,7 +96,7 @@ class Profile(models.Model):
         for field, attempt in (
             ("subject_template", lambda: names.subject(self.subject_template, _SAMPLE)),
             ("san_templates", lambda: names.general_names(self.san_templates or [], _SAMPLE)),
-            ("extended_key_usages", lambda: [ObjectIdentifier(oid) for oid in self.extended_key_usages or []]),
+            ("extended_key_usages", lambda: [names.object_identifier(oid) for oid in self.extended_key_usages or []]),
         ):
             try:
                 attempt()

@@ -138,6 +138,14 @@ def _ip_address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | N
     return None if "%" in value else address
 
 
+def object_identifier(dotted: str) -> x509.ObjectIdentifier:
+    """Return the identifier written as `dotted`. Raises NameTemplateError."""
+    try:
+        return x509.ObjectIdentifier(dotted)
+    except ValueError as error:
+        raise NameTemplateError(f"{dotted!r} is no object identifier, such as 1.3.6.1.5.5.7.3.2.") from error
+
+
 def common_names(name: x509.Name) -> list[str]:
     return [str(attribute.value) for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
 
