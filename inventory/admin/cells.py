@@ -21,6 +21,8 @@ _TONES = {
     Standing.SUPERSEDED: "neutral",
 }
 _KEPT_AT_EACH_END = 8
+# What is nearer than this is happening, as far as a page that took its time to arrive can tell.
+_NOW = timedelta(seconds=2)
 NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: RUF001
 
 _UNITS = (
@@ -39,8 +41,10 @@ def span(length: timedelta) -> str:
 
 
 def distance(moment: datetime, now: datetime) -> str:
-    """Return how far a moment is: `in 81 d`, `3 h ago`. From two days on, days are those between the dates shown."""
+    """Return how far a moment is: `in 81 d`, `3 h ago`, `now`. From two days on, days are those between the dates shown."""
     length = abs(moment - now)
+    if length <= _NOW:
+        return _("now")
     if length >= timedelta(days=2):
         length = abs(moment.astimezone(UTC).date() - now.astimezone(UTC).date())
     return (_("in %(span)s") if moment >= now else _("%(span)s ago")) % {"span": span(length)}
