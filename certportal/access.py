@@ -26,7 +26,8 @@ _LONGEST_NAME = 150
 
 
 def address_of(request: HttpRequest | None) -> str | None:
-    return (request.META.get("REMOTE_ADDR") or None) if request is not None else None
+    """Return where a request came from, as the log that the brake counts keeps it."""
+    return record.without_zone(request.META.get("REMOTE_ADDR")) if request is not None else None
 
 
 def is_braked(username: str, address: str | None, now: datetime) -> bool:

@@ -17,7 +17,7 @@ from inventory.models.audit import ActorKind
 
 def actor_of(request: HttpRequest) -> Actor:
     """Return the person behind a request of the admin."""
-    return Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None)
+    return Actor(ActorKind.USER, request.user.get_username(), record.without_zone(request.META.get("REMOTE_ADDR")))
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs

@@ -20,6 +20,14 @@ class Actor:
     source_address: str | None = None
 
 
+def without_zone(address: str | None) -> str | None:
+    """Return the address of a peer as the log keeps it; whoever counts what was recorded asks by it too.
+
+    A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
+    """
+    return (address or "").partition("%")[0] or None
+
+
 SYSTEM = Actor(ActorKind.SYSTEM, "certportal")
 
 
@@ -40,8 +48,7 @@ def event(
         action=action,
         actor_kind=actor.kind,
         actor=actor.name[:150],
-        # A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
-        source_address=actor.source_address.partition("%")[0] if actor.source_address else None,
+        source_address=without_zone(actor.source_address),
         request_id=str(context.get("request_id", ""))[:64],
         object_name=object_name[:600],
         device=device,

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from inventory.audit.record import Actor
+from inventory.audit.record import Actor, without_zone
 from inventory.authorities import chain
 from inventory.models import Certificate, Fleet
 from inventory.models.audit import ActorKind
@@ -89,8 +89,7 @@ def _unknown_label(label: str | None) -> HttpResponse:
 
 
 def _source_address(request: HttpRequest) -> str | None:
-    # A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
-    return request.META.get("REMOTE_ADDR", "").partition("%")[0] or None
+    return without_zone(request.META.get("REMOTE_ADDR"))
 
 
 def _read_request(request: HttpRequest) -> CertificationRequest | HttpResponse:

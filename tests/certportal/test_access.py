@@ -73,6 +73,15 @@ def test_the_brake_holds_an_address_that_tries_many_names(client, boss):
     assert attempt(client, password=PASSWORD, REMOTE_ADDR="198.51.100.1").status_code == 302
 
 
+def test_the_brake_counts_a_link_local_address_without_its_zone(client, boss):
+    """The same host is fe80::1%eth0 on one interface and fe80::1 in the log."""
+    zoned = "fe80::1%eth0"
+    assert b"Too many failed logins" not in attempt(client, REMOTE_ADDR=zoned).content
+    for index in range(9):
+        failures(1, actor=f"name{index}", address=zoned)
+    assert b"Too many failed logins" in attempt(client, password=PASSWORD, REMOTE_ADDR=zoned).content
+
+
 # --- Changes of configuration ---------------------------------------------------------------------------------------
 
 
