@@ -3,7 +3,7 @@
 from pathlib import Path
 
 # One greenlet a connection: clients that connect and say nothing cost memory, not a place in a queue.
-worker_class = "gevent"
+worker_class = "certportal.gunicorn.worker.Worker"
 worker_connections = 10_000
 backlog = 2048
 

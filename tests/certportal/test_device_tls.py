@@ -186,6 +186,35 @@ def test_a_slow_body_is_ended_with_the_reason(plane):
         assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
 
 
+_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (_HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", b"400 Bad Request"),
+        (_HEAD + b"Transfer-Encoding: zip\r\n\r\n", b"501 Not Implemented"),
+        (_HEAD + b"Content-Length: <b>3</b>\r\n\r\n", b"400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nbad header\x1b[31m: x\r\n\r\n", b"400 Bad Request"),
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", b"414 URI Too Long"),
+        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 101 + b"\r\n", b"431 Request Header Fields Too Large"),
+        (b"nonsense\r\n\r\n", b"400 Bad Request"),
+    ],
+    ids=["two framings", "unknown coding", "length", "header name", "long line", "many headers", "no request"],
+)
+def test_what_never_reaches_the_application_is_refused_in_one_plain_line(plane, said, status):
+    with _connect(plane) as connection:
+        connection.sendall(said)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status + b"\r\n"), answer
+    assert b"Content-Type: text/plain; charset=utf-8" in head
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert body.endswith(b"\n")
+    assert body[:-1].decode().isprintable()
+    assert body[:-1]
+
+
 def test_a_client_that_waits_for_acknowledgements_is_not_kept_waiting(plane):
     """Nagle's algorithm is on in these sockets; 40 ms is what a delayed acknowledgement costs each connection."""
     started = time.monotonic()
