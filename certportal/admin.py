@@ -34,10 +34,10 @@ class DeviceAdmin(inventory_admin.DeviceAdmin):
     def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
         return [*super().past(device, certificates, now), *renewal_story.past(device)]
 
-    def outlook(self, device: Device, certificate: Certificate | None, now: datetime) -> story.Outlook:
-        own = super().outlook(device, certificate, now)
+    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> story.Outlook:
+        own = super().outlook(device, certificates, now)
         # What stops a device weighs more than what a campaign would do to it.
-        return own if own.tone in {"stopped", "late"} else renewal_story.outlook(device) or own
+        return own if own.tone in {"stopped", "late"} else renewal_story.outlook(device, now) or own
 
     def page(self, device: Device, now: datetime) -> dict[str, Any]:
         secrets = EnrolmentSecret.objects.filter(device=device)

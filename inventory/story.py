@@ -1,16 +1,16 @@
 """The story of one device: what happened to it, by whom and why, and what happens next."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.utils.translation import gettext as _
 
+from inventory.audit.telling import told
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, DeviceStatus
 from inventory.models.audit import ActorKind
-from inventory.standing import Standing, standing_of
+from inventory.models.certificate import LIVE_STATES
+from inventory.standing import Standing, current, standing_of
 
 # The log of a device is short; a device that is refused in a loop must not make its page long.
 MOST_EVENTS = 200
@@ -31,11 +31,15 @@ class Moment:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What happens next, and when. `at` is None when nothing will happen by itself."""
+    """What happens next, as one sentence with a place for `at`, named `when`, and for each of `words`.
+
+    `at` is None when the sentence names no moment.
+    """
 
     text: str
     tone: str
     at: datetime | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 _TONES = {
@@ -47,8 +51,7 @@ _TONES = {
     AuditAction.RENEWAL_REFUSED: "late",
 }
 # The link beside an entry of the story says these already.
-_SHOWN_BY_LINK = {"serial", "predecessor", "issuer"}
-_LONG_HEX = re.compile(r"[0-9a-f]{20,}")
+_SHOWN_BY_LINK = frozenset({"serial", "issuer"})
 _ISSUED = {AuditAction.CERTIFICATE_ENROLLED.value, AuditAction.CERTIFICATE_RENEWED.value}
 
 
@@ -60,10 +63,10 @@ def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
         .defer("certificate__der")
         .order_by("-at", "-id")[:MOST_EVENTS]
     )
-    told = {(event.certificate_id, event.action) for event in events}
+    logged = {(event.certificate_id, event.action) for event in events}
     moments = [_of_event(event) for event in events]
     for certificate in certificates:
-        moments += _untold(certificate, told)
+        moments += _unlogged(certificate, logged)
     if device.last_seen_at is not None:
         moments.append(Moment(device.last_seen_at, _("last seen"), who=device.serial))
     return moments
@@ -80,29 +83,42 @@ def future(certificate: Certificate | None, now: datetime) -> list[Moment]:
     return [moment for moment in moments if moment.at > now]
 
 
-def outlook(device: Device, certificate: Certificate | None, now: datetime) -> Outlook:
-    """Say what happens next to a device that stands on `certificate`, as far as the inventory knows."""
+def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) -> Outlook:
+    """Say what happens next to a device that holds `certificates`, as far as the inventory knows."""
     if device.status != DeviceStatus.IN_SERVICE:
         return Outlook(_("Not in service: it is given no certificate."), "stopped")
+    certificate = current(certificates, now)
     if certificate is None:
-        return Outlook(_("It has no certificate yet. It enrols with a one-time secret."), "neutral")
+        return Outlook(_("It has no certificate yet: it enrols with a one-time secret."), "neutral")
     standing = standing_of(certificate, now)
     if standing == Standing.REVOKED:
-        reason = certificate.get_revocation_reason_display()
-        return Outlook(
-            _("Its certificate was revoked (%(reason)s). Renewal is refused.") % {"reason": reason}, "stopped"
-        )
+        text = _("Its certificate was revoked (%(reason)s) on %(when)s; renewal is refused.")
+        words = {"reason": str(certificate.get_revocation_reason_display())}
+        return Outlook(text, "stopped", certificate.revoked_at, words)
+    if standing == Standing.SUPERSEDED:
+        return Outlook(_("Its last certificate was superseded and none is in use: enrol it anew."), "late")
     if standing == Standing.EXPIRED:
-        return Outlook(_("Its certificate has ended. It can no longer authenticate; enrol it anew."), "late")
-    if standing == Standing.UNCONFIRMED:
-        text = _("Renewed, and not yet seen with the new certificate. The old one stays valid until then.")
+        text = _("Its certificate ended on %(when)s; it can no longer authenticate: enrol it anew.")
+        return Outlook(text, "late", certificate.not_after)
+    return _renewal(certificate, certificates, now)
+
+
+def _renewal(certificate: Certificate, certificates: Iterable[Certificate], now: datetime) -> Outlook:
+    """Say how the renewal of a certificate that is accepted now stands."""
+    if any(other.predecessor_id == certificate.pk and other.state in LIVE_STATES for other in certificates):
+        text = _("Renewed, not yet seen with the new certificate; the old one stays valid until %(when)s.")
+        return Outlook(text, "attention", certificate.not_after)
+    if standing_of(certificate, now) == Standing.UNCONFIRMED:
+        text = _(
+            "Renewed, not yet seen with the new certificate, and the old one has ended; the new one ends on %(when)s."
+        )
         return Outlook(text, "attention", certificate.not_after)
     if certificate.profile is None:
-        return Outlook(_("Its certificate ends."), "attention", certificate.not_after)
+        return Outlook(_("Its certificate ends on %(when)s."), "attention", certificate.not_after)
     opens = certificate.not_after - certificate.profile.renewal_window
     if opens > now:
-        return Outlook(_("Nothing to do. Its renewal opens."), "good", opens)
-    return Outlook(_("It may renew now. Its certificate ends."), "attention", certificate.not_after)
+        return Outlook(_("Nothing to do; renewal opens on %(when)s."), "good", opens)
+    return Outlook(_("It may renew now; its certificate ends on %(when)s."), "attention", certificate.not_after)
 
 
 def _of_event(event: AuditEvent) -> Moment:
@@ -112,30 +128,22 @@ def _of_event(event: AuditEvent) -> Moment:
         str(event.get_action_display()),
         _TONES.get(AuditAction(event.action), "neutral"),
         f"{who} ({event.source_address})" if event.source_address else who,
-        reason({key: value for key, value in event.details.items() if key not in _SHOWN_BY_LINK}),
+        told(event.details, without=_SHOWN_BY_LINK),
         event.certificate_id,
         event.certificate.serial if event.certificate else "",
     )
 
 
-def reason(details: Any) -> str:
-    """Return the details of an event as one line of text, serial numbers and digests shortened."""
-    if not isinstance(details, dict):
-        return str(details)
-    told = ", ".join(f"{key} {value}" for key, value in details.items() if value not in (None, "", [], {}))
-    return _LONG_HEX.sub(lambda match: f"{match[0][:8]}…", told)
-
-
-def _untold(certificate: Certificate, told: set[tuple[int | None, str]]) -> list[Moment]:
+def _unlogged(certificate: Certificate, logged: set[tuple[int | None, str]]) -> list[Moment]:
     """Return the dates of a certificate that came without events, by import."""
     pk, serial = certificate.pk, certificate.serial
     moments = []
-    if not any((pk, action) in told for action in _ISSUED):
+    if not any((pk, action) in logged for action in _ISSUED):
         title = _("renewal issued") if certificate.predecessor_id else _("certificate issued")
         moments.append(Moment(certificate.issued_at, title, "good", certificate_id=pk, serial=serial))
-    if certificate.activated_at and (pk, AuditAction.CERTIFICATE_CONFIRMED.value) not in told:
+    if certificate.activated_at and (pk, AuditAction.CERTIFICATE_CONFIRMED.value) not in logged:
         moments.append(Moment(certificate.activated_at, _("first used"), "good", certificate_id=pk, serial=serial))
-    if certificate.revoked_at and (pk, AuditAction.CERTIFICATE_REVOKED.value) not in told:
+    if certificate.revoked_at and (pk, AuditAction.CERTIFICATE_REVOKED.value) not in logged:
         why = str(certificate.get_revocation_reason_display())
         moments.append(
             Moment(certificate.revoked_at, _("revoked"), "stopped", why=why, certificate_id=pk, serial=serial)

@@ -1,6 +1,9 @@
 """What campaigns add to the story of a device."""
 
+from datetime import datetime
+
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from inventory.models import Device
 from inventory.story import Moment, Outlook
@@ -19,8 +22,9 @@ def past(device: Device) -> list[Moment]:
     moments = [_of_attempt(attempt) for attempt in attempts]
     for target in Target.objects.filter(device=device, escalated_at__isnull=False).select_related("campaign"):
         assert target.escalated_at is not None
-        why = _("no answer to %(attempts)s messages") % {"attempts": target.attempts_made}
-        moments.append(Moment(target.escalated_at, _("escalated"), "late", target.campaign.name, why))
+        moments.append(
+            Moment(target.escalated_at, _("escalated"), "late", target.campaign.name, why_escalated(target, device))
+        )
     return moments
 
 
@@ -34,24 +38,60 @@ def _of_attempt(attempt: Attempt) -> Moment:
     return Moment(attempt.at, title, "late" if failed else "neutral", attempt.target.campaign.name, why)
 
 
-def outlook(device: Device) -> Outlook | None:
+def outlook(device: Device, now: datetime) -> Outlook | None:
     """Say what a running campaign does next to a device; None when none waits for it. One query."""
     target = (
         Target.objects.open()
         .filter(device=device, campaign__state=CampaignState.RUNNING)
-        .select_related("campaign")
+        .select_related("campaign", "certificate")
+        .defer("certificate__der")
         .order_by("campaign__due_at")
         .first()
     )
     if target is None:
         return None
-    words = {"campaign": target.campaign.name, "attempts": target.attempts_made, "most": target.campaign.max_attempts}
-    if target.state == TargetState.PLANNED:
-        return Outlook(_("Campaign “%(campaign)s” will send the first trigger.") % words, "good", target.next_step_at)
-    if target.state == TargetState.TRIGGERED:
-        text = _("Campaign “%(campaign)s” waits for its renewal (trigger %(attempts)s of %(most)s) and tries again.")
-        return Outlook(text % words, "attention", target.next_step_at)
+    words = {
+        "campaign": target.campaign.name,
+        "attempts": str(target.attempts_made),
+        "most": str(target.campaign.max_attempts),
+    }
     if target.state == TargetState.ESCALATED:
-        text = _("Campaign “%(campaign)s” had no answer to %(attempts)s triggers. A person must look at the device.")
-        return Outlook(text % words, "late")
-    return None
+        text = _("Campaign “%(campaign)s” gave up: %(reason)s. A person must look at the device.")
+        return Outlook(text, "late", words=words | {"reason": why_escalated(target, device)})
+    next_step = target.next_step_at if target.next_step_at and target.next_step_at > now else None
+    tone = "good" if target.state == TargetState.PLANNED else "attention"
+    return Outlook(_next_step(target, dated=next_step is not None), tone, next_step, words)
+
+
+def _next_step(target: Target, *, dated: bool) -> str:
+    """Return the sentence on a target that the campaign itself moves on; what is due waits for the next tick."""
+    if target.state == TargetState.PLANNED:
+        if dated:
+            return _("Campaign “%(campaign)s” sends the first trigger on %(when)s.")
+        return _("Campaign “%(campaign)s” sends the first trigger with one of its next ticks.")
+    if target.attempts_made >= target.campaign.max_attempts:
+        if dated:
+            return _("Campaign “%(campaign)s” sent its last trigger (%(attempts)s) and gives up on %(when)s.")
+        return _("Campaign “%(campaign)s” sent its last trigger (%(attempts)s) and gives up with its next tick.")
+    if target.state == TargetState.ISSUED:
+        if dated:
+            return _("Renewed, not yet seen with the new certificate; campaign “%(campaign)s” reminds it on %(when)s.")
+        return _(
+            "Renewed, not yet seen with the new certificate; campaign “%(campaign)s” reminds it with its next tick."
+        )
+    if dated:
+        return _("Campaign “%(campaign)s” sent trigger %(attempts)s of %(most)s and tries again on %(when)s.")
+    return _("Campaign “%(campaign)s” sent trigger %(attempts)s of %(most)s and tries again with its next tick.")
+
+
+def why_escalated(target: Target, device: Device) -> str:
+    """Return why a campaign gave up on a device, as far as its rows tell."""
+    if not device.mqtt_id:
+        return _("it has no MQTT id")
+    if target.attempts_made:
+        words = {"attempts": target.attempts_made}
+        return (
+            ngettext("no answer to %(attempts)s trigger", "no answer to %(attempts)s triggers", target.attempts_made)
+            % words
+        )
+    return _("its certificate ended before the first trigger")

@@ -7,9 +7,10 @@ from django import template
 from django.utils.safestring import SafeString
 
 from inventory.admin import cells, links
+from inventory.audit.telling import told
 from inventory.models import AuditEvent, Certificate
 from inventory.models.audit import ActorKind
-from inventory.story import reason
+from inventory.story import Outlook
 
 register = template.Library()
 
@@ -41,6 +42,12 @@ def standing(certificate: Certificate | None, now: datetime) -> SafeString:
     return cells.standing(certificate, now)
 
 
+@register.simple_tag
+def sentence(outlook: Outlook, now: datetime) -> SafeString:
+    """Show what happens next to a device."""
+    return cells.sentence(outlook, now)
+
+
 @register.filter
 def span(length: timedelta) -> str:
     return cells.span(length)
@@ -64,7 +71,7 @@ def who(event: AuditEvent) -> SafeString:
 
 @register.filter
 def why(event: AuditEvent) -> SafeString:
-    return cells.name(reason(event.details))
+    return cells.name(told(event.details))
 
 
 @register.filter

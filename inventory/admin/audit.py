@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.paging import EstimatingPaginator
+from inventory.audit.telling import told
 from inventory.models import AuditEvent
-from inventory.story import reason
 
 _SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why")
 
@@ -59,4 +59,4 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("details"))
     def why(self, event: AuditEvent) -> SafeString:
-        return cells.name(reason(event.details))
+        return cells.name(told(event.details))

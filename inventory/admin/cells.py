@@ -4,12 +4,13 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from django.utils.formats import number_format
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from inventory.models import Certificate
 from inventory.standing import Standing, standing_of
+from inventory.story import Outlook
 
 _TONES = {
     Standing.VALID: "good",
@@ -23,6 +24,8 @@ _TONES = {
 _KEPT_AT_EACH_END = 8
 # What is nearer than this is happening, as far as a page that took its time to arrive can tell.
 _NOW = timedelta(seconds=2)
+# Up to here a sentence names the minute, not only the day.
+_NEAR = timedelta(days=2)
 NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: RUF001
 
 _UNITS = (
@@ -41,7 +44,7 @@ def span(length: timedelta) -> str:
 
 
 def distance(moment: datetime, now: datetime) -> str:
-    """Return how far a moment is: `in 81 d`, `3 h ago`, `now`. From two days on, days are those between the dates shown."""
+    """Return how far a moment is: `in 81 d`, `3 h ago`, `now`. From two days on, days are those between the dates."""
     length = abs(moment - now)
     if length <= _NOW:
         return _("now")
@@ -62,6 +65,14 @@ def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False)
         moment.strftime("%Y-%m-%d %H:%M" if to_the_minute else "%Y-%m-%d"),
         distance(moment, now),
     )
+
+
+def sentence(outlook: Outlook, now: datetime) -> SafeString:
+    """Return what happens next as one sentence: to the minute when that is near."""
+    words = {key: name(word) for key, word in outlook.words.items()}
+    if outlook.at is not None:
+        words["when"] = when(outlook.at, now, to_the_minute=abs(outlook.at - now) < _NEAR)
+    return mark_safe(str(escape(outlook.text)) % words)  # noqa: S308  (each part is escaped)
 
 
 def visible(text: str) -> str:

@@ -19,7 +19,6 @@ from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.paging import EstimatingPaginator
 from inventory.lookup import find
 from inventory.models import Certificate
-from inventory.standing import Standing, standing_of
 from inventory.x509 import reading
 
 _MOST_GENERATIONS = 20
@@ -125,7 +124,6 @@ class CertificateAdmin(ReadOnlyAdmin):
     def page(self, certificate: Certificate, now: datetime) -> dict[str, Any]:
         """Return what the page shows."""
         parsed = certificate.x509
-        standing = standing_of(certificate, now)
         return {
             "now": now,
             "certificate": certificate,
@@ -136,7 +134,7 @@ class CertificateAdmin(ReadOnlyAdmin):
             "spki_sha256": bytes(certificate.spki_sha256).hex(),
             "pem": parsed.public_bytes(Encoding.PEM).decode(),
             "lineage": lineage(certificate),
-            "revocable": certificate.device is not None and standing not in {Standing.REVOKED, Standing.EXPIRED},
+            "revocable": certificate.device is not None and certificate.is_revocable(now),
         }
 
 

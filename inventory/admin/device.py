@@ -18,7 +18,7 @@ from inventory.admin.paging import EstimatingPaginator
 from inventory.audit import record
 from inventory.lookup import find
 from inventory.models import AuditAction, Batch, Certificate, Device, Site
-from inventory.standing import current, standing_of
+from inventory.standing import current
 
 
 class DeviceAdmin(AuditedAdmin):
@@ -119,8 +119,8 @@ class DeviceAdmin(AuditedAdmin):
     def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[story.Moment]:
         return story.future(certificate, now)
 
-    def outlook(self, device: Device, certificate: Certificate | None, now: datetime) -> story.Outlook:
-        return story.outlook(device, certificate, now)
+    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> story.Outlook:
+        return story.outlook(device, certificates, now)
 
     def page(self, device: Device, now: datetime) -> dict[str, Any]:
         """Return what the page shows above the form."""
@@ -133,9 +133,9 @@ class DeviceAdmin(AuditedAdmin):
             "now": now,
             "device": device,
             "current": standing_on,
-            "certificates": [(c, standing_of(c, now)) for c in certificates],
+            "certificates": [(held, held.is_revocable(now)) for held in certificates],
             "moments": sorted(moments, key=lambda moment: moment.at, reverse=True),
-            "outlook": self.outlook(device, standing_on, now),
+            "outlook": self.outlook(device, certificates, now),
             "audit_url": links.audit(device=device.pk),
         }
 

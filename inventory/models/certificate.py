@@ -189,6 +189,14 @@ class Certificate(models.Model):
     def __str__(self) -> str:
         return f"{self.subject} ({self.serial[:8]}…)"
 
+    def is_revocable(self, now: datetime) -> bool:
+        """Return whether revoking it would change what a verifier says.
+
+        A superseded one is accepted from whoever holds its key. One that has ended is refused by its date, and has no
+        place in a CRL any more (RFC 5280 3.3).
+        """
+        return self.state != CertificateState.REVOKED and self.not_after >= now
+
     @cached_property
     def x509(self) -> x509.Certificate:
         """The certificate, parsed once an instance."""

@@ -57,6 +57,12 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     if certificate.state == CertificateState.REVOKED:
         messages.info(request, _("The certificate is revoked already."))
         return HttpResponseRedirect(links.certificate(pk))
+    if not certificate.is_revocable(timezone.now()):
+        text = _(
+            "The certificate has ended: every verifier refuses it already. To keep the device out, set its status."
+        )
+        messages.info(request, text)
+        return HttpResponseRedirect(links.certificate(pk))
     form = RevokeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         reason = RevocationReason(form.cleaned_data["reason"])

@@ -132,7 +132,7 @@ def test_the_story_of_a_device_says_what_happens_next(hostile_fleet, page):
     planning.start(hostile_fleet, now=timezone.now(), actor=SYSTEM)
     target = hostile_fleet.targets.first()
     text = page(reverse("admin:inventory_device_change", args=[target.device_id]))
-    assert "had no answer to 0 triggers. A person must look at the device." in text
+    assert "<bdi>it has no MQTT id</bdi>. A person must look at the device." in text
     assert text.count("renewal refused") >= 1
     assert "first certificate issued" in text
 

@@ -54,6 +54,22 @@ def test_a_certificate_of_no_device_has_no_such_page(small_fleet, page):
     assert page.client.get(revoke_address(own)).status_code == 404
 
 
+def test_an_ended_certificate_is_not_offered_for_revocation_and_a_superseded_one_is(small_fleet, page):
+    now = timezone.now()
+    ended = Certificate.objects.of_devices().get(not_after__lt=now)
+    assert revoke_address(ended) not in page(reverse("admin:inventory_device_change", args=[ended.device_id]))
+    answer = page.client.post(revoke_address(ended), {"reason": "keyCompromise"}, follow=True)
+    assert b"The certificate has ended" in answer.content
+    ended.refresh_from_db()
+    assert ended.state == "confirmed"
+
+    old, new = Certificate.objects.of_devices().valid(now)[:2]
+    Certificate.objects.filter(pk=old.pk).update(state="superseded", successor=new)
+    assert revoke_address(old) in page(reverse("admin:inventory_device_change", args=[old.device_id]))
+    Certificate.objects.filter(pk=old.pk).update(not_after=now - DAY)
+    assert revoke_address(old) not in page(reverse("admin:inventory_device_change", args=[old.device_id]))
+
+
 def plan_form(fleet: Fleet, **changes: str) -> dict[str, Any]:
     today = timezone.now().date()
     return {
