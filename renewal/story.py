@@ -1,13 +1,14 @@
-"""What campaigns add to the story of a device."""
+"""What campaigns add to the stories of devices, and the story of a campaign itself."""
 
 from datetime import datetime
 
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from inventory.models import Device
 from inventory.story import Moment, Outlook
-from renewal.models import Attempt, AttemptOutcome, CampaignState, Target, TargetState
+from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
 
 _MOST_ATTEMPTS = 100
 
@@ -25,6 +26,32 @@ def past(device: Device) -> list[Moment]:
         moments.append(
             Moment(target.escalated_at, _("escalated"), "late", target.campaign.name, why_escalated(target, device))
         )
+    return moments
+
+
+def latest(campaign: Campaign, most: int) -> list[tuple[Device, Moment]]:
+    """Return the last things that happened to the targets of a campaign, newest first. Two queries."""
+    # Written in the order of time: their keys are an index of it.
+    attempts = Attempt.objects.filter(target__campaign=campaign).select_related("target__device", "target__campaign")
+    happened = [(attempt.target.device, _of_attempt(attempt)) for attempt in attempts.order_by("-pk")[:most]]
+    # Of the newest moments each belongs to one of the targets whose own newest moment is among as many.
+    newest = Greatest("issued_at", "confirmed_at", "escalated_at")
+    targets = campaign.targets.annotate(newest=newest).filter(newest__isnull=False).select_related("device")
+    for target in targets.order_by("-newest", "-pk")[:most]:
+        happened += [(target.device, moment) for moment in _of_target(target)]
+    return sorted(happened, key=lambda pair: pair[1].at, reverse=True)[:most]
+
+
+def _of_target(target: Target) -> list[Moment]:
+    moments = []
+    # The later step first: when both were found in one look, it stands above.
+    if target.confirmed_at:
+        moments.append(Moment(target.confirmed_at, _("confirmed"), "good"))
+    if target.issued_at:
+        moments.append(Moment(target.issued_at, _("issued"), "attention"))
+    if target.escalated_at:
+        why = why_escalated(target, target.device)
+        moments.append(Moment(target.escalated_at, _("escalated"), "late", why=why))
     return moments
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin
+from inventory.admin.filters import FleetFilter
 from inventory.models import Authority, Batch, Fleet, Profile, Site
 
 
@@ -40,7 +41,7 @@ class FleetAdmin(AuditedAdmin):
 
 
 class _GroupAdmin(AuditedAdmin):
-    list_filter = ["fleet"]
+    list_filter = [FleetFilter]
     list_select_related = ["fleet"]
     search_fields = ["name"]
 

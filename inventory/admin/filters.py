@@ -74,6 +74,10 @@ class _GroupFilter(admin.SimpleListFilter):
     path = ""
     field = ""
 
+    def value(self) -> str | None:
+        # The header's choice of all fleets leaves the parameter empty.
+        return super().value() or None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value is None:

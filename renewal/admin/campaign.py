@@ -14,19 +14,27 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
+from inventory.admin.filters import NONE, FleetFilter
+from renewal import story
 from renewal.admin.planning import plan_view
 from renewal.campaigns import planning
-from renewal.campaigns.board import Funnel, funnels
+from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
 from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign, CampaignState, TargetState
 
 # htmx stops polling when it is answered with this status.
 STOP_POLLING = 286
+# Grouping a million targets takes a second: pages of large campaigns ask less often.
+_SMALL = 100_000
+_SECONDS_BETWEEN_LOOKS = 2
+_SECONDS_BETWEEN_LOOKS_AT_MANY = 30
+_MOST_SITES = 24
+_MOST_LATEST = 12
 _TONES = {
     CampaignState.PLANNED: "neutral",
     CampaignState.RUNNING: "good",
@@ -58,12 +66,49 @@ def steps(campaign: Campaign, funnel: Funnel) -> list[FunnelStep]:
     return [*reached, FunnelStep(escalated, funnel.now[escalated], targets_url(campaign, reached=escalated.value))]
 
 
+@dataclass(frozen=True)
+class SiteRow:
+    """A site on the page of a campaign: the list of its targets, and each number with the list of what it counts."""
+
+    name: str
+    total: int
+    url: str
+    counts: list[FunnelStep]
+
+
+def site_rows(campaign: Campaign) -> list[SiteRow]:
+    """Return the sites of a campaign, at most `_MOST_SITES`, and one more when there are more. One query."""
+    rows = []
+    for line in by_site(campaign, _MOST_SITES + 1):
+        site = NONE if line.site_id is None else line.site_id
+        counts = [
+            FunnelStep(state, count, targets_url(campaign, site=site, state__exact=state.value))
+            for state, count in line.now.items()
+        ]
+        rows.append(SiteRow(line.name, line.total, targets_url(campaign, site=site), counts))
+    return rows
+
+
+def escalated_line(campaign: Campaign, escalated: int) -> str:
+    """Return what a person does about the escalated, or nothing when there are none."""
+    if not escalated:
+        return ""
+    text = ngettext(
+        "%(count)s device could not be reached: somebody must go and see it. "
+        "It leaves the list once it has renewed or is out of service.",
+        "%(count)s devices could not be reached: somebody must go and see them. "
+        "Each leaves the list once it has renewed or is out of service.",
+        escalated,
+    )
+    return text % {"count": cells.count(escalated)}
+
+
 class CampaignAdmin(ReadOnlyAdmin):
     change_form_template = "admin/renewal/campaign.html"
     change_list_template = "admin/renewal/campaigns.html"
     list_display = ["title", "fleet_name", "state_word", "progress", "targets", "due", "created"]
     list_select_related = ["fleet"]
-    list_filter = ["state", "fleet"]
+    list_filter = ["state", FleetFilter]
     search_fields = ["name"]
 
     def get_urls(self) -> list[URLPattern]:
@@ -126,8 +171,10 @@ class CampaignAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
-        """Return what the page and its polled block show. One query more than the campaign itself."""
+        """Return what the page and its polled block show. Four queries more than the campaign itself."""
         funnel = funnels([campaign])[campaign.pk]
+        escalated = funnel.now[TargetState.ESCALATED]
+        sites = site_rows(campaign)
         running = campaign.state == CampaignState.RUNNING
         return {
             "now": now,
@@ -138,6 +185,14 @@ class CampaignAdmin(ReadOnlyAdmin):
             "done": share_done(funnel),
             "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
             "ends": expected_end(funnel, campaign.started_at, now) if running else None,
+            "escalated": escalated_line(campaign, escalated),
+            "escalated_url": targets_url(campaign, state__exact=TargetState.ESCALATED.value),
+            "sites": sites[:_MOST_SITES],
+            "more_sites": len(sites) > _MOST_SITES,
+            "targets_url": targets_url(campaign),
+            "states": list(TargetState),
+            "latest": story.latest(campaign, _MOST_LATEST),
+            "every": _SECONDS_BETWEEN_LOOKS if funnel.total <= _SMALL else _SECONDS_BETWEEN_LOOKS_AT_MANY,
             "certificates_url": links.certificates(
                 fleet=campaign.fleet_id, expires_from=campaign.expires_from, expires_before=campaign.expires_before
             ),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
+from inventory.admin.filters import SiteFilter
 from inventory.admin.paging import EstimatingPaginator
 from renewal.models import Target, TargetState
 
@@ -52,6 +53,10 @@ class ReachedFilter(admin.SimpleListFilter):
         return queryset.filter(state__in=states)
 
 
+class TargetSiteFilter(SiteFilter):
+    path = "device__"
+
+
 class TargetAdmin(ReadOnlyAdmin):
     paginator = EstimatingPaginator
     ordering = ["-campaign_id", "id"]
@@ -66,7 +71,7 @@ class TargetAdmin(ReadOnlyAdmin):
         "seen",
     ]
     list_select_related = ["campaign", "device", "device__site"]
-    list_filter = [ReachedFilter, "state", "campaign"]
+    list_filter = [ReachedFilter, "state", TargetSiteFilter, "campaign"]
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from renewal.models import Campaign, Target, TargetState
+from renewal.models.campaign import OPEN_STATES
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,33 @@ def funnels(campaigns: list[Campaign]) -> dict[int, Funnel]:
     for campaign_id, state, count in counts:
         by_campaign[campaign_id][TargetState(state)] = count
     return {pk: Funnel(sum(states.values()), states) for pk, states in by_campaign.items()}
+
+
+@dataclass(frozen=True)
+class SiteLine:
+    """Where the targets of one site stand; None is the devices without a site. The counts add up to `total`."""
+
+    site_id: int | None
+    name: str
+    total: int
+    now: dict[TargetState, int]
+
+
+def by_site(campaign: Campaign, most: int) -> list[SiteLine]:
+    """Return the `most` sites with the most left to do, the escalated first. One query, whatever their number."""
+    counts = {state.value: Count("pk", filter=Q(state=state)) for state in TargetState}
+    rows = (
+        Target.objects.filter(campaign=campaign)
+        .values("device__site", "device__site__name")
+        .annotate(total=Count("pk"), left=Count("pk", filter=Q(state__in=OPEN_STATES)), **counts)
+        .order_by("-escalated", "-left", "device__site__name", "device__site")[:most]
+    )
+    return [
+        SiteLine(
+            row["device__site"],
+            row["device__site__name"] or "",
+            row["total"],
+            {state: row[state.value] for state in TargetState},
+        )
+        for row in rows
+    ]

@@ -6,8 +6,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from inventory.models import AuditAction, AuditEvent, Certificate, Fleet
-from renewal.models import Campaign
+from inventory.models import AuditAction, AuditEvent, Certificate, Device, Fleet, Site
+from renewal.models import Campaign, Target
+from tests import factories
 from tests.factories import DAY
 
 
@@ -135,6 +136,47 @@ def test_start_and_pause_ask_first_and_leave_a_trace(campaign, page):
 def test_pausing_what_does_not_run_is_refused_in_words(campaign, page):
     answer = page.client.post(reverse("admin:renewal_campaign_pause", args=[campaign.pk]), follow=True)
     assert b"errorlist" in answer.content or b'class="error"' in answer.content
+
+
+def test_every_number_of_a_campaign_leads_to_exactly_the_targets_it_counts(campaign, page):
+    one, two, three = campaign.targets.order_by("id")[:3]
+    Device.objects.filter(pk=one.device_id).update(site=None)
+    campaign.targets.filter(pk__in=[one.pk, two.pk]).update(state="escalated", escalated_at=timezone.now())
+    campaign.targets.filter(pk=three.pk).update(state="withdrawn")
+    shown = page.client.get(reverse("admin:renewal_campaign_progress", args=[campaign.pk])).context
+    assert [(site.name, site.total) for site in shown["sites"]] == [("Penang", 11), ("", 1)]
+    for site in shown["sites"]:
+        steps = [(site.url, site.total), *((step.url, step.count) for step in site.counts)]
+        assert sum(step.count for step in site.counts) == site.total
+        for url, count in steps:
+            assert page.client.get(url).context["cl"].result_count == count, url
+    assert shown["escalated"].startswith("2 devices could not be reached: somebody must go and see them.")
+    assert page.client.get(shown["escalated_url"]).context["cl"].result_count == 2
+
+
+def test_a_campaign_reads_a_constant_number_of_times(campaign, page, django_assert_num_queries):
+    """Session, user, campaign; then its funnel, sites, messages and moments."""
+    address = reverse("admin:renewal_campaign_progress", args=[campaign.pk])
+    with django_assert_num_queries(7):
+        page(address)
+    site = Site.objects.create(fleet=campaign.fleet, name="Johor")
+    Device.objects.filter(pk__in=campaign.targets.values("device")[:5]).update(site=site)
+    with django_assert_num_queries(7):
+        page(address)
+
+
+def test_more_sites_than_fit_are_named_as_such(campaign, page):
+    for index, target in enumerate(campaign.targets.all()):
+        for number in range(3):
+            site = Site.objects.create(fleet=campaign.fleet, name=f"S{index}-{number}")
+            if number:
+                target = Target.objects.create(
+                    campaign=campaign, device=factories.device(), certificate=target.certificate, state="planned"
+                )
+            Device.objects.filter(pk=target.device_id).update(site=site)
+    text = page(reverse("admin:renewal_campaign_progress", args=[campaign.pk]))
+    assert text.count("site=") == 24 * 7
+    assert "The sites with the most left to do" in text
 
 
 def test_polling_ends_with_the_campaign(campaign, page):
