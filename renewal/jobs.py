@@ -1,14 +1,12 @@
 """Jobs of the renewal package, for RQ workers. Losing the queue loses nothing: each finds its work in the rows."""
 
-import contextlib
 from dataclasses import asdict
 
-import django_rq
 import structlog
 from django.conf import settings
 from django.utils import timezone
-from rq.exceptions import DuplicateJobError
 
+from inventory.queueing import Claim
 from renewal.campaigns.ticking import tick
 from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.models import Campaign, CampaignState
@@ -17,30 +15,26 @@ log = structlog.get_logger(__name__)
 
 
 _OPEN = (CampaignState.RUNNING, CampaignState.PAUSED)
-_FAILED_WAITS_SECONDS = 60
+_QUEUE = "default"
+_FAILURES_KEPT_SECONDS = 3600
+
+
+def _claim(campaign: int) -> Claim:
+    return Claim(_QUEUE, f"tick campaign {campaign}")
 
 
 def tick_campaigns() -> None:
     """Enqueue a tick of every campaign that runs or is paused (devices go on while it is).
 
-    Each has a job of its own, so one that fails or takes long does not hold up the others; while its job waits, runs
-    or has just failed, no second one is made.
+    Each has a job of its own, so one that fails or takes long does not hold up the others.
     """
-    queue = django_rq.get_queue("default")
     for campaign in Campaign.objects.filter(state__in=_OPEN).values_list("pk", flat=True).order_by("pk"):
-        with contextlib.suppress(DuplicateJobError):
-            queue.enqueue(
-                tick_campaign,
-                campaign,
-                job_id=f"tick-campaign-{campaign}",
-                unique=True,
-                result_ttl=0,
-                failure_ttl=_FAILED_WAITS_SECONDS,
-            )
+        _claim(campaign).enqueue("renewal.jobs.tick_campaign", campaign, failure_ttl=_FAILURES_KEPT_SECONDS)
 
 
 def tick_campaign(pk: int) -> None:
     """Tick one campaign, unless it ended meanwhile."""
+    _claim(pk).begin()
     campaign = Campaign.objects.filter(pk=pk, state__in=_OPEN).select_related("fleet").first()
     if campaign is None:
         return
