@@ -56,19 +56,27 @@ class SiteLine:
 
 def by_site(campaign: Campaign, most: int) -> list[SiteLine]:
     """Return the `most` sites with the most left to do, the escalated first. One query, whatever their number."""
-    counts = {state.value: Count("pk", filter=Q(state=state)) for state in TargetState}
     rows = (
         Target.objects.filter(campaign=campaign)
         .values("device__site", "device__site__name")
-        .annotate(total=Count("pk"), left=Count("pk", filter=Q(state__in=OPEN_STATES)), **counts)
-        .order_by("-escalated", "-left", "device__site__name", "device__site")[:most]
+        .annotate(
+            total=Count("pk"),
+            left=Count("pk", filter=Q(state__in=OPEN_STATES)),
+            planned=_standing(TargetState.PLANNED),
+            triggered=_standing(TargetState.TRIGGERED),
+            issued=_standing(TargetState.ISSUED),
+            confirmed=_standing(TargetState.CONFIRMED),
+            escalated=_standing(TargetState.ESCALATED),
+            withdrawn=_standing(TargetState.WITHDRAWN),
+        )
+        .order_by("-escalated", "-left", "device__site__name", "device__site")
+        .values_list("device__site", "device__site__name", "total", *TargetState.values)[:most]
     )
     return [
-        SiteLine(
-            row["device__site"],
-            row["device__site__name"] or "",
-            row["total"],
-            {state: row[state.value] for state in TargetState},
-        )
-        for row in rows
+        SiteLine(site_id, name or "", total, dict(zip(TargetState, counts, strict=True)))
+        for site_id, name, total, *counts in rows
     ]
+
+
+def _standing(state: TargetState) -> Count:
+    return Count("pk", filter=Q(state=state))
