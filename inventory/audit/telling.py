@@ -15,7 +15,12 @@ from inventory.models import RevocationReason
 _LONG_HEX = re.compile(r"\b[0-9a-f]{20,}\b")
 # What the entry says elsewhere, or what only programs need.
 _UNTOLD = {"campaign", "id", "model"}
+# In the order in which they are told: PostgreSQL keeps the keys of JSON by their length.
 _WORDS = {
+    "reason": "%s",
+    "serial": gettext_lazy("serial %s"),
+    "issuer": gettext_lazy("issuer %s"),
+    "profile": gettext_lazy("profile %s"),
     "not_after": gettext_lazy("ends %s"),
     "renewal_of": gettext_lazy("renews %s"),
     "superseded": gettext_lazy("certificates superseded: %s"),
@@ -27,16 +32,16 @@ _WORDS = {
     "entries": gettext_lazy("entries: %s"),
     "sha256": gettext_lazy("SHA-256 %s"),
     "next_update": gettext_lazy("next update %s"),
-    "reason": "%s",
 }
+_ORDER = {key: place for place, key in enumerate(_WORDS)}
 
 
 def told(details: Any, *, without: frozenset[str] = frozenset()) -> str:
     """Return the details of an event as one line; those in `without` are told beside it."""
     if not isinstance(details, Mapping):
         return str(details)
-    parts = (_part(key, value) for key, value in details.items() if key not in without | _UNTOLD)
-    return ", ".join(filter(None, parts))
+    keys = sorted(details.keys() - without - _UNTOLD, key=lambda key: (_ORDER.get(key, len(_ORDER)), key))
+    return ", ".join(filter(None, (_part(key, details[key]) for key in keys)))
 
 
 def _part(key: str, value: Any) -> str:

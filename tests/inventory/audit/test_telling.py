@@ -14,7 +14,7 @@ from inventory.audit.telling import told
         ({"renewal_of": "4125c91f0a1b2c3d4e5f60718293a4b5"}, "renews 4125c91f…"),
         ({"superseded": 0}, ""),
         ({"superseded": 1}, "certificates superseded: 1"),
-        ({"reason": "keyCompromise", "note": "stolen"}, "key compromise, “stolen”"),
+        ({"note": "stolen", "reason": "keyCompromise"}, "key compromise, “stolen”"),
         (
             {"reason": "window_not_open", "opens": "2027-03-01T00:00:00+00:00"},
             "window not open, renewal opens on 2027-03-01 00:00",
