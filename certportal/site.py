@@ -20,6 +20,8 @@ _NAVIGATION = (
     ("app_list", ("inventory",), "inventory.change_fleet", _("Configuration")),
     ("app_list", ("certportal",), "certportal.view_user", _("Access")),
 )
+# What of an address means nothing in another fleet: its groups, the page of a list, the complaint about a filter.
+_OF_ONE_FLEET = {"fleet", "site", "batch", "p", "e"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,16 @@ class Page:
     url: str
     word: str | Promise
     here: bool = False
+
+
+@dataclass(frozen=True)
+class FleetChoice:
+    """Where the header's choice of a fleet leads: the page one is on, when it can be narrowed to a fleet."""
+
+    url: str
+    kept: list[tuple[str, str]]
+    """What stays in the address beside the fleet."""
+    chosen: str
 
 
 class CertportalAdminSite(admin.AdminSite):
@@ -69,8 +81,23 @@ class CertportalAdminSite(admin.AdminSite):
         if context["has_permission"]:
             context["navigation"] = self._navigation(request)
             context["fleets"] = _fleets()
-            context["chosen_fleet"] = request.GET.get("fleet", "")
+            context["fleet_choice"] = self._fleet_choice(request)
         return context
+
+    def _fleet_choice(self, request: HttpRequest) -> FleetChoice:
+        """Stay on the dashboard or on a list with a filter of fleets; from anywhere else go to the dashboard."""
+        chosen = request.GET.get("fleet", "")
+        match = request.resolver_match
+        if match is None or not (match.url_name == "index" or self._has_fleet_filter(match.url_name or "")):
+            return FleetChoice(reverse("admin:index"), [], chosen)
+        kept = [(key, str(value)) for key, value in request.GET.items() if key not in _OF_ONE_FLEET and value]
+        return FleetChoice(request.path, kept, chosen)
+
+    def _has_fleet_filter(self, url_name: str) -> bool:
+        for model, pages in self._registry.items():
+            if url_name == f"{model._meta.app_label}_{model._meta.model_name}_changelist":
+                return any(getattr(each, "parameter_name", "") == "fleet" for each in pages.list_filter)
+        return False
 
     def _navigation(self, request: HttpRequest) -> list[Page]:
         """Return the pages of the header that the person may see."""
