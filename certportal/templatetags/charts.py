@@ -18,6 +18,8 @@ from renewal.coverage import Coverage
 register = template.Library()
 
 _TIMELINE_WIDTH = 1376
+# The word at the line of today is written to its left where it has not this much room.
+_ROOM_FOR_NOW = 40
 
 
 @register.inclusion_tag("certportal/charts/heatmap.svg")
@@ -76,4 +78,10 @@ def line_of_time(moments: Sequence[Moment], now: datetime) -> dict[str, Any]:
         }
         for mark in laid.marks
     ]
-    return {"line": laid, "marks": marks, "height": timeline.HEIGHT, "axis": timeline.AXIS}
+    return {
+        "line": laid,
+        "marks": marks,
+        "height": timeline.HEIGHT,
+        "axis": timeline.AXIS,
+        "now_at_edge": laid.now_x > laid.width - _ROOM_FOR_NOW,
+    }
