@@ -43,9 +43,9 @@ def ensure(now: datetime) -> None:
 
 
 def _issuer(now: datetime) -> Authority | None:
-    """Return the issuing authority that can sign the longest."""
+    """Return the issuing authority that can sign the longest, the oldest of several."""
     able = Authority.objects.filter(certificate__in=Certificate.objects.valid(now)).exclude(parent=None)
-    return able.select_related("certificate", "parent__certificate").order_by("-certificate__not_after").first()
+    return able.select_related("certificate", "parent__certificate").order_by("-certificate__not_after", "pk").first()
 
 
 def _client_authorities() -> list[Certificate]:

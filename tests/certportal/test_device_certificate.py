@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from certportal import device_certificate
 from certportal.gunicorn.device_tls import TlsFiles, context_for
-from inventory.models import Authority, Certificate, Purpose
+from inventory.models import Certificate, Purpose
 from inventory.private_files import write_whole
 from renewal.simulation.virtual_device import key_pem
 from tests.factories import DAY, NOW, authority, key, root
@@ -33,6 +33,10 @@ def served(files: TlsFiles) -> x509.Certificate:
     assert above == [authority().x509]
     context_for(files)
     return leaf
+
+
+def issuer_of(files: TlsFiles) -> x509.Name:
+    return x509.load_pem_x509_certificates(files.certificate.read_bytes())[0].issuer
 
 
 def issued() -> int:
@@ -113,14 +117,16 @@ def test_files_that_do_not_fit_are_made_anew(files, damage):
 
 
 def test_a_certificate_of_another_authority_is_replaced(files):
-    # The home was kept and the database was not: devices would trust root.pem and meet a stranger.
-    stranger = authority("stranger")
-    Authority.objects.exclude(pk__in=[stranger.pk, root().pk]).update(name="zzz")
-    Authority.objects.filter(pk=stranger.pk).update(name="aaa")
+    # Of authorities that end together the oldest signs, so the certificate does not change hands at every look.
+    stranger, own = authority("stranger"), Certificate.objects.filter(pk=authority().certificate_id)
+    own.update(state="revoked", revoked_at=NOW, revocation_reason="cACompromise")
     device_certificate.ensure(NOW)
-    Authority.objects.filter(pk=stranger.pk).update(name="zzzz")
-    device_certificate.ensure(NOW)
-    served(files).verify_directly_issued_by(authority().x509)
+    assert issuer_of(files) == stranger.x509.subject
+    own.update(state="issued", revoked_at=None, revocation_reason="")
+    for _ in range(3):
+        device_certificate.ensure(NOW)
+        assert issuer_of(files) == authority().x509.subject
+    assert issued() == 2
 
 
 def test_every_established_authority_is_one_whose_devices_may_connect(files):
