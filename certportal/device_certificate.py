@@ -44,12 +44,13 @@ def ensure(now: datetime) -> None:
 
 def _issuer(now: datetime) -> Authority | None:
     """Return the issuing authority that can sign the longest, the oldest of several."""
-    able = Authority.objects.filter(certificate__in=Certificate.objects.valid(now)).exclude(parent=None)
+    able = Authority.objects.own().filter(certificate__in=Certificate.objects.valid(now)).exclude(parent=None)
     return able.select_related("certificate", "parent__certificate").order_by("-certificate__not_after", "pk").first()
 
 
 def _client_authorities() -> list[Certificate]:
-    return list(Certificate.objects.filter(purpose=Purpose.AUTHORITY, subject_authority__isnull=False).order_by("pk"))
+    own = Certificate.objects.filter(purpose=Purpose.AUTHORITY, subject_authority__key_name__isnull=False)
+    return list(own.order_by("pk"))
 
 
 def hosts() -> list[str]:

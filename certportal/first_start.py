@@ -58,7 +58,7 @@ def _authorities(now: datetime, say: Callable[[str], None]) -> Authority:
 def _publish(now: datetime, say: Callable[[str], None]) -> None:
     """Publish each CRL that was never published: verifiers refuse every device without one."""
     renew_ocsp_signers()
-    for authority in Authority.objects.select_related("certificate").exclude(certificate=None):
+    for authority in Authority.objects.own().select_related("certificate").exclude(certificate=None):
         missing = [scope for scope in scopes(authority) if not authority.crls.filter(shard=scope.shard).exists()]
         if missing:
             say(f"Publishing the first CRLs of {authority.slug} ...")

@@ -99,8 +99,8 @@ def _crls(now: datetime) -> Iterator[Finding]:
 
 def _own_certificates(now: datetime) -> Iterator[Finding]:
     """The latest certificate of each purpose that the portal needs for itself must not be near its end."""
-    own = Certificate.objects.standing().exclude(purpose=Purpose.DEVICE).order_by("subject", "purpose", "-not_after")
-    for certificate in own.distinct("subject", "purpose"):
+    own = Certificate.objects.standing().filter(authority__key_name__isnull=False).exclude(purpose=Purpose.DEVICE)
+    for certificate in own.order_by("subject", "purpose", "-not_after").distinct("subject", "purpose"):
         margin = _AUTHORITIES_WARN_BEFORE if certificate.purpose == Purpose.AUTHORITY else _CERTIFICATES_WARN_BEFORE
         problem = ""
         if certificate.not_after - margin < now:

@@ -11,11 +11,14 @@ from inventory.models.certificate import LIVE_STATES
 
 
 def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
-    """Return the device certificate with this fingerprint if it can authenticate its device at `now`. One query."""
+    """Return the device certificate with this fingerprint if it can authenticate its device at `now`. One query.
+
+    One that an external authority signed cannot: nobody here answers for it.
+    """
     return (
         Certificate.objects.of_devices()
         .valid(now)
-        .filter(sha256=sha256)
+        .filter(sha256=sha256, authority__key_name__isnull=False)
         .exclude(authority__certificate__state=CertificateState.REVOKED)
         .select_related("device")
         .first()

@@ -63,13 +63,14 @@ class CurrentCertificate:
 def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertificate | None:
     """Return the device certificate whose bytes hash to `sha256`, locked, with all that the gate decides on.
 
-    The whole certificate is compared, not its serial or subject: a look-alike from elsewhere is not in the inventory.
+    The whole certificate is compared, not its serial or subject: a look-alike from elsewhere is not in the inventory,
+    and one of an external authority is only tracked there.
     Call it in a transaction. One query.
     """
     same_key = Certificate.objects.filter(spki_sha256=request.spki_sha256)
     answered_by = same_key.filter(predecessor=OuterRef("pk")).values("pk")[:1]
     found = (
-        Certificate.objects.filter(sha256=sha256, purpose=Purpose.DEVICE)
+        Certificate.objects.filter(sha256=sha256, purpose=Purpose.DEVICE, authority__key_name__isnull=False)
         .select_related("authority__certificate", "device__fleet__profile", "device__fleet__authority__certificate")
         .only(*_CURRENT)
         .annotate(answered_by=Subquery(answered_by), seen_before=Exists(same_key.exclude(pk=OuterRef("pk"))))
@@ -225,7 +226,7 @@ def _refuse_device(device: Device) -> Refusal | None:
 
 
 def _refuse_revoked_device(device: Device) -> Refusal | None:
-    newest = device.certificates.order_by("-pk").values_list("state", flat=True).first()
+    newest = device.certificates.order_by("-issued_at", "-pk").values_list("state", flat=True).first()
     if newest != CertificateState.REVOKED:
         return None
     return Refusal(

@@ -11,7 +11,9 @@ def bundle(name: str, now: datetime) -> list[Certificate] | None:
 
     None when neither an authority nor a fleet has this name; an authority goes first.
     """
-    authority = Authority.objects.select_related("certificate").filter(slug=name, certificate__isnull=False).first()
+    authority = (
+        Authority.objects.own().select_related("certificate").filter(slug=name, certificate__isnull=False).first()
+    )
     if authority:
         return chain(authority)
     fleet = Fleet.objects.select_related("authority__certificate").filter(slug=name).first()
@@ -21,7 +23,7 @@ def bundle(name: str, now: datetime) -> list[Certificate] | None:
 def _of_fleet(fleet: Fleet, now: datetime) -> list[Certificate]:
     """Return the fleet's root, and every authority below it whose certificates can still be valid, older ones too."""
     root = chain(fleet.authority)[-1]
-    established = Authority.objects.select_related("certificate").filter(certificate__isnull=False)
+    established = Authority.objects.own().select_related("certificate").filter(certificate__isnull=False)
     live = {root.authority_id: root}
     for authority in established.order_by("pk"):  # a parent is always older than what it signed
         own = authority.certificate

@@ -17,6 +17,7 @@ _FRESHNESS = """
            latest.number, latest.this_update, latest.next_update, latest.entries, waiting.since
     FROM inventory_authority authority
     JOIN inventory_certificate own ON own.id = authority.certificate_id AND own.not_after >= %(now)s
+        AND authority.key_name IS NOT NULL
     CROSS JOIN LATERAL (
         SELECT generate_series(0, authority.crl_shards - 1) AS shard UNION ALL SELECT NULL
     ) scope

@@ -46,7 +46,7 @@ def _due(line: Freshness, now: datetime) -> bool:
 def renew_ocsp_signers() -> None:
     """Make the OCSP signers that are missing or in the second half of their life."""
     now = timezone.now()
-    for authority in Authority.objects.select_related("certificate").filter(certificate__not_after__gt=now):
+    for authority in Authority.objects.own().select_related("certificate").filter(certificate__not_after__gt=now):
         try:
             signer = signers.renew_if_due(authority, now)
         except KeyUnavailable as error:

@@ -69,6 +69,11 @@ def revoke(certificate: Certificate, order: Order, now: datetime) -> Revoked | A
         return CannotRevoke(
             _("A root cannot be revoked: it is trusted because it is configured. Remove it from the trust stores.")
         )
+    if certificate.authority.is_external:
+        return CannotRevoke(
+            _("%(authority)s signed it, which is no authority of this portal: revoke it there, then import it again.")
+            % {"authority": certificate.authority}
+        )
     with transaction.atomic():
         if _set_revoked([certificate.pk], order, now):
             _tell([certificate], order, now)
@@ -90,7 +95,7 @@ def revoke_many(
     """Revoke all of `certificates`, `batch_size` in a transaction, until a look finds no other.
 
     The last look matters: a renewal that was under way held its certificate locked, and its successor appears only
-    once the lock was had. Safe to run again after a crash. Roots are passed over.
+    once the lock was had. Safe to run again after a crash. Roots are passed over, and what external authorities signed.
     """
     already_revoked = certificates.revoked().count()
     revoked = 0
@@ -120,6 +125,7 @@ def _revoke_batch(certificates: CertificateQuerySet, order: Order, now: datetime
     with transaction.atomic():
         batch = list(
             certificates.exclude(state=CertificateState.REVOKED)
+            .exclude(authority__key_name=None)
             .exclude(pk=F("authority__certificate"))
             .select_related("authority", "device")
             .defer("der")

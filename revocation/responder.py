@@ -120,7 +120,8 @@ class Responders:
 
 
 def _load(slug: str, now: datetime) -> Responder:
-    authority = Authority.objects.select_related("certificate").filter(slug=slug, certificate__isnull=False).first()
+    own = Authority.objects.own().filter(certificate__isnull=False)
+    authority = own.select_related("certificate").filter(slug=slug).first()
     if authority is None:
         raise UnknownAuthority(f"There is no authority {slug}.")
     return Responder(

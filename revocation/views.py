@@ -108,7 +108,7 @@ def issuer_certificate(request: HttpRequest, authority: str) -> HttpResponse:
     """Serve an authority's own certificate in DER (RFC 5280 4.2.2.1, id-ad-caIssuers)."""
     if request.method not in _READING:
         return _not_allowed(_READING)
-    found = Authority.objects.select_related("certificate").filter(slug=authority).first()
+    found = Authority.objects.own().select_related("certificate").filter(slug=authority).first()
     if found is None or found.certificate is None:
         return _not_found(_("There is no authority of this name."))
     return _bytes(bytes(found.certificate.der), "application/pkix-cert")

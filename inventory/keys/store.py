@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from django.conf import settings
 
-from inventory.keys.software import SoftwareKeyStore
+from inventory.keys.software import KeyUnavailable, SoftwareKeyStore
 from inventory.x509.keys import KeyType
 
 
@@ -24,11 +24,14 @@ def _loaded(home: Path, passphrase: str, name: str) -> CertificateIssuerPrivateK
     return _store(home, passphrase).load(name)
 
 
-def signing_key(name: str) -> CertificateIssuerPrivateKeyTypes:
+def signing_key(name: str | None) -> CertificateIssuerPrivateKeyTypes:
     """Return the key called `name`, decrypted once a process.
 
-    Raises KeyUnavailable when it is missing or the passphrase does not open it.
+    Raises KeyUnavailable when it is missing or the passphrase does not open it, and for None: an external authority
+    has no key here.
     """
+    if name is None:
+        raise KeyUnavailable("The authority is external: its key is not here, and it signs nothing.")
     return _loaded(settings.HOME, settings.KEY_PASSPHRASE, name)
 
 

@@ -5,6 +5,7 @@ from inventory.models.authority import Authority
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
+from inventory.models.importing import ColumnMapping, ImportRun, ImportState
 from inventory.models.profile import Profile
 
 __all__ = [
@@ -14,10 +15,13 @@ __all__ = [
     "Batch",
     "Certificate",
     "CertificateState",
+    "ColumnMapping",
     "Connectivity",
     "Device",
     "DeviceStatus",
     "Fleet",
+    "ImportRun",
+    "ImportState",
     "Profile",
     "Purpose",
     "RevocationReason",

@@ -1,4 +1,4 @@
-"""Certificates: every one that any of our authorities ever signed, byte for byte."""
+"""Certificates, byte for byte: every one that our authorities ever signed, and those of others that we track."""
 
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ class Purpose(models.TextChoices):
     AUTHORITY = "authority", _("certificate authority")
     OCSP_SIGNER = "ocsp_signer", _("OCSP signer")
     TLS_SERVER = "tls_server", _("TLS server")
+    TRACKED = "tracked", _("tracked, of no device")
 
 
 class CertificateState(models.TextChoices):
@@ -50,6 +51,9 @@ class RevocationReason(models.TextChoices):
     CESSATION_OF_OPERATION = "cessationOfOperation", _("cessation of operation")
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn", _("privilege withdrawn")
 
+
+# Keys that no profile can allow are met in certificates of other authorities.
+OTHER_KEY_TYPE = "other"
 
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
 
@@ -111,7 +115,7 @@ class Certificate(models.Model):
         "inventory.Profile", models.PROTECT, related_name="certificates", null=True, verbose_name=_("profile")
     )
     subject = models.CharField(_("subject"), max_length=512)
-    key_type = models.CharField(_("key type"), max_length=16, choices=KEY_TYPE_CHOICES)
+    key_type = models.CharField(_("key type"), max_length=16, choices=[*KEY_TYPE_CHOICES, (OTHER_KEY_TYPE, _("other"))])
     der = models.BinaryField(_("certificate"))
     sha256 = models.BinaryField(_("SHA-256 fingerprint"), max_length=32)
     spki_sha256 = models.BinaryField(_("SHA-256 of the public key"), max_length=32)
@@ -154,7 +158,8 @@ class Certificate(models.Model):
             ),
             models.CheckConstraint(condition=Q(not_after__gt=F("not_before")), name="certificate_ends_after_it_begins"),
             models.CheckConstraint(
-                condition=Q(purpose=Purpose.DEVICE, device__isnull=False, profile__isnull=False)
+                # Our door gives each a profile; what somebody else signed has none.
+                condition=Q(purpose=Purpose.DEVICE, device__isnull=False)
                 | (~Q(purpose=Purpose.DEVICE) & Q(device__isnull=True)),
                 name="certificate_device_iff_purpose",
             ),

@@ -14,6 +14,7 @@ class Fleet(models.Model):
         models.PROTECT,
         related_name="fleets",
         verbose_name=_("issuing authority"),
+        limit_choices_to={"key_name__isnull": False},
         help_text=_("Signs the next certificate of every device. Certificates of earlier authorities stay valid."),
     )
     profile = models.ForeignKey("inventory.Profile", models.PROTECT, related_name="fleets", verbose_name=_("profile"))

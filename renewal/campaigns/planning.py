@@ -50,14 +50,16 @@ class CampaignError(ValueError):
 def selected(selection: Selection) -> CertificateQuerySet:
     """Return the certificates that a campaign for `selection` would renew now, one a device.
 
-    Left out: devices out of service, those with a newer certificate already, and those in another open campaign.
+    Left out: devices out of service, those with a newer certificate already, those in another open campaign, and what
+    external authorities signed, with which no device can renew here.
     """
-    newer = Certificate.objects.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
+    ours = Certificate.objects.filter(authority__key_name__isnull=False)
+    newer = ours.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
     elsewhere = Target.objects.filter(
         device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=[*_UNFINISHED]
     )
     certificates = (
-        Certificate.objects.of_devices()
+        ours.of_devices()
         .expiring_between(selection.expires_from, selection.expires_before)
         .filter(device__fleet=selection.fleet, device__status=DeviceStatus.IN_SERVICE)
         .exclude(Exists(newer))

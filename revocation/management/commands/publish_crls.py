@@ -24,7 +24,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help=_("print one JSON list"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        authorities = Authority.objects.select_related("certificate").filter(certificate__not_after__gt=timezone.now())
+        in_force = Authority.objects.own().filter(certificate__not_after__gt=timezone.now())
+        authorities = in_force.select_related("certificate")
         if options["authority"]:
             authorities = authorities.filter(slug=options["authority"])
             if not authorities:

@@ -1,0 +1,236 @@
+"""What the inventory keeps of a certificate that somebody else signed. Pure: bytes in, facts or a reason out."""
+
+import binascii
+import hashlib
+import re
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
+
+from inventory.x509 import keys, names
+from inventory.x509.keys import KeyType
+
+MAX_BYTES = 64 * 1024
+OTHER_KEY = "other"
+
+_PEM = re.compile(
+    rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
+)
+_HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}[:\s]?)+")
+_SERIAL_OCTETS = 20
+# The heads of SubjectPublicKeyInfo for keys whose length is fixed (RFC 5480 2, RFC 8410 4).
+_FIXED_KEYS = {
+    bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"): KeyType.EC_P256,
+    bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004"): KeyType.EC_P384,
+    bytes.fromhex("302a300506032b6570032100"): KeyType.ED25519,
+}
+
+
+class Unreadable(ValueError):
+    """The bytes are no certificate that the inventory can keep; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An authority as the certificates that it signed name it. `identity` is the same for all of them."""
+
+    identity: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    der: bytes
+    sha256: bytes
+    spki_sha256: bytes
+    serial: str
+    subject: str
+    key_type: str
+    not_before: datetime
+    not_after: datetime
+    issuer: Issuer
+    # Of a certificate authority: what the certificates that it signs will call it.
+    authority: Issuer | None
+    parsed: x509.Certificate
+
+
+def identity(name: bytes, key_identifier: bytes) -> bytes:
+    """Return what tells authorities apart: the name (DER) that they sign under, and which of their keys signs."""
+    return hashlib.sha256(name + b"\0" + key_identifier).digest()
+
+
+def own_identity(certificate: x509.Certificate) -> bytes:
+    """Return the identity of the authority whose certificate this is."""
+    try:
+        key_identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        key_identifier = b""
+    return identity(certificate.subject.public_bytes(), key_identifier)
+
+
+def decode(value: str | bytes) -> list[bytes]:
+    """Return the DER of each certificate in a cell: PEM, one or many, or one in base64, hexadecimal or DER.
+
+    Raises Unreadable when there is none.
+    """
+    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if b"-----BEGIN" in data:
+        # A cell may have lost its line breaks to an escape.
+        bodies = _PEM.findall(data.replace(b"\\n", b"\n"))
+        if not bodies:
+            raise Unreadable("The PEM block is no certificate, or its END line is missing.")
+        return [_from_base64(body) for body in bodies]
+    if data[:1] == b"\x30" and len(data) > 1 and data[1] >= 0x80:
+        return [data]
+    compact = data.strip()
+    if compact[:2] == b"\\x":  # PostgreSQL's way to print bytes
+        compact = compact[2:]
+    if _HEX.fullmatch(compact) and compact[:2] == b"30":
+        return [bytes.fromhex(re.sub(rb"[:\s]", b"", compact).decode("ascii"))]
+    return [_from_base64(compact)]
+
+
+def _from_base64(text: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
+    except binascii.Error as error:
+        raise Unreadable(f"The certificate is not base64: {str(error).lower()}.") from error
+
+
+def read(der: bytes) -> Facts:
+    """Return the facts of the certificate in `der`. Raises Unreadable."""
+    if len(der) > MAX_BYTES:
+        raise Unreadable(f"The certificate has {len(der)} bytes; at most {MAX_BYTES} are kept.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            certificate = x509.load_der_x509_certificate(der)
+            serial = certificate.serial_number
+            not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            extensions = certificate.extensions
+            subject = certificate.subject.rfc4514_string()
+    except (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension) as error:
+        raise Unreadable(f"The bytes are no certificate (RFC 5280): {_one_line(error)}.") from error
+    except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, CryptographyDeprecationWarning) as error:
+        raise Unreadable(f"The certificate has a part that is not supported: {_one_line(error)}.") from error
+    if not 0 < serial < 1 << 8 * _SERIAL_OCTETS:
+        raise Unreadable("The serial number is not a positive number of at most 20 octets (RFC 5280 4.1.2.2).")
+    if not_after <= not_before:
+        raise Unreadable(f"The certificate ends ({not_after:%Y-%m-%d}) before it begins ({not_before:%Y-%m-%d}).")
+    parts = _parts(der)
+    issuer_key, subject_key, is_authority = b"", b"", False
+    for extension in extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier):
+            issuer_key = value.key_identifier or b""
+        elif isinstance(value, x509.SubjectKeyIdentifier):
+            subject_key = value.digest
+        elif isinstance(value, x509.BasicConstraints):
+            is_authority = value.ca
+    if parts.issuer == parts.subject and is_authority and not issuer_key:
+        issuer_key = subject_key  # RFC 5280 4.2.1.1: a self-signed certificate may leave it out
+    return Facts(
+        der=der,
+        sha256=hashlib.sha256(der).digest(),
+        spki_sha256=hashlib.sha256(parts.public_key).digest(),
+        serial=f"{serial:x}",
+        subject=_shortened(subject),
+        key_type=_key_type(certificate, parts.public_key),
+        not_before=not_before,
+        not_after=not_after,
+        issuer=_issuer(parts.issuer, issuer_key, certificate),
+        authority=Issuer(identity(parts.subject, subject_key), _shortened(subject)) if is_authority else None,
+        parsed=certificate,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Elements of a TBSCertificate (RFC 5280 4.1), byte for byte."""
+
+    issuer: bytes
+    subject: bytes
+    public_key: bytes
+
+
+def _parts(der: bytes) -> _Parts:
+    """Cut `der`, which has been parsed strictly: lengths are right and tags have one octet."""
+    at, _ = _content(der, 0)
+    at, _ = _content(der, at)
+    if der[at] == 0xA0:  # version
+        _, at = _content(der, at)
+    for _skipped in ("serialNumber", "signature"):
+        _, at = _content(der, at)
+    _, issuer_end = _content(der, at)
+    _, subject_at = _content(der, issuer_end)  # validity
+    _, subject_end = _content(der, subject_at)
+    _, key_end = _content(der, subject_end)
+    return _Parts(der[at:issuer_end], der[subject_at:subject_end], der[subject_end:key_end])
+
+
+def _content(der: bytes, at: int) -> tuple[int, int]:
+    """Return where the content of the element at `at` begins and where it ends."""
+    length = der[at + 1]
+    if length < 0x80:
+        return at + 2, at + 2 + length
+    begin = at + 2 + (length & 0x7F)
+    return begin, begin + int.from_bytes(der[at + 2 : begin])
+
+
+_issuers: dict[tuple[bytes, bytes], Issuer] = {}
+_MOST_ISSUERS_KEPT = 10_000
+
+
+def _issuer(name: bytes, key_identifier: bytes, certificate: x509.Certificate) -> Issuer:
+    """Return the issuer; a file of millions has a handful, so each is made once."""
+    known = _issuers.get((name, key_identifier))
+    if known is None:
+        if len(_issuers) >= _MOST_ISSUERS_KEPT:
+            _issuers.clear()
+        text = _shortened(certificate.issuer.rfc4514_string())
+        known = _issuers[name, key_identifier] = Issuer(identity(name, key_identifier), text)
+    return known
+
+
+def _key_type(certificate: x509.Certificate, public_key: bytes) -> str:
+    for head, kind in _FIXED_KEYS.items():
+        if public_key.startswith(head):
+            return kind.value
+    try:
+        return keys.key_type(certificate.public_key()) or OTHER_KEY
+    except (ValueError, UnsupportedAlgorithm):
+        return OTHER_KEY
+
+
+def _shortened(text: str) -> str:
+    """Return a name as it is shown and searched; the whole one is in the certificate."""
+    text = text.replace("\0", "\\00")
+    most = names.MAX_SUBJECT_CHARACTERS
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return the last common name, the most specific, or nothing."""
+    found = names.common_names(certificate.subject)
+    return found[-1] if found else ""
+
+
+def subject_serial(certificate: x509.Certificate) -> str:
+    found = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+    return str(found[-1].value) if found else ""
+
+
+def alternative_name(
+    certificate: x509.Certificate, kind: type[x509.DNSName] | type[x509.UniformResourceIdentifier]
+) -> str:
+    """Return the first alternative name of a kind, or nothing."""
+    return next((str(name.value) for name in names.alternative_names(certificate) if isinstance(name, kind)), "")

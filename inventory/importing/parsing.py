@@ -1,0 +1,113 @@
+"""A block made into staged rows, rejects and counts. Runs in any process: it needs no database and no settings."""
+
+from dataclasses import dataclass, field
+
+from inventory.importing import copying, products
+from inventory.importing.certificates import Unreadable
+from inventory.importing.records import Block, Layout, Record, Reject, kept, records
+from inventory.importing.rows import CertificateRow, Row, Rules, row
+from inventory.importing.values import BadValue
+
+_MOST_CHAIN_CERTIFICATES_KEPT = 10_000
+
+
+@dataclass(slots=True)
+class Authority:
+    """A certificate of an authority that is staged: the authority is called `name` and known by `identity`."""
+
+    sha256: bytes
+    identity: bytes
+    issuer: bytes
+    name: str
+
+
+@dataclass(slots=True)
+class Staged:
+    """What a block comes to. `devices` and `certificates` are rows of a binary COPY."""
+
+    records: int = 0
+    devices: bytes = b""
+    device_count: int = 0
+    certificates: bytes = b""
+    certificate_count: int = 0
+    # Certificates that stand in the block more than once.
+    repeated: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    # The names of the authorities that signed something here, by identity.
+    issuers: dict[bytes, str] = field(default_factory=dict)
+    authorities: list[Authority] = field(default_factory=list)
+    names_places: bool = False
+    revokes: bool = False
+
+
+class Parser:
+    """Parses the blocks of one import. Own: an identity of an authority of this portal, whose door is not passed by."""
+
+    def __init__(self, layout: Layout, rules: Rules, own: frozenset[bytes]) -> None:
+        self._layout = layout
+        self._rules = rules
+        self._own = own
+        self._translate = products.TRANSLATIONS.get(layout.product)
+        # Authorities' certificates that a chain repeats in every row: once a parser is enough.
+        self._staged_chains: set[bytes] = set()
+
+    def parse(self, block: Block) -> Staged:
+        staged = Staged()
+        devices: dict[tuple[int, str], bytes] = {}
+        certificates: dict[bytes, bytes] = {}
+        for record in records(block, self._layout):
+            staged.records += 1
+            if isinstance(record, Reject):
+                staged.rejects.append(record)
+                continue
+            made = self._row(record, staged)
+            if made is None:
+                continue
+            if made.device:
+                key = (made.device.fleet_id, made.device.serial)
+                if key not in devices:
+                    devices[key] = copying.device(record.line, made.device)
+                    staged.names_places |= bool(made.device.site or made.device.batch)
+            for position, certificate in enumerate(made.certificates):
+                self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
+        staged.devices, staged.device_count = b"".join(devices.values()), len(devices)
+        staged.certificates, staged.certificate_count = b"".join(certificates.values()), len(certificates)
+        return staged
+
+    def originals(self, block: Block, lines: set[int]) -> dict[int, str]:
+        """Return the text of the records at `lines`, for rejects that only the database could find."""
+        return {
+            record.line: record.original
+            for record in records(block, self._layout)
+            if record.line in lines and isinstance(record, Record)
+        }
+
+    def _row(self, record: Record, staged: Staged) -> Row | None:
+        try:
+            cells = self._translate(record.cells) if self._translate else record.cells
+            return row(cells, self._rules)
+        except (BadValue, Unreadable) as problem:
+            staged.rejects.append(Reject(record.line, str(problem), kept(record.original)))
+            return None
+
+    def _stage(
+        self, line: int, row: CertificateRow, certificates: dict[bytes, bytes], staged: Staged, *, in_chain: bool
+    ) -> None:
+        facts = row.facts
+        if in_chain:
+            if facts.sha256 in self._staged_chains:
+                return
+            if len(self._staged_chains) < _MOST_CHAIN_CERTIFICATES_KEPT:
+                self._staged_chains.add(facts.sha256)
+        if facts.sha256 in certificates:
+            staged.repeated += not in_chain
+            return
+        ours = facts.issuer.identity in self._own
+        certificates[facts.sha256] = copying.certificate(line, row, by_own_authority=ours)
+        staged.revokes |= row.revoked_at is not None
+        if ours:
+            return
+        staged.issuers.setdefault(facts.issuer.identity, facts.issuer.name)
+        if facts.authority:
+            subject = facts.authority
+            staged.authorities.append(Authority(facts.sha256, subject.identity, facts.issuer.identity, subject.name))

@@ -1,0 +1,289 @@
+"""An import from its first block to its last: resumable at any point, each block merged exactly once.
+
+A block's rows, the counts and the position behind it are one transaction. Rejects are on disk before it commits, and
+what a transaction that did not commit has left in their file is cut off.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from inventory.audit.record import Actor, event, record
+from inventory.importing import external, merging, putting_off
+from inventory.importing.parsing import Staged
+from inventory.importing.records import Block, Layout, Reject
+from inventory.importing.rehearsing import Rehearsal
+from inventory.importing.rejects import RejectsFile
+from inventory.importing.rows import Rules
+from inventory.importing.sources import Piece, Source, SourceRefused
+from inventory.importing.vocabulary import Encoding, Format, Link, Target
+from inventory.importing.workers import ParserDied, Pool
+from inventory.models import AuditAction, Fleet, ImportRun, ImportState
+from inventory.models.audit import ActorKind
+
+Clock = Callable[[], datetime]
+Tell = Callable[[ImportRun], None]
+
+_FIRST_REJECTS = 10
+_SHOWN_OF_A_REJECT = 300
+_MOST_TRIES = 5
+_DEADLOCK, _SERIALIZATION_FAILURE = "40P01", "40001"
+
+
+class Stopped(Exception):
+    """The import came to a halt; what was merged stays, and it can be resumed. The text says why."""
+
+
+class BusyElsewhere(Exception):
+    """Another process works on this run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be imported. `source` is its name for people; it holds no password."""
+
+    source: str
+    layout: Layout
+    link: Link
+    fleet: Fleet | None
+    dry_run: bool = False
+
+
+def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
+    """Write down that an import is to be done, with its audit event."""
+    layout = plan.layout
+    with transaction.atomic():
+        run = ImportRun.objects.create(
+            source=plan.source[:500],
+            format=layout.format.value,
+            product=layout.product,
+            fleet=plan.fleet,
+            reading={
+                "encoding": layout.encoding.value,
+                "delimiter": layout.delimiter,
+                "columns": list(layout.columns),
+                "mapping": [[column, target.value] for column, target in layout.mapping],
+                "link": plan.link.value,
+            },
+            dry_run=plan.dry_run,
+            actor_kind=actor.kind,
+            actor=actor.name[:150],
+            started_at=now,
+            worked_at=now,
+        )
+        _audit(run, AuditAction.IMPORT_STARTED, now, {"dry_run": run.dry_run, "format": run.format})
+    return run
+
+
+def layout_of(run: ImportRun) -> Layout:
+    """Return how the source of a run is read."""
+    reading = run.reading
+    return Layout(
+        format=Format(run.format),
+        encoding=Encoding(reading["encoding"]),
+        delimiter=reading["delimiter"],
+        columns=tuple(reading["columns"]),
+        mapping=tuple((column, Target(target)) for column, target in reading["mapping"]),
+        product=run.product,
+    )
+
+
+def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Tell) -> ImportRun:
+    """Do a run from where it is to its end, and return its row.
+
+    `tell` is called after each block. Raises BusyElsewhere, SourceRefused when the source is not the one that the run
+    began with, and Stopped.
+    """
+    with _only_worker(run):
+        run.refresh_from_db()
+        if run.state == ImportState.FINISHED:
+            return run
+        if run.fingerprint and run.fingerprint != source.fingerprint:
+            raise SourceRefused(f"{run.source} is not what run {run.pk} began with; begin a new import.")
+        try:
+            _Work(run, source, workers, clock, tell).do()
+        except (OSError, DatabaseError, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
+            problem = _problem(error)
+            _stop(run, problem, clock())
+            raise Stopped(problem) from error
+        run.refresh_from_db()
+        return run
+
+
+class _Work:
+    """One process' work on one run."""
+
+    def __init__(self, run: ImportRun, source: Source, workers: int, clock: Clock, tell: Tell) -> None:
+        self._run = run
+        self._source = source
+        self._clock = clock
+        self._tell = tell
+        self._pool_size = workers
+
+    def do(self) -> None:
+        run = self._run
+        self._open()
+        rules = Rules(
+            fleets=dict(Fleet.objects.values_list("slug", "pk")),
+            # Of the run, so that it does not matter when a block is merged.
+            now=run.started_at,
+            default_fleet=run.fleet_id,
+            link=Link(run.reading["link"]),
+        )
+        own = external.own_identities()
+        self._issuers = external.ExternalAuthorities(run.authorities_new)
+        self._rejects = RejectsFile(run.pk, run.rejects_bytes)
+        self._rehearsal = Rehearsal() if run.dry_run else None
+        try:
+            with Pool(self._pool_size, layout_of(run), rules, own) as pool:
+                self._pool = pool
+                pieces = ((piece.block, piece) for piece in self._source.pieces(run.position))
+                for block, piece, staged in pool.parsed(pieces):
+                    self._take(block, piece, staged)
+                    self._tell(run)
+            self._finish()
+        finally:
+            self._rejects.close()
+
+    def _open(self) -> None:
+        run = self._run
+        with transaction.atomic(), connection.cursor() as cursor:
+            merging.make_tables(cursor)
+            if not run.first_certificate_id:
+                run.first_device_id, run.first_certificate_id = merging.draw_keys(cursor)
+            if run.dry_run:
+                _begin_anew(run)
+            run.fingerprint, run.total = self._source.fingerprint, self._source.total
+            run.state, run.problem, run.worked_at = ImportState.RUNNING, "", self._clock()
+            run.save()
+        if not run.dry_run:
+            putting_off.put_off(run)
+
+    def _take(self, block: Block, piece: Piece, staged: Staged) -> None:
+        for last_try in (*[False] * (_MOST_TRIES - 1), True):
+            kept = self._run.rejects_bytes
+            counted = {name: getattr(self._run, name) for name in _COUNTED}
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    self._take_in_transaction(cursor, block, piece, staged)
+                return
+            except OperationalError as error:
+                # Of two imports that meet in the same devices one is told to try again.
+                if last_try or getattr(error.__cause__, "sqlstate", "") not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
+                    raise
+                self._rejects.take_back(kept)
+                for name, value in counted.items():
+                    setattr(self._run, name, value)
+
+    def _take_in_transaction(self, cursor: Any, block: Block, piece: Piece, staged: Staged) -> None:
+        run, now = self._run, self._clock()
+        merging.stage(cursor, staged)
+        rejects = staged.rejects
+        if self._rehearsal:
+            self._rehearsal.keep(cursor)
+            run.certificates_repeated += staged.repeated
+        else:
+            run.authorities_new += self._issuers.make(staged.issuers, now)
+            merged = merging.merge(cursor, staged, first_certificate_id=run.first_certificate_id, now=now)
+            if staged.authorities:
+                self._issuers.link(staged.authorities)
+            for name in _MERGED:
+                setattr(run, name, getattr(run, name) + getattr(merged, name))
+            if merged.rejected:
+                originals = self._pool.parser.originals(block, set(merged.rejected))
+                found = [
+                    Reject(line, merging.REASONS[word], originals.get(line, ""))
+                    for line, word in merged.rejected.items()
+                ]
+                rejects = sorted([*rejects, *found], key=lambda reject: reject.line)
+        run.records += staged.records
+        self._reject(rejects)
+        run.position, run.done, run.worked_at = piece.position, piece.done, now
+        run.save(update_fields=_SAVED)
+
+    def _reject(self, rejects: list[Reject]) -> None:
+        run = self._run
+        run.rejected += len(rejects)
+        run.rejects_bytes = self._rejects.add(rejects)
+        room = _FIRST_REJECTS - len(run.first_rejects)
+        run.first_rejects = run.first_rejects + [
+            {"line": reject.line, "reason": reject.reason, "original": reject.original[:_SHOWN_OF_A_REJECT]}
+            for reject in rejects[: max(0, room)]
+        ]
+
+    def _finish(self) -> None:
+        run = self._run
+        putting_off.make_up_for(run)
+        with transaction.atomic(), connection.cursor() as cursor:
+            if self._rehearsal:
+                outcome = self._rehearsal.outcome(cursor)
+                for name, count in outcome.counts.items():
+                    setattr(run, name, getattr(run, name) + count)
+                self._reject(outcome.rejects)
+            run.state, run.finished_at = ImportState.FINISHED, self._clock()
+            run.worked_at = run.finished_at
+            run.save()
+            _audit(run, AuditAction.IMPORT_FINISHED, run.finished_at, counts(run))
+
+
+_MERGED = [field.name for field in dataclasses.fields(merging.Merged) if field.name != "rejected"]
+_COUNTED = [*_MERGED, "records", "authorities_new", "rejected", "first_rejects", "rejects_bytes", "position", "done"]
+_SAVED = [*_COUNTED, "worked_at"]
+
+
+def counts(run: ImportRun) -> dict[str, int]:
+    """Return what came of a run, in numbers."""
+    return {name: getattr(run, name) for name in (*_MERGED, "records", "authorities_new", "rejected")}
+
+
+def _begin_anew(run: ImportRun) -> None:
+    """A dry run keeps what it saw in its session only."""
+    for name in (*_MERGED, "records", "authorities_new", "rejected", "rejects_bytes", "done"):
+        setattr(run, name, 0)
+    run.first_rejects, run.position = [], None
+
+
+def _problem(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "It was interrupted."
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'the files of the import'}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _stop(run: ImportRun, problem: str, now: datetime) -> None:
+    """Write down that a run stopped. The row holds what was committed; ours may be ahead of it."""
+    stored = ImportRun.objects.get(pk=run.pk)
+    putting_off.make_up_for(stored)
+    with transaction.atomic():
+        stored.state, stored.problem, stored.worked_at = ImportState.STOPPED, problem[:2000], now
+        stored.save(update_fields=["state", "problem", "worked_at"])
+        _audit(stored, AuditAction.IMPORT_STOPPED, now, {**counts(stored), "problem": stored.problem})
+
+
+def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str, Any]) -> None:
+    actor = Actor(ActorKind(run.actor_kind), run.actor)
+    details = {"run": run.pk, **details}
+    record([event(action, now=now, actor=actor, object_name=f"import {run.pk}: {run.source}", details=details)])
+
+
+@contextmanager
+def _only_worker(run: ImportRun) -> Iterator[None]:
+    """Hold the lock of a run in this session: it ends with the process, however that ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('certportal import', %s))", [run.pk])
+        [taken] = cursor.fetchone()
+    if not taken:
+        raise BusyElsewhere(f"Another process works on run {run.pk}.")
+    try:
+        yield
+    finally:
+        if connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended('certportal import', %s))", [run.pk])
