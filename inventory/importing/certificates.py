@@ -3,15 +3,15 @@
 import binascii
 import hashlib
 import re
-import warnings
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
+from inventory.importing import plain_names
+from inventory.importing.plain_names import content
 from inventory.x509 import keys, names
 from inventory.x509.keys import KeyType
 
@@ -107,22 +107,20 @@ def read(der: bytes) -> Facts:
     if len(der) > MAX_BYTES:
         raise Unreadable(f"The certificate has {len(der)} bytes; at most {MAX_BYTES} are kept.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", CryptographyDeprecationWarning)
-            certificate = x509.load_der_x509_certificate(der)
-            serial = certificate.serial_number
-            not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            extensions = certificate.extensions
-            subject = certificate.subject.rfc4514_string()
+        certificate = x509.load_der_x509_certificate(der)
+        serial = certificate.serial_number
+        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        extensions = certificate.extensions
+        parts = _parts(der)
+        subject = plain_names.text(parts.subject) or certificate.subject.rfc4514_string()
     except (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise Unreadable(f"The bytes are no certificate (RFC 5280): {_one_line(error)}.") from error
-    except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType, CryptographyDeprecationWarning) as error:
+    except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
         raise Unreadable(f"The certificate has a part that is not supported: {_one_line(error)}.") from error
     if not 0 < serial < 1 << 8 * _SERIAL_OCTETS:
         raise Unreadable("The serial number is not a positive number of at most 20 octets (RFC 5280 4.1.2.2).")
     if not_after <= not_before:
         raise Unreadable(f"The certificate ends ({not_after:%Y-%m-%d}) before it begins ({not_before:%Y-%m-%d}).")
-    parts = _parts(der)
     issuer_key, subject_key, is_authority = b"", b"", False
     for extension in extensions:
         value = extension.value
@@ -160,26 +158,17 @@ class _Parts:
 
 def _parts(der: bytes) -> _Parts:
     """Cut `der`, which has been parsed strictly: lengths are right and tags have one octet."""
-    at, _ = _content(der, 0)
-    at, _ = _content(der, at)
+    at, _ = content(der, 0)
+    at, _ = content(der, at)
     if der[at] == 0xA0:  # version
-        _, at = _content(der, at)
+        _, at = content(der, at)
     for _skipped in ("serialNumber", "signature"):
-        _, at = _content(der, at)
-    _, issuer_end = _content(der, at)
-    _, subject_at = _content(der, issuer_end)  # validity
-    _, subject_end = _content(der, subject_at)
-    _, key_end = _content(der, subject_end)
+        _, at = content(der, at)
+    _, issuer_end = content(der, at)
+    _, subject_at = content(der, issuer_end)  # validity
+    _, subject_end = content(der, subject_at)
+    _, key_end = content(der, subject_end)
     return _Parts(der[at:issuer_end], der[subject_at:subject_end], der[subject_end:key_end])
-
-
-def _content(der: bytes, at: int) -> tuple[int, int]:
-    """Return where the content of the element at `at` begins and where it ends."""
-    length = der[at + 1]
-    if length < 0x80:
-        return at + 2, at + 2 + length
-    begin = at + 2 + (length & 0x7F)
-    return begin, begin + int.from_bytes(der[at + 2 : begin])
 
 
 _issuers: dict[tuple[bytes, bytes], Issuer] = {}

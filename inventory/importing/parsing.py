@@ -1,6 +1,9 @@
 """A block made into staged rows, rejects and counts. Runs in any process: it needs no database and no settings."""
 
+import warnings
 from dataclasses import dataclass, field
+
+from cryptography.utils import CryptographyDeprecationWarning
 
 from inventory.importing import copying, products
 from inventory.importing.certificates import Unreadable
@@ -52,6 +55,12 @@ class Parser:
         self._staged_chains: set[bytes] = set()
 
     def parse(self, block: Block) -> Staged:
+        with warnings.catch_warnings():
+            # What the library will refuse one day, and tells of already, is judged here.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return self._parse(block)
+
+    def _parse(self, block: Block) -> Staged:
         staged = Staged()
         devices: dict[tuple[int, str], bytes] = {}
         certificates: dict[bytes, bytes] = {}

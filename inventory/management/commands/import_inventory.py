@@ -20,12 +20,14 @@ from inventory.importing.opening import Opened, Reading, json_mapping, link_of, 
 from inventory.importing.products import DESCRIPTIONS, Product
 from inventory.importing.records import Layout
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import SourceRefused
+from inventory.importing.sources import Source, SourceRefused
 from inventory.importing.vocabulary import Encoding, Format, Link, Target
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.audit import ActorKind
 
 _SECONDS_BETWEEN_LINES = 2.0
+# Of a file, in bytes.
+_PARSED_ALONE = 32 << 20
 
 
 class WrongUse(CommandError):
@@ -71,7 +73,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help=_("say what would happen; change nothing"))
         parser.add_argument("--resume", type=int, metavar="RUN", help=_("go on with a run that stopped"))
         parser.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help=_("processes that parse; 0: this one")
+            "--workers", type=int, metavar="N", help=_("processes that parse; 0: this one does, as for small sources")
         )
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
 
@@ -80,9 +82,8 @@ class Command(BaseCommand):
         self._told_at = time.monotonic()
         try:
             run, opened = self._resumed() if options["resume"] else self._begun()
-            run = running.work(
-                run, opened.source, workers=max(0, options["workers"]), clock=timezone.now, tell=self._tell
-            )
+            workers = _workers(opened.source) if options["workers"] is None else max(0, options["workers"])
+            run = running.work(run, opened.source, workers=workers, clock=timezone.now, tell=self._tell)
         except (SourceRefused, running.BusyElsewhere) as refusal:
             raise WrongUse(str(refusal)) from refusal
         except OSError as error:
@@ -173,6 +174,12 @@ class Command(BaseCommand):
             self.stdout.write(_("line %(line)s: %(reason)s") % reject)
         if run.state == ImportState.FINISHED and not run.dry_run and not _changed(run):
             self.stdout.write(_("Nothing changed: the inventory held all of it."))
+
+
+def _workers(source: Source) -> int:
+    """Return how many processes pay: starting one takes as long as parsing a few thousand rows."""
+    small = source.total is not None and source.total < _PARSED_ALONE
+    return 0 if small else os.cpu_count() or 1
 
 
 def _opened(source: str, reading: Reading) -> Opened:
