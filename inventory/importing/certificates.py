@@ -110,9 +110,12 @@ def read(der: bytes) -> Facts:
         certificate = x509.load_der_x509_certificate(der)
         serial = certificate.serial_number
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        extensions = certificate.extensions
         parts = _parts(der)
         subject = plain_names.text(parts.subject) or certificate.subject.rfc4514_string()
+        issuer_key, subject_key, is_authority = _key_identifiers(certificate.extensions)
+        if parts.issuer == parts.subject and is_authority and not issuer_key:
+            issuer_key = subject_key  # RFC 5280 4.2.1.1: a self-signed certificate may leave it out
+        issuer = _issuer(parts.issuer, issuer_key, certificate)
     except (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise Unreadable(f"The bytes are no certificate (RFC 5280): {_one_line(error)}.") from error
     except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
@@ -121,17 +124,6 @@ def read(der: bytes) -> Facts:
         raise Unreadable("The serial number is not a positive number of at most 20 octets (RFC 5280 4.1.2.2).")
     if not_after <= not_before:
         raise Unreadable(f"The certificate ends ({not_after:%Y-%m-%d}) before it begins ({not_before:%Y-%m-%d}).")
-    issuer_key, subject_key, is_authority = b"", b"", False
-    for extension in extensions:
-        value = extension.value
-        if isinstance(value, x509.AuthorityKeyIdentifier):
-            issuer_key = value.key_identifier or b""
-        elif isinstance(value, x509.SubjectKeyIdentifier):
-            subject_key = value.digest
-        elif isinstance(value, x509.BasicConstraints):
-            is_authority = value.ca
-    if parts.issuer == parts.subject and is_authority and not issuer_key:
-        issuer_key = subject_key  # RFC 5280 4.2.1.1: a self-signed certificate may leave it out
     return Facts(
         der=der,
         sha256=hashlib.sha256(der).digest(),
@@ -141,10 +133,24 @@ def read(der: bytes) -> Facts:
         key_type=_key_type(certificate, parts.public_key),
         not_before=not_before,
         not_after=not_after,
-        issuer=_issuer(parts.issuer, issuer_key, certificate),
+        issuer=issuer,
         authority=Issuer(identity(parts.subject, subject_key), _shortened(subject)) if is_authority else None,
         parsed=certificate,
     )
+
+
+def _key_identifiers(extensions: x509.Extensions) -> tuple[bytes, bytes, bool]:
+    """Return which key signed, which key is the certificate's own, and whether that is an authority's."""
+    issuer_key, subject_key, is_authority = b"", b"", False
+    for extension in extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier):
+            issuer_key = value.key_identifier or b""
+        elif isinstance(value, x509.SubjectKeyIdentifier):
+            subject_key = value.digest
+        elif isinstance(value, x509.BasicConstraints):
+            is_authority = value.ca
+    return issuer_key, subject_key, is_authority
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class Parser:
     def originals(self, block: Block, lines: set[int]) -> dict[int, str]:
         """Return the text of the records at `lines`, for rejects that only the database could find."""
         return {
-            record.line: record.original
+            record.line: kept(record.original)
             for record in records(block, self._layout)
             if record.line in lines and isinstance(record, Record)
         }

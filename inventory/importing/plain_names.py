@@ -19,7 +19,8 @@ _SHORT_NAMES = {
 _OID_OCTETS = 5
 _UTF8, _PRINTABLE, _IA5 = 0x0C, 0x13, 0x16
 # RFC 4514 2.4: none of these needs an escape, at the beginning and the end either.
-_SAFE = re.compile(rb"[A-Za-z0-9._:-](?:[A-Za-z0-9 ._:/()-]*[A-Za-z0-9._:-])?")
+# No underscore: a PrintableString has none (X.680 41.4).
+_SAFE = re.compile(rb"[A-Za-z0-9.:-](?:[A-Za-z0-9 .:/()-]*[A-Za-z0-9.:-])?")
 _SET, _SEQUENCE = 0x31, 0x30
 
 

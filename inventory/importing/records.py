@@ -89,9 +89,10 @@ def _decoded(payload: bytes, encoding: Encoding) -> str:
 
 
 def kept(text: str) -> str:
-    """Return the text of a reject as it can be written and shown: at most 64 KiB, undecodable bytes spelled out."""
+    """Return the text of a reject as it can be written and shown: at most 64 KiB, what is no text spelled out."""
     cut = text if len(text) <= _KEPT_OF_A_REJECT else f"{text[:_KEPT_OF_A_REJECT]}… ({len(text):,} characters)"
-    return cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").rstrip("\r\n")
+    readable = cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return readable.replace("\0", "\\x00").rstrip("\r\n")
 
 
 def _unreadable_text(text: str, encoding: Encoding) -> str:

@@ -10,7 +10,7 @@ _PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _PHONE_PUNCTUATION = re.compile(r"[\s()./-]+")
 _EPOCH = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,9})?")
 _ASN1_TIME = re.compile(r"([0-9]{14})Z")
-_ZONE_NAME = re.compile(r"[A-Za-z]{2,}(?:/[A-Za-z_]+)?$")
+_ZONE_NAME = re.compile(r"[0-9]\s*[A-Za-z]{2,}(?:/[A-Za-z_]+)?$")
 # Seconds since 1970 reach this in the year 5138; what is larger counts milliseconds.
 _LARGEST_IN_SECONDS = 100_000_000_000
 _MOST_NAME = 100
