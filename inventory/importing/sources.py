@@ -87,7 +87,7 @@ class TextFile:
             stream.seek(offset)
             data = b""
             while True:
-                read = stream.read(max(self._block - len(data), 64 * 1024))
+                read = stream.read(max(self._block - len(data), min(self._block, 64 * 1024)))
                 data += read
                 if not data:
                     return

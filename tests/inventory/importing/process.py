@@ -1,0 +1,35 @@
+"""A process that works on a run in small blocks and says a line after each: to be killed in the middle.
+
+`python -m tests.inventory.importing.process RUN FILE WORKERS`, with `DATABASE_URL` and `CERTPORTAL_HOME` of the test.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+BLOCK = 16 * 1024
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    from inventory.importing import running
+    from inventory.importing.sources import TextFile
+    from inventory.importing.vocabulary import Format
+    from inventory.models import ImportRun
+    from tests.factories import NOW
+
+    run = ImportRun.objects.get(pk=int(sys.argv[1]))
+    source = TextFile(Path(sys.argv[2]), Format.CSV, offset=len("device_serial,site\n"), line=2, block=BLOCK)
+
+    def tell(told: ImportRun) -> None:
+        sys.stdout.write(f"{told.records}\n")
+        sys.stdout.flush()
+        time.sleep(0.05)
+
+    running.work(run, source, workers=int(sys.argv[3]), clock=lambda: NOW, tell=tell)
+
+
+if __name__ == "__main__":
+    main()
