@@ -138,7 +138,7 @@ def _proportional_kilobytes(pid: int) -> int:
 def _expect(database: str, devices: int) -> None:
     with psycopg.connect(_address(database)) as server:
         for query in ("inventory_device", "inventory_certificate WHERE purpose = 'device'"):
-            [count] = server.execute(f"SELECT count(*) FROM {query}").fetchone() or [0]  # type: ignore[arg-type]
+            [count] = server.execute(f"SELECT count(*) FROM {query}").fetchone() or [0]  # type: ignore[arg-type]  # noqa: S608
             assert count == devices, f"{count} instead of {devices} in {query}"
 
 
@@ -153,7 +153,7 @@ def _copy_between(imported: str, copied: str) -> float:
             with (
                 (directory / table).open("wb") as stream,
                 source.cursor().copy(
-                    f"COPY (SELECT * FROM {table}{rows} ORDER BY id) TO STDOUT (FORMAT BINARY)"  # type: ignore[arg-type]
+                    f"COPY (SELECT * FROM {table}{rows} ORDER BY id) TO STDOUT (FORMAT BINARY)"  # type: ignore[arg-type]  # noqa: S608
                 ) as copy,
             ):
                 for piece in copy:
@@ -214,9 +214,10 @@ def _bulk_create_with(alias: str, path: Path, fleet: Fleet, count: int) -> None:
         while chunk := list(islice(rows, 1000)):
             with transaction.atomic(using=alias):
                 for row in chunk:
-                    for kind, known, name in ((Site, sites, row["Plant"]), (Batch, batches, row["Run"])):
-                        if name not in known:
-                            known[name] = kind.objects.using(alias).create(fleet_id=fleet.pk, name=name)
+                    if row["Plant"] not in sites:
+                        sites[row["Plant"]] = Site.objects.using(alias).create(fleet_id=fleet.pk, name=row["Plant"])
+                    if row["Run"] not in batches:
+                        batches[row["Run"]] = Batch.objects.using(alias).create(fleet_id=fleet.pk, name=row["Run"])
                 devices = Device.objects.using(alias).bulk_create(
                     Device(
                         fleet_id=fleet.pk,

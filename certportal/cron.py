@@ -32,6 +32,7 @@ class PeriodicJob:
 PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("certportal.cron.beat", 30, "default"),
     PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
+    PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.renew_ocsp_signers", 3600, "default"),

@@ -33,15 +33,16 @@ def establish(plan: AuthorityPlan, *, parent: Authority | None, now: datetime, a
     part, so a key that a crash left without a row is in nobody's way.
     """
     with transaction.atomic():
+        key_name = f"authority-{plan.slug}-{secrets.token_hex(4)}"
         authority = Authority.objects.create(
             slug=plan.slug,
             name=plan.name,
             parent=parent,
-            key_name=f"authority-{plan.slug}-{secrets.token_hex(4)}",
+            key_name=key_name,
             crl_shards=plan.crl_shards,
             created_at=now,
         )
-        create_key(authority.key_name, plan.key_type)
+        create_key(key_name, plan.key_type)
         authority.certificate = issue_authority(
             AuthorityRequest(authority, plan.name, plan.organization, plan.validity, plan.path_length),
             now=now,

@@ -9,7 +9,8 @@ from inventory.admin.audit import AuditEventAdmin
 from inventory.admin.certificate import CertificateAdmin
 from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin, ProfileAdmin, SiteAdmin
 from inventory.admin.device import DeviceAdmin
-from inventory.models import AuditEvent, Authority, Batch, Fleet, Profile, Site
+from inventory.admin.importing import ColumnMappingAdmin, ImportRunAdmin
+from inventory.models import AuditEvent, Authority, Batch, ColumnMapping, Fleet, ImportRun, Profile, Site
 
 __all__ = ["CertificateAdmin", "DeviceAdmin"]
 
@@ -19,3 +20,5 @@ admin.site.register(Batch, BatchAdmin)
 admin.site.register(Profile, ProfileAdmin)
 admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.register(ImportRun, ImportRunAdmin)
+admin.site.register(ColumnMapping, ColumnMappingAdmin)

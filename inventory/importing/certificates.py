@@ -88,8 +88,8 @@ def decode(value: str | bytes) -> list[bytes]:
     if data[:1] == b"\x30" and len(data) > 1 and data[1] >= 0x80:
         return [data]
     compact = data.strip()
-    if compact[:2] == b"\\x":  # PostgreSQL's way to print bytes
-        compact = compact[2:]
+    if compact[:2] == b"\\x" and _HEX.fullmatch(compact[2:]):  # PostgreSQL's way to print bytes
+        return decode(bytes.fromhex(compact[2:].decode("ascii")))
     if _HEX.fullmatch(compact) and compact[:2] == b"30":
         return [bytes.fromhex(re.sub(rb"[:\s]", b"", compact).decode("ascii"))]
     return [_from_base64(compact)]

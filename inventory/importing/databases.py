@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -53,7 +53,7 @@ class Database:
     def _pages(self, connection: "psycopg.Connection[Any]", at: Position) -> Iterator[Piece]:
         while at["query"] < len(self._queries):
             query = self._queries[at["query"]]
-            cursor = connection.execute(cast("LiteralString", query.sql), {"after": at["after"], "most": PAGE})
+            cursor = connection.execute(query.sql.encode(), {"after": at["after"], "most": PAGE})
             names = [column.name for column in cursor.description or []]
             rows = cursor.fetchall()
             if not rows:

@@ -36,7 +36,7 @@ class Staged:
     # Certificates that stand in the block more than once.
     repeated: int = 0
     rejects: list[Reject] = field(default_factory=list)
-    # The names of the authorities that signed something here, by identity.
+    # The names of the authorities that signed something here, or whose certificates are here, by identity.
     issuers: dict[bytes, str] = field(default_factory=dict)
     authorities: list[Authority] = field(default_factory=list)
     names_places: bool = False
@@ -119,4 +119,5 @@ class Parser:
         staged.issuers.setdefault(facts.issuer.identity, facts.issuer.name)
         if facts.authority:
             subject = facts.authority
+            staged.issuers.setdefault(subject.identity, subject.name)
             staged.authorities.append(Authority(facts.sha256, subject.identity, facts.issuer.identity, subject.name))

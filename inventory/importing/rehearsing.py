@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory.importing import merging
+from inventory.importing.parsing import Staged
 from inventory.importing.records import Reject
 
 _MOST_REJECTS = 10_000
@@ -57,11 +58,7 @@ _CERTIFICATES = """
     ) told
     GROUP BY word
 """
-_NEW_AUTHORITIES = """
-    SELECT count(DISTINCT issuer) FROM rehearsed_certificate
-    WHERE issuer IS NOT NULL AND issuer NOT IN (
-        SELECT external_identity FROM inventory_authority WHERE external_identity IS NOT NULL)
-"""
+_KNOWN_AUTHORITIES = "SELECT external_identity FROM inventory_authority WHERE external_identity = ANY(%s)"
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,9 @@ class Rehearsal:
 
     def __init__(self) -> None:
         self._made = False
+        self._issuers: set[bytes] = set()
 
-    def keep(self, cursor: Any) -> None:
+    def keep(self, cursor: Any, staged: Staged) -> None:
         """Keep the keys of what is staged."""
         for name, (staging, columns) in _KEEP.items():
             if self._made:
@@ -85,6 +83,7 @@ class Rehearsal:
                 cursor.execute(f"DROP TABLE IF EXISTS {name}")
                 cursor.execute(f"CREATE TEMPORARY TABLE {name} AS SELECT {columns} FROM {staging}")  # noqa: S608
         self._made = True
+        self._issuers |= staged.issuers.keys()
 
     def outcome(self, cursor: Any) -> Outcome:
         """Return what an import would do."""
@@ -103,8 +102,8 @@ class Rehearsal:
             found[word] = count
             if word in merging.REASONS:
                 rejects += [Reject(line, merging.REASONS[word], "") for line in lines if line not in taken]
-        cursor.execute(_NEW_AUTHORITIES)
-        [authorities] = cursor.fetchone()
+        cursor.execute(_KNOWN_AUTHORITIES, [list(self._issuers)])
+        authorities = len(self._issuers) - len(cursor.fetchall())
         return Outcome(
             {
                 "devices_new": devices - devices_known - len(taken),

@@ -16,7 +16,9 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 
 from inventory.audit.record import Actor, event, record
 from inventory.importing import external, merging, putting_off
+from inventory.importing.opening import Reading
 from inventory.importing.parsing import Staged
+from inventory.importing.products import Product
 from inventory.importing.records import Block, Layout, Reject
 from inventory.importing.rehearsing import Rehearsal
 from inventory.importing.rejects import RejectsFile
@@ -94,6 +96,18 @@ def layout_of(run: ImportRun) -> Layout:
     )
 
 
+def reading_of(run: ImportRun) -> Reading:
+    """Return what was said about the source of a run, to open it again."""
+    layout = layout_of(run)
+    return Reading(
+        columns=dict(layout.mapping),
+        format=layout.format,
+        encoding=layout.encoding,
+        link=Link(run.reading["link"]),
+        product=Product(run.product) if run.product else None,
+    )
+
+
 def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Tell) -> ImportRun:
     """Do a run from where it is to its end, and return its row.
 
@@ -110,7 +124,7 @@ def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Te
             _Work(run, source, workers, clock, tell).do()
         except (OSError, DatabaseError, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
             problem = _problem(error)
-            _stop(run, problem, clock())
+            stop(run, problem, clock())
             raise Stopped(problem) from error
         run.refresh_from_db()
         return run
@@ -186,7 +200,7 @@ class _Work:
         merging.stage(cursor, staged)
         rejects = staged.rejects
         if self._rehearsal:
-            self._rehearsal.keep(cursor)
+            self._rehearsal.keep(cursor, staged)
             run.certificates_repeated += staged.repeated
         else:
             run.authorities_new += self._issuers.make(staged.issuers, now)
@@ -257,7 +271,7 @@ def _problem(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _stop(run: ImportRun, problem: str, now: datetime) -> None:
+def stop(run: ImportRun, problem: str, now: datetime) -> None:
     """Write down that a run stopped. The row holds what was committed; ours may be ahead of it."""
     stored = ImportRun.objects.get(pk=run.pk)
     putting_off.make_up_for(stored)
@@ -271,6 +285,14 @@ def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str
     actor = Actor(ActorKind(run.actor_kind), run.actor)
     details = {"run": run.pk, **details}
     record([event(action, now=now, actor=actor, object_name=f"import {run.pk}: {run.source}", details=details)])
+
+
+def nobody_works_on(run: ImportRun) -> bool:
+    try:
+        with _only_worker(run):
+            return True
+    except BusyElsewhere:
+        return False
 
 
 @contextmanager

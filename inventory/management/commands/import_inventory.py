@@ -114,15 +114,7 @@ class Command(BaseCommand):
         run = ImportRun.objects.filter(pk=self._options["resume"]).first()
         if run is None:
             raise WrongUse(_("There is no import %d.") % self._options["resume"])
-        layout = running.layout_of(run)
-        reading = Reading(
-            columns={} if run.product else dict(layout.mapping),
-            format=layout.format,
-            encoding=layout.encoding,
-            link=Link(run.reading["link"]),
-            product=Product(run.product) if run.product else None,
-        )
-        return run, _opened(self._options["source"] or run.source, reading)
+        return run, _opened(self._options["source"] or run.source, running.reading_of(run))
 
     def _reading(self) -> Reading:
         options = self._options

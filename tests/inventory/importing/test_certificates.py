@@ -72,7 +72,7 @@ def test_any_bytes_in_a_cell_give_certificates_or_a_reason(data):
         ec.generate_private_key(ec.SECP521R1()),
         ed25519.Ed25519PrivateKey.generate(),
         rsa.generate_private_key(65537, 2048),
-        dsa.generate_private_key(1024),
+        dsa.generate_private_key(2048),
     ],
     ids=["p256", "p384", "p521", "ed25519", "rsa", "dsa"],
 )

@@ -1,0 +1,96 @@
+"""Small files that people hand over in the browser, kept until their import is done; workers do the imports."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import django_rq
+from django.conf import settings
+from django.db import transaction
+
+from inventory.audit.record import Actor
+from inventory.importing import running
+from inventory.importing.opening import Reading, open_file
+from inventory.importing.sources import SourceRefused
+from inventory.models import Fleet, ImportRun, ImportState
+
+MAX_BYTES = 20 << 20
+_JOB = "inventory.jobs.work_on_import"
+
+
+def _directory() -> Path:
+    return Path(settings.HOME) / "imports" / "uploads"
+
+
+def keep(name: str, chunks: Iterable[bytes]) -> Path:
+    """Write an upload to a file of its own and return it."""
+    directory = _directory() / secrets.token_hex(8)
+    directory.mkdir(mode=0o700, parents=True)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).name)[-100:].lstrip(".") or "upload"
+    path = directory / plain
+    with path.open("xb") as stream:
+        path.chmod(0o600)
+        stream.writelines(chunks)
+    return path
+
+
+def begin(
+    path: Path, reading: Reading, fleet: Fleet | None, *, dry_run: bool, now: datetime, actor: Actor
+) -> ImportRun:
+    """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file."""
+    try:
+        opened = open_file(path, reading)
+    except SourceRefused as refusal:
+        _forget(path)
+        raise SourceRefused(str(refusal).replace(str(path), path.name)) from None
+    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run)
+    return _begun(plan, now, actor)
+
+
+def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
+    """Import the file of a dry run. Raises SourceRefused when it is gone or another by now, or no dry run."""
+    path = Path(rehearsed.source)
+    if not rehearsed.dry_run or not path.is_file():
+        raise SourceRefused(f"The file of import {rehearsed.pk} is no longer here; upload it again.")
+    opened = open_file(path, running.reading_of(rehearsed))
+    if opened.source.fingerprint != rehearsed.fingerprint:
+        raise SourceRefused(f"The file of import {rehearsed.pk} has changed since; try it again first.")
+    return _begun(running.Plan(str(path), opened.layout, opened.link, rehearsed.fleet), now, actor)
+
+
+def _begun(plan: running.Plan, now: datetime, actor: Actor) -> ImportRun:
+    with transaction.atomic():
+        run = running.begin(plan, now=now, actor=actor)
+        # Robust: the sweep finds the run, whether or not the queue can be reached.
+        transaction.on_commit(lambda: enqueue(run.pk), robust=True)
+    return run
+
+
+def enqueue(run_id: int) -> None:
+    django_rq.get_queue("default").enqueue(
+        _JOB, run_id, description=f"import {run_id}", result_ttl=0, failure_ttl=24 * 3600
+    )
+
+
+def unfinished() -> list[int]:
+    """Return the runs of uploads that a worker has to do or to go on with."""
+    open_states = (ImportState.WAITING, ImportState.RUNNING)
+    runs = ImportRun.objects.filter(state__in=open_states, source__startswith=f"{_directory()}/")
+    return list(runs.order_by("pk").values_list("pk", flat=True))
+
+
+def work(run: ImportRun, clock: running.Clock) -> ImportRun:
+    """Do the import of an upload. Its file goes once it is done; that of a dry run stays, for the run in earnest."""
+    path = Path(run.source)
+    opened = open_file(path, running.reading_of(run))
+    run = running.work(run, opened.source, workers=0, clock=clock, tell=lambda _run: None)
+    if not run.dry_run:
+        _forget(path)
+    return run
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.rmdir()
