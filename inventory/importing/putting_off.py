@@ -27,7 +27,7 @@ def put_off(run: ImportRun) -> None:
     if run.put_off or run.product or (run.total or 0) < LEAST_BYTES:
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT FROM inventory_certificate LIMIT %s) some", [MOST_ROWS_BEFORE])
+        cursor.execute("SELECT count(*) FROM (SELECT FROM inventory_certificate LIMIT %s) AS few", [MOST_ROWS_BEFORE])
         [before] = cursor.fetchone()
         if before >= MOST_ROWS_BEFORE:
             return
