@@ -69,6 +69,7 @@ def test_a_database_that_cannot_be_reached_stops_the_run_without_its_password():
         Database("postgres://[", DESCRIPTIONS[Product.LEMUR].queries)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_indexes_put_off_by_a_first_load_are_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(putting_off, "LEAST_BYTES", 0)
     original = indexes()
