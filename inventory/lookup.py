@@ -11,6 +11,7 @@ from operator import or_
 from django.db.models import Q
 
 from inventory.models import Certificate, Device, Fleet
+from inventory.x509.serials import hexadecimal
 
 LIMIT = 200
 _SHORTEST_SERIAL_PREFIX = 6
@@ -26,15 +27,6 @@ class Found:
     def cut(self) -> bool:
         """Whether more may match than was looked at."""
         return max(len(self.device_ids), len(self.certificate_ids)) >= LIMIT
-
-
-def hexadecimal(term: str) -> str | None:
-    """Return the digits of a serial number or fingerprint as logs and tools print them, or None.
-
-    Colons, spaces and `0x` are dropped; a serial number is stored without leading zeros.
-    """
-    digits = re.sub(r"[:\s]", "", term.strip().lower()).removeprefix("0x")
-    return digits if digits and re.fullmatch(r"[0-9a-f]+", digits) else None
 
 
 def find(term: str) -> Found:

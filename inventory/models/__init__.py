@@ -1,4 +1,4 @@
-"""What we have: fleets, devices, certificates, authorities, profiles and the audit log."""
+"""What we have: fleets, devices, certificates, authorities, profiles, odd sightings and the audit log."""
 
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
@@ -7,6 +7,7 @@ from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
 from inventory.models.profile import Profile
+from inventory.models.sighting import OddSighting
 
 __all__ = [
     "AuditAction",
@@ -22,6 +23,7 @@ __all__ = [
     "Fleet",
     "ImportRun",
     "ImportState",
+    "OddSighting",
     "Profile",
     "Purpose",
     "RevocationReason",

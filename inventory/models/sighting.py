@@ -1,0 +1,58 @@
+"""Sightings that should not have been: what was seen alive, though it is unknown, revoked or out of service."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Oddity(models.TextChoices):
+    """What is wrong with a sighting."""
+
+    UNKNOWN = "unknown", _("unknown")
+    REVOKED = "revoked", _("revoked")
+    OUT_OF_SERVICE = "out_of_service", _("device out of service")
+
+
+class OddSightingQuerySet(models.QuerySet["OddSighting"]):
+    def seen_since(self, moment: datetime) -> "OddSightingQuerySet":
+        return self.filter(last_seen_at__gte=moment)
+
+
+class OddSighting(models.Model):
+    """A certificate or device that a verifier met and should not have, once for each verifier that reports it.
+
+    `name` is `sha256:…` for a certificate that the inventory knows, else what the report said. Reports come at least
+    once, so `count` may be too high, never too low.
+    """
+
+    oddity = models.CharField(_("what is wrong"), max_length=16, choices=Oddity.choices)
+    name = models.CharField(_("what was seen"), max_length=600)
+    source = models.CharField(_("reported by"), max_length=150)
+    device = models.ForeignKey(
+        "inventory.Device", models.PROTECT, related_name="odd_sightings", null=True, verbose_name=_("device")
+    )
+    certificate = models.ForeignKey(
+        "inventory.Certificate", models.PROTECT, related_name="odd_sightings", null=True, verbose_name=_("certificate")
+    )
+    first_seen_at = models.DateTimeField(_("first seen"))
+    last_seen_at = models.DateTimeField(_("last seen"))
+    count = models.PositiveBigIntegerField(_("times seen"))
+
+    objects = OddSightingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("odd sighting")
+        verbose_name_plural = _("odd sightings")
+        constraints = [
+            models.UniqueConstraint(fields=["source", "oddity", "name"], name="oddsighting_once_a_source"),
+            models.CheckConstraint(condition=Q(oddity__in=Oddity.values), name="oddsighting_oddity_known"),
+            models.CheckConstraint(
+                condition=Q(last_seen_at__gte=F("first_seen_at"), count__gte=1), name="oddsighting_was_seen"
+            ),
+        ]
+        indexes = [models.Index(fields=["-last_seen_at", "-id"], name="oddsighting_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_oddity_display()})"

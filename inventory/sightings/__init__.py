@@ -1,0 +1,20 @@
+"""Sightings, proof of life: a device authenticated with a certificate, so it holds the key and can use it.
+
+`naming` is what a sighting says, `rows` and `logs` read it (pure), `resolving` finds what it names, `judging` decides
+what it means (pure), `recording` writes that down, `tailing` follows a log file.
+"""
+
+from inventory.sightings.judging import CLOCK_TOLERANCE, Outcome, Result
+from inventory.sightings.naming import Sighting
+from inventory.sightings.recording import MOST_IN_A_BATCH, find_usable, record_sighting, record_sightings
+
+__all__ = [
+    "CLOCK_TOLERANCE",
+    "MOST_IN_A_BATCH",
+    "Outcome",
+    "Result",
+    "Sighting",
+    "find_usable",
+    "record_sighting",
+    "record_sightings",
+]

@@ -1,0 +1,62 @@
+"""What a sighting says: when, and of which certificate or device. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A certificate by the SHA-256 of its bytes."""
+
+    sha256: bytes
+
+    def __str__(self) -> str:
+        return f"sha256:{self.sha256.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerAndSerial:
+    """A certificate by the slug or the subject (RFC 4514) of its issuer, and its serial number (hexadecimal)."""
+
+    issuer: str
+    serial: str
+
+    def __str__(self) -> str:
+        return f"{self.issuer}/{self.serial}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSerial:
+    """A device by the slug of its fleet and its serial number. Which certificate it used is not said."""
+
+    fleet: str
+    serial: str
+
+    def __str__(self) -> str:
+        return f"{self.fleet}/{self.serial}"
+
+
+@dataclass(frozen=True, slots=True)
+class MqttId:
+    """A device by the slug of its fleet and its MQTT id."""
+
+    fleet: str
+    mqtt_id: str
+
+    def __str__(self) -> str:
+        return f"{self.fleet}/{self.mqtt_id}"
+
+
+Name = Fingerprint | IssuerAndSerial | DeviceSerial | MqttId
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody saw what `name` names authenticate at `at`.
+
+    `only`: the one device that whoever reports this can speak for, when it is not trusted with others.
+    """
+
+    at: datetime
+    name: Name
+    only: MqttId | None = None

@@ -1,0 +1,236 @@
+"""Writing down what sightings tell: one at a time on the way of a request, or by the thousand from those who report.
+
+Locks are taken as everywhere: certificates from the newest to the oldest, then devices. In the other order a device
+that uses its new certificate and renews by its old one at once would be a deadlock.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Q
+
+from inventory.audit.record import Actor, record_selected
+from inventory.models import AuditAction, Certificate, CertificateState, Device
+from inventory.models.certificate import LIVE_STATES
+from inventory.models.sighting import Oddity
+from inventory.sightings.confirming import Confirmations, Use
+from inventory.sightings.judging import Found, Outcome, Result, Verdict, judge
+from inventory.sightings.naming import Sighting
+from inventory.sightings.resolving import resolve
+
+log = structlog.get_logger(__name__)
+
+# Well under a second, for as long as certificates and devices stay locked.
+MOST_IN_A_BATCH = 10_000
+_CONFIRMED_RESULT = Result(Outcome.CONFIRMED)
+
+# None that is newer than what was used: the gate may hold the used one and want only what is older.
+_LOCK_CERTIFICATES = """
+    SELECT c.id, c.device_id, c.state
+    FROM unnest(%s::bigint[], %s::bigint[]) AS used (device_id, newest)
+    JOIN inventory_certificate c ON c.device_id = used.device_id AND c.id <= used.newest
+    WHERE c.state = ANY(%s::varchar[])
+    ORDER BY c.id DESC FOR NO KEY UPDATE OF c"""
+_CHANGE_STATES = """
+    UPDATE inventory_certificate c
+    SET state = changed.state, activated_at = coalesce(changed.activated_at, c.activated_at),
+        successor_id = coalesce(changed.successor_id, c.successor_id)
+    FROM unnest(%s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[])
+        AS changed (id, state, activated_at, successor_id)
+    WHERE c.id = changed.id"""
+_CONFIRMED = """
+    SELECT used.at, c.subject AS object_name, c.device_id, c.id AS certificate_id,
+           jsonb_build_object('serial', c.serial, 'superseded', used.superseded) AS details
+    FROM unnest(%s::bigint[], %s::timestamptz[], %s::integer[]) AS used (id, at, superseded)
+    JOIN inventory_certificate c ON c.id = used.id"""
+# Locked in the order of their keys first: an UPDATE with a join takes rows in whatever order its plan gives.
+_DEVICES_SEEN = """
+    WITH seen AS MATERIALIZED (
+        SELECT d.id, seen.at FROM inventory_device d
+        JOIN unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) ON seen.id = d.id
+        WHERE d.last_seen_at IS NULL OR d.last_seen_at < seen.at
+        ORDER BY d.id FOR NO KEY UPDATE OF d
+    )
+    UPDATE inventory_device d SET last_seen_at = seen.at FROM seen
+    WHERE d.id = seen.id AND (d.last_seen_at IS NULL OR d.last_seen_at < seen.at)"""
+_COUNT_ODD = """
+    INSERT INTO inventory_oddsighting AS known
+        (source, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count)
+    SELECT %s, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count
+    FROM unnest(%s::varchar[], %s::varchar[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
+                %s::bigint[])
+        AS odd (oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count)
+    ORDER BY oddity, name
+    ON CONFLICT (source, oddity, name) DO UPDATE SET
+        first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
+        count = known.count + excluded.count
+    RETURNING id, xmax = 0 AS is_new"""
+_NEW_ODD = """
+    SELECT first_seen_at AS at, name AS object_name, device_id, certificate_id,
+           jsonb_build_object('oddity', oddity, 'source', source) AS details
+    FROM inventory_oddsighting WHERE id = ANY(%s::bigint[])"""
+
+
+def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
+    """Return the device certificate with this fingerprint if it can authenticate its device at `now`. One query.
+
+    One that an external authority signed cannot: nobody here answers for it.
+    """
+    return (
+        Certificate.objects.of_devices()
+        .valid(now)
+        .filter(sha256=sha256, authority__key_name__isnull=False)
+        .exclude(authority__certificate__state=CertificateState.REVOKED)
+        .select_related("device")
+        .first()
+    )
+
+
+def record_sighting(certificate: Certificate, device: Device, *, now: datetime, actor: Actor) -> bool:
+    """Note that `certificate` of `device` was used at `now`. Return whether this was its first use.
+
+    The first use confirms a certificate and supersedes the older ones of its device: until then the device may depend
+    on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
+    """
+    with transaction.atomic(savepoint=False):
+        is_new = certificate.state == CertificateState.ISSUED
+        confirmed = _confirm([Use(device.pk, certificate.pk, now)], actor) if is_new else {}
+        Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=device.pk).update(last_seen_at=now)
+        return bool(confirmed)
+
+
+def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor) -> list[Result]:
+    """Note a batch of sightings, as `record_sighting` would one by one from the oldest; return what became of each.
+
+    `now` is when the batch came: what lies further in the future than clocks differ is refused. `actor` reports it.
+    At most nine statements and one transaction, whatever the number. Telling it again changes nothing, but for the
+    count of odd sightings. Raises ValueError for more than MOST_IN_A_BATCH.
+    """
+    if len(batch) > MOST_IN_A_BATCH:
+        raise ValueError(f"A batch holds at most {MOST_IN_A_BATCH} sightings; this one has {len(batch)}.")
+    if not batch:
+        return []
+    with transaction.atomic(savepoint=False):
+        found = resolve(batch)
+        judged = [
+            _Judged(sighting, of_name := found.get(sighting.name), judge(sighting, of_name, now)) for sighting in batch
+        ]
+        confirmed = _confirm(_first_uses(judged), actor)
+        _move_last_seen(judged)
+        _count_odd(judged, actor)
+    return _results(judged, confirmed)
+
+
+class _Judged(NamedTuple):
+    sighting: Sighting
+    found: Found | None
+    verdict: Verdict
+
+
+def _first_uses(judged: Iterable[_Judged]) -> Iterator[Use]:
+    for sighting, found, verdict in judged:
+        if verdict.first_use and found and found.certificate and found.device:
+            yield Use(found.device.id, found.certificate.id, sighting.at)
+
+
+def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
+    """Confirm certificates by their first use and supersede the older ones; return when each was confirmed.
+
+    Three statements.
+    """
+    by_device: dict[int, list[Use]] = {}
+    for use in uses:
+        by_device.setdefault(use.device_id, []).append(use)
+    if not by_device:
+        return {}
+    live = _lock_live({device: max(use.certificate_id for use in uses) for device, uses in by_device.items()})
+    confirmations = Confirmations()
+    for device_id, of_device in by_device.items():
+        confirmations.add(of_device, live.get(device_id, ()))
+    if confirmations.at:
+        with connection.cursor() as cursor:
+            cursor.execute(_CHANGE_STATES, confirmations.changes())
+        record_selected(AuditAction.CERTIFICATE_CONFIRMED, _CONFIRMED, confirmations.columns(), actor=actor)
+    return confirmations.at
+
+
+def _lock_live(newest: Mapping[int, int]) -> dict[int, list[tuple[int, str]]]:
+    """Lock the live certificates of devices up to the newest given for each; return their keys and states."""
+    live: dict[int, list[tuple[int, str]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_CERTIFICATES, [list(newest), list(newest.values()), list(LIVE_STATES)])
+        for pk, device_id, state in cursor.fetchall():
+            live.setdefault(device_id, []).append((pk, state))
+    return live
+
+
+def _move_last_seen(judged: Iterable[_Judged]) -> None:
+    newest: dict[int, datetime] = {}
+    for sighting, found, verdict in judged:
+        if verdict.device_lives and found and found.device:
+            known = newest.get(found.device.id)
+            if known is None or known < sighting.at:
+                newest[found.device.id] = sighting.at
+    if newest:
+        with connection.cursor() as cursor:
+            cursor.execute(_DEVICES_SEEN, [list(newest), list(newest.values())])
+
+
+@dataclass
+class _Odd:
+    """The columns of what was seen and should not have been."""
+
+    oddity: Oddity
+    name: str
+    certificate_id: int | None
+    device_id: int | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    count: int = 0
+
+    def add(self, at: datetime) -> None:
+        self.first_seen_at, self.last_seen_at = min(self.first_seen_at, at), max(self.last_seen_at, at)
+        self.count += 1
+
+
+def _count_odd(judged: Iterable[_Judged], actor: Actor) -> None:
+    """Write down what should not have been seen, and audit what was never seen before. Two statements."""
+    counts: dict[tuple[Oddity, str], _Odd] = {}
+    for sighting, found, verdict in judged:
+        if verdict.oddity is None:
+            continue
+        certificate, device = (found.certificate, found.device) if found else (None, None)
+        name = f"sha256:{certificate.sha256.hex()}" if certificate else str(sighting.name)[:600]
+        keys = (certificate.id if certificate else None, device.id if device else None)
+        odd = counts.setdefault(
+            (verdict.oddity, name),
+            _Odd(verdict.oddity, name, *keys, first_seen_at=sighting.at, last_seen_at=sighting.at),
+        )
+        odd.add(sighting.at)
+    if not counts:
+        return
+    columns = [[getattr(odd, column.name) for odd in counts.values()] for column in fields(_Odd)]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_ODD, [actor.name[:150], *columns])
+        new = [pk for pk, is_new in cursor.fetchall() if is_new]
+    if new:
+        record_selected(AuditAction.ODD_SIGHTING, _NEW_ODD, [new], actor=actor)
+        log.warning("odd sightings", source=actor.name, new=len(new))
+
+
+def _results(judged: Iterable[_Judged], confirmed: Mapping[int, datetime]) -> list[Result]:
+    """Return the result of each sighting; of several of one new certificate, the oldest is the first use."""
+    left = dict(confirmed)
+    results = []
+    for sighting, found, verdict in judged:
+        result = verdict.result
+        if verdict.first_use and found and found.certificate and left.get(found.certificate.id) == sighting.at:
+            del left[found.certificate.id]
+            result = _CONFIRMED_RESULT
+        results.append(result)
+    return results

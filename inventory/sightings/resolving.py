@@ -1,0 +1,134 @@
+"""Finding what the names in a batch of sightings stand for, whatever their number, in three statements."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from cryptography import x509
+from django.db import connection
+
+from inventory.models import Authority, Fleet
+from inventory.sightings.judging import Found, SeenCertificate, SeenDevice
+from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
+
+_CERTIFICATE = """
+    c.id, c.sha256, c.state, c.not_before, c.not_after, c.revoked_at, c.authority_id,
+    d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
+_NO_CERTIFICATE = """
+    NULL::bigint, NULL::bytea, NULL::varchar, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
+    NULL::bigint, d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
+# Each name of a batch once. The arms of kinds that the batch does not hold cost nothing.
+_FIND = f"""
+    SELECT asked.number, {_CERTIFICATE}
+    FROM unnest(%s::integer[], %s::bytea[]) AS asked (number, sha256)
+    JOIN inventory_certificate c ON c.sha256 = asked.sha256
+    LEFT JOIN inventory_device d ON d.id = c.device_id
+    UNION ALL
+    SELECT asked.number, {_CERTIFICATE}
+    FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, authority_id, serial)
+    JOIN inventory_certificate c ON c.authority_id = asked.authority_id AND c.serial = asked.serial
+    LEFT JOIN inventory_device d ON d.id = c.device_id
+    UNION ALL
+    SELECT asked.number, {_NO_CERTIFICATE}
+    FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, fleet_id, serial)
+    JOIN inventory_device d ON d.fleet_id = asked.fleet_id AND d.serial = asked.serial
+    UNION ALL
+    SELECT asked.number, {_NO_CERTIFICATE}
+    FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, fleet_id, mqtt_id)
+    JOIN inventory_device d ON d.fleet_id = asked.fleet_id AND d.mqtt_id = asked.mqtt_id AND d.mqtt_id <> ''"""  # noqa: S608 - of the pieces above
+
+
+@dataclass
+class _Asked:
+    """The columns of one kind of name, and the number of the name in each row."""
+
+    numbers: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, number: int, parent: int, value: Any) -> None:
+        self.numbers.append(number)
+        self.parents.append(parent)
+        self.values.append(value)
+
+
+def resolve(batch: Sequence[Sighting]) -> dict[Name, Found]:
+    """Return what each name stands for; one that is missing stands for nothing."""
+    names = list(dict.fromkeys(sighting.name for sighting in batch))
+    fleets = dict(Fleet.objects.values_list("slug", "id"))
+    issuers = _Issuers()
+    fingerprints, serials, devices, mqtt_ids = _Asked(), _Asked(), _Asked(), _Asked()
+    for number, name in enumerate(names):
+        match name:
+            case Fingerprint(sha256):
+                fingerprints.add(number, 0, sha256)
+            case IssuerAndSerial(issuer, serial):
+                for authority_id in issuers.named(issuer):
+                    serials.add(number, authority_id, serial)
+            case DeviceSerial(fleet, serial) if fleet in fleets:
+                devices.add(number, fleets[fleet], serial)
+            case MqttId(fleet, mqtt_id) if fleet in fleets:
+                mqtt_ids.add(number, fleets[fleet], mqtt_id)
+    parameters = [fingerprints.numbers, fingerprints.values]
+    for asked in (serials, devices, mqtt_ids):
+        parameters += [asked.numbers, asked.parents, asked.values]
+    slugs = {fleet_id: slug for slug, fleet_id in fleets.items()}
+    return {names[number]: found for number, found in _found(parameters, slugs, issuers)}
+
+
+class _Issuers:
+    """The authorities: by what a sighting may call them, and since when each is revoked. One query."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[int]] = {}
+        self.revoked_at: dict[int, datetime] = {}
+        columns = ("id", "slug", "certificate__subject", "certificate__revoked_at")
+        for pk, slug, subject, revoked_at in Authority.objects.values_list(*columns):
+            # Several may have one subject, after a new key or by import.
+            for name in {slug, canonical(subject or slug)}:
+                self._by_name.setdefault(name, []).append(pk)
+            if revoked_at:
+                self.revoked_at[pk] = revoked_at
+
+    def named(self, name: str) -> Sequence[int]:
+        return self._by_name.get(canonical(name), ())
+
+
+def _found(parameters: Sequence[list[Any]], slugs: Mapping[int, str], issuers: _Issuers) -> Iterator[tuple[int, Found]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, parameters)
+        rows = cursor.fetchall()
+    for (
+        number,
+        pk,
+        sha256,
+        state,
+        begin,
+        end,
+        revoked_at,
+        issuer,
+        device_id,
+        fleet_id,
+        mqtt_id,
+        status,
+        seen_at,
+    ) in rows:
+        certificate = device = None
+        if pk:
+            # Nobody trusts what a revoked authority signed.
+            moments = [moment for moment in (revoked_at, issuers.revoked_at.get(issuer)) if moment]
+            certificate = SeenCertificate(pk, bytes(sha256), state, begin, end, min(moments, default=None))
+        if device_id:
+            device = SeenDevice(device_id, slugs[fleet_id], mqtt_id, status, seen_at)
+        yield number, Found(certificate, device)
+
+
+@lru_cache(maxsize=1024)
+def canonical(name: str) -> str:
+    """Return a subject as `Certificate.subject` writes it, however its reporter escaped it; other text as it is."""
+    try:
+        return x509.Name.from_rfc4514_string(name).rfc4514_string() or name
+    except ValueError:
+        return name
