@@ -6,7 +6,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from django.db import connection
 
 from benchmarks import portal
 from benchmarks.figure import Figure
@@ -24,17 +23,9 @@ _BUILDS = {Size.SMALL: 300, Size.FULL: 3000}
 
 def run(size: Size) -> list[Figure]:
     with portal.running():
-        _refuse_forgetful_database()
+        portal.refuse_forgetful_database()
         measured = rates(_sides(size), rounds=ROUNDS[size])
     return _figures(measured)
-
-
-def _refuse_forgetful_database() -> None:
-    with connection.cursor() as cursor:
-        for setting in ("fsync", "synchronous_commit"):
-            cursor.execute(f"SHOW {setting}")
-            [value] = cursor.fetchone()
-            assert value == "on", f"{setting} is {value}: what is measured would not be durable."
 
 
 def _sides(size: Size) -> dict[str, Side]:

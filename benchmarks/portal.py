@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 from certportal import home, processes
 from certportal.supervisor import Supervisor
@@ -51,6 +51,15 @@ def running(planes: Sequence[str] = ()) -> Iterator[Processes]:
     finally:
         connections.close_all()
         supervisor.stop()
+
+
+def refuse_forgetful_database() -> None:
+    """Fail when a commit is not on disk: what is measured would not be durable."""
+    with connection.cursor() as cursor:
+        for setting in ("fsync", "synchronous_commit"):
+            cursor.execute(f"SHOW {setting}")
+            [value] = cursor.fetchone()
+            assert value == "on", f"{setting} is {value}: what is measured would not be durable."
 
 
 def fleet() -> Fleet:
