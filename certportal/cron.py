@@ -13,6 +13,7 @@ from redis import Redis
 from rq.cron import CronJob, CronScheduler
 
 from certportal import device_certificate
+from certportal.api import idempotency
 
 _HEARTBEAT_KEY = "certportal:cron-heartbeat"
 # The first eight bytes of "certcron", as PostgreSQL's advisory locks have numbers for names.
@@ -33,6 +34,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("certportal.cron.beat", 30, "default"),
     PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
     PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
+    PeriodicJob("certportal.cron.forget_answers", 3600, "default"),
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.renew_ocsp_signers", 3600, "default"),
@@ -47,6 +49,11 @@ def beat() -> None:
 def look_after_device_certificate() -> None:
     """Renew the device plane's own certificate in time."""
     device_certificate.ensure(datetime.now(UTC))
+
+
+def forget_answers() -> None:
+    """Forget the answers that nobody asks for a second time any more."""
+    idempotency.forget(datetime.now(UTC))
 
 
 def last_beat() -> datetime | None:

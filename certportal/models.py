@@ -35,3 +35,20 @@ class ApiToken(AbstractAuthToken):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.name}"
+
+
+class KeptAnswer(models.Model):
+    """The answer to a request that carried an Idempotency-Key, for when it is asked again. Kept for a day."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    request_sha256 = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField(default=0)
+    body = models.JSONField(default=dict)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="keptanswer_one_a_key")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.key}"

@@ -229,6 +229,8 @@ SPECTACULAR_SETTINGS = {
         "CertificateState": "inventory.models.ShownState",
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
+        "Oddity": "inventory.models.sighting.Oddity",
+        "SightingOutcome": "inventory.sightings.Outcome",
         "KeyType": "inventory.models.profile.KEY_TYPE_CHOICES",
         "Purpose": "inventory.models.Purpose",
         "RevocationReason": "inventory.models.RevocationReason",

@@ -6,6 +6,7 @@ from rest_framework.routers import DefaultRouter
 
 from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
+from certportal.api.idempotency import asked_once
 from inventory.api import (
     AuditEventViewSet,
     AuthorityViewSet,
@@ -14,6 +15,7 @@ from inventory.api import (
     FleetViewSet,
     ProfileViewSet,
 )
+from inventory.api_sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
 
@@ -28,11 +30,12 @@ for viewset in (
     CertificateViewSet,
     ProfileViewSet,
     AuthorityViewSet,
+    SightingViewSet,
     CampaignViewSet,
     CrlViewSet,
     AuditEventViewSet,
 ):
-    router.register(viewset.resource, viewset, basename=viewset.resource)
+    router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)
 router.register(r"campaigns/(?P<campaign_id>[0-9]+)/targets", TargetViewSet, basename="campaign-targets")
 
 urlpatterns = [

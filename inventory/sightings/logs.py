@@ -44,7 +44,7 @@ def nginx(line: str) -> Sighting | None:
     if fingerprint is not None and len(fingerprint) == _SHA256_DIGITS:
         return Sighting(at, Fingerprint(bytes.fromhex(fingerprint)))
     issuer, serial = str(fields.get("issuer", "")), (hexadecimal(str(fields.get("serial", ""))) or "").lstrip("0")
-    if not 1 <= len(issuer) <= _LONGEST_NAME or "\0" in issuer or not 1 <= len(serial) <= _MOST_SERIAL_DIGITS:
+    if not 1 <= len(issuer) <= _LONGEST_NAME or not issuer.isprintable() or not 1 <= len(serial) <= _MOST_SERIAL_DIGITS:
         return None
     return Sighting(at, IssuerAndSerial(issuer, serial))
 

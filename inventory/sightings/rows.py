@@ -92,7 +92,7 @@ def _serial(value: object) -> str:
 
 
 def _issuer(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME or "\0" in value:
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME or not value.isprintable():
         raise Malformed("issuer is the slug or the subject of the issuing authority.")
     return value
 

@@ -55,8 +55,10 @@ def test_the_names_of_vocabularies_stay(schema):
         "Connectivity",
         "DeviceStatus",
         "KeyType",
+        "Oddity",
         "Purpose",
         "RevocationReason",
+        "SightingOutcome",
         "TargetState",
     }
 

@@ -18,6 +18,7 @@ ADDRESSES = [
     "/api/v1/certificates/",
     "/api/v1/profiles/",
     "/api/v1/authorities/",
+    "/api/v1/sightings/",
     "/api/v1/campaigns/",
     "/api/v1/crls/",
     "/api/v1/audit-events/",

@@ -1,0 +1,90 @@
+"""Requests that may be sent again: one with an Idempotency-Key is carried out once, and answered the same each time.
+
+Its answer is kept in the transaction of the act. So either both are there or neither, whatever breaks in between.
+"""
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from certportal.models import KeptAnswer
+
+HEADER = "Idempotency-Key"
+KEPT_FOR = timedelta(days=1)
+# RFC 9110 5.6.2 and 5.6.4: what a header can hold as it is.
+_KEY = re.compile(r"[!-~]{1,200}")
+
+
+class KeyReused(APIException):
+    """The key belongs to another request: which of the two is meant, only the client knows."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "idempotency_key_reused"
+    default_detail = f"This {HEADER} was used for another request within a day. Send a new key with a new request."
+
+
+class BodyTooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "body_too_large"
+
+    def __init__(self) -> None:
+        super().__init__(f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes. Send it in parts.")
+
+
+def asked_once(viewset: Any) -> Any:
+    """Return `viewset` with a `create` that knows Idempotency-Key, or as it is when it has none."""
+    if not hasattr(viewset, "create"):
+        return viewset
+
+    # Keeps what drf-spectacular was told of the method.
+    @functools.wraps(viewset.create)
+    def create(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        _bound_body(request)
+        return _once(request, lambda: viewset.create(self, request, *args, **kwargs))
+
+    return type(viewset.__name__, (viewset,), {"create": create, "__doc__": viewset.__doc__})
+
+
+def forget(now: datetime) -> int:
+    """Delete the answers that were kept long enough; return how many."""
+    deleted, _ = KeptAnswer.objects.filter(at__lt=now - KEPT_FOR).delete()
+    return deleted
+
+
+def _bound_body(request: Request) -> None:
+    # REST framework reads a body of JSON whole, whatever its size.
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if not announced.isdecimal() or int(announced) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise BodyTooLarge
+
+
+def _once(request: Request, act: Callable[[], Response]) -> Response:
+    key = request.headers.get(HEADER)
+    if key is None:
+        return act()
+    if not _KEY.fullmatch(key):
+        raise ValidationError({HEADER: ["1 to 200 printable ASCII characters, no blanks."]})
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request._request.body).digest()
+    with transaction.atomic():
+        # Of two at once the second waits here for the commit of the first.
+        kept, is_new = KeptAnswer.objects.get_or_create(
+            user_id=request.user.pk, key=key, defaults={"request_sha256": digest, "at": timezone.now()}
+        )
+        if not is_new:
+            if bytes(kept.request_sha256) != digest:
+                raise KeyReused
+            return Response(kept.body, kept.status, headers={"Idempotency-Replayed": "true"})
+        answer = act()
+        KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data)
+        return answer
