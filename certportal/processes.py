@@ -57,6 +57,8 @@ def portal_processes() -> list[Child]:
         *(_worker(number) for number in (1, 2)),
         _command("cron", Stage.WORKERS, "cron"),
     ]
+    if settings.MQTT_URL:
+        children.append(_command("sightings", Stage.WORKERS, "listen_sightings"))
     if _has_demo_broker():
         children.append(_command("demo-broker", Stage.PLANES, "demo_broker"))
     if settings.DEMO_DEVICES > 0:

@@ -76,10 +76,12 @@ def _once(request: Request, act: Callable[[], Response]) -> Response:
     if not _KEY.fullmatch(key):
         raise ValidationError({HEADER: ["1 to 200 printable ASCII characters, no blanks."]})
     digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request._request.body).digest()
+    user_id = request.user.pk
+    assert user_id is not None  # by the permissions, which were asked before
     with transaction.atomic():
         # Of two at once the second waits here for the commit of the first.
         kept, is_new = KeptAnswer.objects.get_or_create(
-            user_id=request.user.pk, key=key, defaults={"request_sha256": digest, "at": timezone.now()}
+            user_id=user_id, key=key, defaults={"request_sha256": digest, "at": timezone.now()}
         )
         if not is_new:
             if bytes(kept.request_sha256) != digest:

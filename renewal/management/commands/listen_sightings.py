@@ -1,0 +1,37 @@
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from inventory.audit.record import Actor
+from inventory.models.audit import ActorKind
+from inventory.sightings import Outcome, Sighting, record_sightings
+from renewal.channels.mqtt import Broker
+from renewal.channels.seen import SightingsListener
+
+log = structlog.get_logger(__name__)
+
+_ACTOR = Actor(ActorKind.SYSTEM, "listen_sightings")
+
+
+class Command(BaseCommand):
+    help = (
+        "Note the sightings that are told over MQTT, on certportal/FLEET/MQTT_ID/seen. "
+        "Example: manage.py listen_sightings"
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        listener = SightingsListener(Broker.from_url(settings.MQTT_BROKER_URL), _record, timezone.now)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: listener.stop())
+        listener.run()
+
+
+def _record(sightings: Sequence[Sighting]) -> None:
+    for sighting, result in zip(sightings, record_sightings(sightings, timezone.now(), _ACTOR), strict=True):
+        if result.outcome is Outcome.REFUSED:
+            log.warning("sighting refused", device=str(sighting.only), reason=result.reason)

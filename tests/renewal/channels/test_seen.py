@@ -1,0 +1,122 @@
+"""Sightings over MQTT: acknowledged once they are committed, and of the device of the topic alone."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from inventory.sightings.naming import Fingerprint, MqttId, Sighting
+from inventory.sightings.rows import Malformed
+from renewal.channels.mqtt import Broker
+from renewal.channels.seen import SightingsListener, read
+from tests.e2e.peers import peer
+from tests.factories import NOW
+
+TOPIC = "certportal/demo/meter-1/seen"
+METER = MqttId("demo", "meter-1")
+
+
+def test_a_message_speaks_for_the_device_of_its_topic():
+    assert read(TOPIC, b"", NOW) == Sighting(NOW, METER, only=METER)
+    payload = json.dumps({"sha256": "ab" * 32, "seen_at": "2027-03-01T11:00:00Z"}).encode()
+    told = read(TOPIC, payload, NOW)
+    assert (told.name, told.only, told.at.hour) == (Fingerprint(b"\xab" * 32), METER, 11)
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[]", b"\xff", b"7", b"[" * 4000, b" " * 5000 + b"{}", b'{"x": 1}'])
+def test_a_message_that_says_nothing_is_malformed(payload):
+    with pytest.raises(Malformed):
+        read(TOPIC, payload, NOW)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    process = subprocess.Popen([peer("mosquitto"), "-c", str(configuration)])
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "Mosquitto did not start."
+                time.sleep(0.05)
+        yield Broker("127.0.0.1", port, tls=False, username=None, password=None)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@contextmanager
+def listening(broker, record):
+    listener = SightingsListener(broker, record, lambda: NOW)
+    errors = []
+
+    def run():
+        try:
+            listener.run()
+        except ConnectionError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        listener.stop()
+        thread.join(timeout=15)
+
+
+def publish(broker, *mqtt_ids, payload=b"{}", retain=False):
+    client = broker.client("publisher")
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    sent = [client.publish(f"certportal/demo/{mqtt_id}/seen", payload, qos=1, retain=retain) for mqtt_id in mqtt_ids]
+    for each in sent:
+        each.wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "It did not happen within 15 seconds."
+        time.sleep(0.02)
+
+
+@pytest.mark.e2e
+def test_what_was_told_while_nobody_listened_or_the_database_failed_is_told_again(broker):
+    noted = []
+    with listening(broker, lambda batch: noted.extend(batch)):
+        wait_until(lambda: publish(broker, "first") or noted)
+    noted.clear()
+    publish(broker, *(f"meter-{number}" for number in range(50)))
+
+    def fail(batch):
+        raise ConnectionError("the database is gone")
+
+    with listening(broker, fail) as errors:
+        wait_until(lambda: errors)
+    with listening(broker, lambda batch: noted.extend(batch)):
+        wait_until(lambda: {each.name.mqtt_id for each in noted} >= {f"meter-{number}" for number in range(50)})
+
+
+@pytest.mark.e2e
+def test_nonsense_and_what_was_retained_keep_nothing_up(broker):
+    noted = []
+    publish(broker, "long-ago", retain=True)
+    with listening(broker, lambda batch: noted.extend(batch)):
+        wait_until(lambda: publish(broker, "first") or noted)
+        publish(broker, *["broken"] * 60, payload=b"{")
+        publish(broker, "last")
+        wait_until(lambda: any(each.name.mqtt_id == "last" for each in noted))
+    assert {each.name.mqtt_id for each in noted} == {"first", "last"}
