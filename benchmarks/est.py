@@ -4,7 +4,6 @@ The clients share the machine with the server, as the yardstick's do; CPU figure
 """
 
 import base64
-import os
 import socket
 import ssl
 import time
@@ -22,7 +21,7 @@ from django.conf import settings
 
 from benchmarks import portal
 from benchmarks.figure import Figure
-from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, percentile, rate_figures, rates
+from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, cpu_seconds, percentile, rate_figures, rates
 from certportal.addresses import Address
 from inventory.audit.record import SYSTEM
 from inventory.issuing import Admission, issue_many
@@ -33,7 +32,6 @@ _CLIENTS = 4
 _CONNECTIONS = {Size.SMALL: 40, Size.FULL: 400}
 _ALONE = {Size.SMALL: 40, Size.FULL: 200}
 _SECONDS = 30
-_CPU_TICK = os.sysconf("SC_CLK_TCK")
 
 
 class BenchmarkFailed(Exception):
@@ -56,7 +54,7 @@ def run(size: Size) -> list[Figure]:
             "handshakes": _side(workshop, _CONNECTIONS[size], lambda client: _handshake(address, client)),
             "renewals": _side(workshop, _CONNECTIONS[size], lambda client: _renew(address, client)),
         }
-        measured = rates(sides, rounds=ROUNDS[size], cpu=lambda: _cpu_seconds(started["device"]))
+        measured = rates(sides, rounds=ROUNDS[size], cpu=lambda: cpu_seconds(started["device"]))
         alone = [_seconds(_renew, address, client) for client in workshop.clients(_ALONE[size])]
         bare = [_seconds(_handshake, address, client) for client in workshop.clients(_ALONE[size])]
     return _figures(measured, alone, bare)
@@ -148,18 +146,6 @@ def _seconds(visit: Callable[[tuple[str, int], _Client], None], address: tuple[s
     started = time.perf_counter()
     visit(address, client)
     return time.perf_counter() - started
-
-
-def _cpu_seconds(master: int) -> float:
-    """Return what a plane has used: gunicorn's master and its workers."""
-    workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return sum(_cpu_ticks(pid) for pid in [str(master), *workers]) / _CPU_TICK
-
-
-def _cpu_ticks(pid: str) -> int:
-    # Fields 14 and 15, user and system time; the name in parentheses may hold spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def _figures(measured: dict[str, Rate], alone: list[float], bare: list[float]) -> list[Figure]:

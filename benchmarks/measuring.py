@@ -1,12 +1,16 @@
 """Timing on a machine that others use too: the sides take turns, and the median of the rounds is the figure."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from statistics import median
 
 from benchmarks.figure import Figure
+
+_CPU_TICK = os.sysconf("SC_CLK_TCK")
 
 Work = Callable[[], int]
 """Does a share of work and returns how many things it did."""
@@ -66,6 +70,18 @@ def repeated(count: int, act: Callable[[], object]) -> Side:
         return count
 
     return lambda: work
+
+
+def cpu_seconds(master: int) -> float:
+    """Return what a process and its children, such as a server and its workers, have used."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    return sum(_cpu_ticks(pid) for pid in [str(master), *children]) / _CPU_TICK
+
+
+def _cpu_ticks(pid: str) -> int:
+    # Fields 14 and 15, user and system time; the name in parentheses may hold spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def percentile(values: list[float], percent: float) -> float:

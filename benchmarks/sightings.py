@@ -1,12 +1,15 @@
 """Sightings a second into a durable PostgreSQL, beside one statement that only moves `last_seen_at`.
 
 Each device has the certificate that it uses and a newer one that it has not used yet. One sighting in ten is the first
-use of a new certificate: a fleet that renews every 90 days and is seen once an hour has one in 2,000.
+use of a new certificate: a fleet that renews every 90 days and is seen once an hour has one in 2,000. Two reporters
+tell at the same time, as a gateway and a broker would. CPU figures are of the whole: PostgreSQL's processes and ours.
 """
 
 import json
 import random
+import time
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from math import log
@@ -15,17 +18,18 @@ from django.db import connection
 
 from benchmarks import portal
 from benchmarks.figure import Figure
-from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, rate_figures, rates
+from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, cpu_seconds, rate_figures, rates
 from inventory.audit.record import SYSTEM
 from inventory.models import Certificate, Device
 from inventory.sightings import Outcome, Sighting, record_sighting, record_sightings, rows
 from inventory.sightings.naming import Fingerprint
 
 # Devices: the figures grow with the fleet, if they do, from one to the next.
-_FLEETS = {Size.SMALL: (3_000, 9_000), Size.FULL: (100_000, 500_000)}
-_SIGHTINGS = {Size.SMALL: 1000, Size.FULL: 20_000}
+_FLEETS = {Size.SMALL: (6_000, 12_000), Size.FULL: (100_000, 500_000)}
+_SIGHTINGS = {Size.SMALL: 2000, Size.FULL: 20_000}
 _ONE_BY_ONE = {Size.SMALL: 100, Size.FULL: 1000}
 _BATCH = 5000
+_REPORTERS = 2
 _FIRST_USES = 0.1
 _SEED = 20270301
 
@@ -96,39 +100,44 @@ class _Fleet:
 
 def run(size: Size) -> list[Figure]:
     figures, at_sizes = [], []
-    with portal.running():
+    with portal.running() as started, ThreadPoolExecutor(_REPORTERS) as reporters:
         portal.refuse_forgetful_database()
         fleet = _Fleet(size)
+
+        def used() -> float:
+            return cpu_seconds(started["postgres"]) + time.process_time()
+
         for devices in _FLEETS[size]:
             fleet.grow(devices)
-            measured = rates(_sides(fleet, size), rounds=ROUNDS[size])
+            measured = rates(_sides(fleet, size, reporters), rounds=ROUNDS[size], cpu=used)
             at_sizes.append((devices, measured["mixed"].per_second))
             figures = _figures(measured)
             print(f"{devices:,} devices: {measured['mixed'].per_second:,.0f} sightings/s", flush=True)
     return [*figures, _growth(at_sizes)]
 
 
-def _sides(fleet: _Fleet, size: Size) -> dict[str, Side]:
+def _sides(fleet: _Fleet, size: Size, reporters: Executor) -> dict[str, Side]:
     return {
-        "mixed": lambda: _in_batches(fleet.some(_FIRST_USES)),
-        "seen": lambda: _in_batches(fleet.some(0)),
-        "first_uses": lambda: _in_batches(fleet.sightings(_SIGHTINGS[size] // 4, 1)),
+        "mixed": lambda: _in_batches(reporters, fleet.some(_FIRST_USES)),
+        "seen": lambda: _in_batches(reporters, fleet.some(0)),
+        "first_uses": lambda: _in_batches(reporters, fleet.sightings(_SIGHTINGS[size] // 4, 1)),
         "json": lambda: _from_json(fleet.some(_FIRST_USES)),
         "bare_update": lambda: _bare_update(fleet.some(0)),
         "one_by_one": lambda: _one_by_one(fleet.sightings(_ONE_BY_ONE[size], _FIRST_USES)),
     }
 
 
-def _in_batches(sightings: Sequence[Sighting]) -> Work:
+def _in_batches(reporters: Executor, sightings: Sequence[Sighting]) -> Work:
     def work() -> int:
-        for batch in _cut(sightings):
-            results = record_sightings(batch, datetime.now(UTC), SYSTEM)
-            assert all(result.outcome in {Outcome.SEEN, Outcome.CONFIRMED} for result in results), (
-                "not all were taken in"
-            )
+        for outcomes in reporters.map(_report, _cut(sightings)):
+            assert outcomes <= {Outcome.SEEN, Outcome.CONFIRMED}, "not all were taken in"
         return len(sightings)
 
     return work
+
+
+def _report(batch: Sequence[Sighting]) -> set[Outcome]:
+    return {result.outcome for result in record_sightings(batch, datetime.now(UTC), SYSTEM)}
 
 
 def _from_json(sightings: Sequence[Sighting]) -> Work:
@@ -171,7 +180,9 @@ def _one_by_one(sightings: Sequence[Sighting]) -> Work:
 
 
 def _cut(sightings: Sequence[Sighting]) -> list[Sequence[Sighting]]:
-    return [sightings[start : start + _BATCH] for start in range(0, len(sightings), _BATCH)]
+    """Return batches, at least one for each reporter."""
+    size = min(_BATCH, -(-len(sightings) // _REPORTERS))
+    return [sightings[start : start + size] for start in range(0, len(sightings), size)]
 
 
 def _figures(measured: dict[str, Rate]) -> list[Figure]:

@@ -88,9 +88,7 @@ class SightingsListener:
             self._sightings, self._unacknowledged = [], []
         return True
 
-    def _subscribe(
-        self, client: paho.Client, _data: object, _flags: object, reason: paho.ReasonCode, *_: object
-    ) -> None:
+    def _subscribe(self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, *_: object) -> None:
         if reason.is_failure:
             log.error("broker refuses the connection", reason=str(reason))
             return
