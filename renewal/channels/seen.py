@@ -11,6 +11,7 @@ from datetime import datetime
 
 import paho.mqtt.client as paho
 import structlog
+from paho.mqtt.reasoncodes import ReasonCode
 
 from inventory.sightings import Sighting, rows
 from inventory.sightings.naming import MqttId

@@ -39,8 +39,19 @@ class Command(BaseCommand):
         # Who reports, in the audit log: the name of the file says which gateway.
         actor = Actor(ActorKind.SYSTEM, f"tail_sightings {path}")
         stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: stopping.set())
+        handlers = {
+            number: signal.signal(number, lambda _number, _frame: stopping.set())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            self._follow(path, read_line, actor, once=options["once"], stopping=stopping)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _follow(
+        self, path: Path, read_line: logs.LineReader, actor: Actor, *, once: bool, stopping: threading.Event
+    ) -> None:
         try:
             tail = LogTail(path, state_file(settings.HOME, path))
         except OSError as error:
@@ -58,7 +69,7 @@ class Command(BaseCommand):
                 if lines:
                     tail.keep()
                     log.info("log read", path=str(path), lines=len(lines), **outcomes)
-                elif options["once"] and tail.drained:
+                elif once and tail.drained:
                     return
                 else:
                     stopping.wait(_SECONDS_BETWEEN_READS)

@@ -5,12 +5,13 @@ import os
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inventory.models import Device
+from inventory.models import AuditAction, AuditEvent, CertificateState, Device
 from inventory.sightings.tailing import LogTail, state_file
-from tests.factories import NOW
+from tests.factories import enrolled
 
 
 @pytest.fixture
@@ -152,22 +153,23 @@ def test_no_line_is_lost(tmp_path_factory, steps):
     assert found == {f"line {number}" for number in range(1, written + 1)}
 
 
-def nginx_line(meter):
-    return json.dumps(
-        {
-            "msec": f"{NOW.timestamp():.3f}",
-            "verify": "SUCCESS",
-            "issuer": meter.certificate.authority.certificate.subject,
-            "serial": meter.certificate.serial.upper(),
-        }
-    )
-
-
-def test_the_command_notes_what_the_log_of_nginx_says(meter, path):
-    add(path, "garbage", nginx_line(meter))
-    call_command("tail_sightings", str(path), format="nginx", once=True)
-    # The clock of the run is behind that of these tests: what lies ahead is refused.
-    assert Device.objects.get(pk=meter.device.pk).last_seen_at < NOW
+def test_the_command_notes_what_the_log_of_nginx_says_and_goes_on_behind_it(db, path):
+    now = timezone.now().replace(microsecond=250_000)
+    meter = enrolled(now=now, used=False)
+    line = {
+        "msec": f"{now.timestamp():.3f}",
+        "verify": "SUCCESS",
+        "issuer": meter.certificate.authority.certificate.subject,
+        "serial": meter.certificate.serial.upper(),
+    }
+    add(path, "garbage", json.dumps(line))
+    for _ in range(2):
+        call_command("tail_sightings", str(path), format="nginx", once=True)
+        meter.certificate.refresh_from_db()
+        assert (meter.certificate.state, meter.certificate.activated_at) == (CertificateState.CONFIRMED, now)
+        assert Device.objects.get(pk=meter.device.pk).last_seen_at == now
+    [event] = AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_CONFIRMED, certificate=meter.certificate)
+    assert event.actor == f"tail_sightings {path}"
 
 
 def test_the_command_says_what_it_lacks(db, path):
