@@ -12,13 +12,11 @@ from redis import RedisError
 from rq import Worker
 
 from certportal.cron import last_beat
-from inventory.models import Certificate, Purpose
+from inventory.alerts.own import certificates as own_certificates
 from revocation.freshness import freshness
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
-_CERTIFICATES_WARN_BEFORE = timedelta(days=5)
-_AUTHORITIES_WARN_BEFORE = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,10 @@ def _crls(now: datetime) -> Iterator[Finding]:
 
 def _own_certificates(now: datetime) -> Iterator[Finding]:
     """The latest certificate of each purpose that the portal needs for itself must not be near its end."""
-    own = Certificate.objects.standing().filter(authority__key_name__isnull=False).exclude(purpose=Purpose.DEVICE)
-    for certificate in own.order_by("subject", "purpose", "-not_after").distinct("subject", "purpose"):
-        margin = _AUTHORITIES_WARN_BEFORE if certificate.purpose == Purpose.AUTHORITY else _CERTIFICATES_WARN_BEFORE
+    for own in own_certificates():
+        certificate = own.certificate
         problem = ""
-        if certificate.not_after - margin < now:
+        if own.reached(now) is not None:
             problem = f"{certificate.subject} ends on {certificate.not_after:%Y-%m-%d}; renew it."
         yield Finding(
             f"{certificate.get_purpose_display()} {certificate.subject}", f"{certificate.not_after:%Y-%m-%d}", problem

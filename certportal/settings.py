@@ -32,6 +32,9 @@ STATUS_BIND = env("CERTPORTAL_STATUS_BIND", default="127.0.0.1:8080")
 PUBLIC_DEVICE_URL = env("CERTPORTAL_PUBLIC_DEVICE_URL", default=f"https://{DEVICE_BIND}").rstrip("/")
 PUBLIC_STATUS_URL = env("CERTPORTAL_PUBLIC_STATUS_URL", default=f"http://{STATUS_BIND}").rstrip("/")
 
+# Where people reach the pages: it stands in the messages that lead to them.
+PUBLIC_PORTAL_URL = env("CERTPORTAL_PUBLIC_PORTAL_URL", default=f"http://{PORTAL_BIND}").rstrip("/")
+
 DEMO_DEVICES = env.int("CERTPORTAL_DEMO_DEVICES", default=2000)
 LAB = env.bool("CERTPORTAL_LAB", default=False)
 MQTT_URL = env("MQTT_URL", default="")
@@ -188,6 +191,12 @@ RQ_QUEUES = {
 # Our own token model stands in for knox's, whose migrations would make a table for the one that was swapped out.
 MIGRATION_MODULES = {"knox": None}
 
+# --- E-mail --------------------------------------------------------------------------------------------------------
+
+vars().update(env.email_url("CERTPORTAL_EMAIL_URL", default="smtp://localhost:25"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("CERTPORTAL_EMAIL_FROM", default="certportal@localhost")
+
 # --- API -----------------------------------------------------------------------------------------------------------
 
 API_REQUESTS_PER_MINUTE = env.int("CERTPORTAL_API_REQUESTS_PER_MINUTE", default=600)
@@ -224,6 +233,8 @@ SPECTACULAR_SETTINGS = {
     # Names that generated clients hold on to: they do not change when another list gains a field of the same name.
     "ENUM_NAME_OVERRIDES": {
         "ActorKind": "inventory.models.audit.ActorKind",
+        "AlertKind": "inventory.models.AlertKind",
+        "AlertResolution": "inventory.models.Resolution",
         "AuditAction": "inventory.models.AuditAction",
         "CampaignState": "renewal.models.CampaignState",
         "CertificateState": "inventory.models.ShownState",

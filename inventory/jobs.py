@@ -1,13 +1,25 @@
-"""Jobs of the inventory, for RQ workers. Losing the queue loses nothing: each finds its work in the rows."""
+"""Jobs of the inventory. Each can be lost, repeated or run beside itself; what is due is found in rows."""
 
+import contextlib
+from dataclasses import asdict
+from uuid import UUID
+
+import django_rq
 import structlog
 from django.utils import timezone
+from rq import Retry
+from rq.exceptions import DuplicateJobError
 
+from inventory.alerts import delivering
+from inventory.alerts.sweep import sweep
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
 from inventory.models import ImportRun
 
 log = structlog.get_logger(__name__)
+
+_RETRIES_AFTER_SECONDS = [30, 120, 600]
+_FAILED_WAITS_SECONDS = 60
 
 
 def work_on_import(run_id: int) -> None:
@@ -34,3 +46,37 @@ def sweep_imports() -> None:
     for run in ImportRun.objects.exclude(put_off=[]):
         if running.nobody_works_on(run):
             putting_off.make_up_for(run)
+
+
+class NotDelivered(Exception):
+    """A digest was not taken; the queue tries again."""
+
+
+def sweep_alerts() -> None:
+    """Bring all alerts to now and put every digest that waits into the queue, those of earlier sweeps too."""
+    done = sweep(timezone.now())
+    if done is not None:
+        log.info("alerts_swept", **asdict(done))
+    enqueue_deliveries()
+
+
+def enqueue_deliveries() -> None:
+    queue = django_rq.get_queue("default")
+    for pk in delivering.waiting(timezone.now()):
+        with contextlib.suppress(DuplicateJobError):
+            queue.enqueue(
+                deliver_alerts,
+                str(pk),
+                job_id=f"alert-digest-{pk}",
+                unique=True,
+                retry=Retry(max=len(_RETRIES_AFTER_SECONDS), interval=_RETRIES_AFTER_SECONDS),
+                result_ttl=0,
+                failure_ttl=_FAILED_WAITS_SECONDS,
+            )
+
+
+def deliver_alerts(pk: str) -> None:
+    """Send one digest. Raises NotDelivered."""
+    outcome = delivering.deliver(UUID(pk), timezone.now())
+    if not outcome.accepted:
+        raise NotDelivered(outcome.problem)

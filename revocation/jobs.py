@@ -1,12 +1,15 @@
 """Jobs of the workers. Each can be lost, repeated or run beside itself; what is due is found in rows and files."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
 from django.utils import timezone
 
+from inventory.alerts import own
+from inventory.alerts.own import Concern
 from inventory.keys.software import KeyUnavailable
-from inventory.models import Authority
+from inventory.models import AlertKind, Authority
 from revocation import queueing, signers
 from revocation.freshness import Freshness, freshness
 from revocation.publishing import is_due, publish_if_due
@@ -41,6 +44,24 @@ def _due(line: Freshness, now: datetime) -> bool:
         latest_this_update=line.this_update,
         now=now,
     )
+
+
+def report_late_crls() -> None:
+    """Raise an alert for each CRL that is late or has ended, and settle those of the others."""
+    now = timezone.now()
+    own.report([AlertKind.CRL], concerns(freshness(now), now), now)
+
+
+_LATE, _ENDED = 1, 0
+
+
+def concerns(crls: Iterable[Freshness], now: datetime) -> list[Concern]:
+    """Return the CRLs that somebody must look after, as alerts know them."""
+    return [
+        Concern(AlertKind.CRL, str(crl.scope), crl.next_update or now, _ENDED if crl.expired(now) else _LATE)
+        for crl in crls
+        if crl.late(now) or crl.expired(now)
+    ]
 
 
 def renew_ocsp_signers() -> None:

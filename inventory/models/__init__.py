@@ -1,5 +1,19 @@
-"""What we have: fleets, devices, certificates, authorities, profiles, odd sightings and the audit log."""
+"""What we have: fleets, devices, certificates, authorities, profiles, imports, odd sightings, alerts, audit log."""
 
+from inventory.models.alert import (
+    Alert,
+    AlertKind,
+    AlertLevel,
+    AlertPolicy,
+    AlertRun,
+    AppliesTo,
+    Channel,
+    Delivery,
+    Mute,
+    Recipient,
+    Resolution,
+    Urgency,
+)
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
@@ -10,23 +24,35 @@ from inventory.models.profile import Profile
 from inventory.models.sighting import OddSighting
 
 __all__ = [
+    "Alert",
+    "AlertKind",
+    "AlertLevel",
+    "AlertPolicy",
+    "AlertRun",
+    "AppliesTo",
     "AuditAction",
     "AuditEvent",
     "Authority",
     "Batch",
     "Certificate",
     "CertificateState",
+    "Channel",
     "ColumnMapping",
     "Connectivity",
+    "Delivery",
     "Device",
     "DeviceStatus",
     "Fleet",
     "ImportRun",
     "ImportState",
+    "Mute",
     "OddSighting",
     "Profile",
     "Purpose",
+    "Recipient",
+    "Resolution",
     "RevocationReason",
     "ShownState",
     "Site",
+    "Urgency",
 ]

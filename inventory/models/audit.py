@@ -30,6 +30,8 @@ class AuditAction(models.TextChoices):
     LOGIN_SUCCEEDED = "user:login:succeeded", _("logged in")
     LOGIN_FAILED = "user:login:failed", _("login failed")
     TOKEN_CREATED = "user:token:created", _("API token created")
+    ALERTS_ACKNOWLEDGED = "alert:acknowledgement:done", _("alerts acknowledged")
+    ALERT_MUTED = "alert:mute:done", _("alerts muted")
     CONFIGURATION_CHANGED = "configuration:change:done", _("configuration changed")
 
 

@@ -1,0 +1,73 @@
+"""What people do about alerts: acknowledge them, or have silence for a while. Both leave their names and reasons."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from inventory.audit.record import Actor, event, record
+from inventory.models import Alert, AuditAction, Mute
+from inventory.models.alert import AlertQuerySet
+
+
+def acknowledge(
+    alerts: AlertQuerySet, *, note: str, now: datetime, actor: Actor, question: dict[str, Any] | None = None
+) -> int:
+    """Acknowledge those of `alerts` that wait: they are told no more, until a nearer threshold. Return how many.
+
+    The audit event names the one alert, or how many and by which `question` they were chosen.
+    """
+    with transaction.atomic():
+        chosen = Alert.objects.waiting().filter(pk__in=alerts.order_by().values("pk"))
+        count = chosen.update(acknowledged_at=now, acknowledged_by=actor.name[:150] or "-", note=note[:500])
+        if count:
+            one = alerts.select_related("certificate__device").order_by("pk")[:2] if count == 1 else ()
+            single = next((alert for alert in one if len(one) == 1), None)
+            certificate = single.certificate if single else None
+            record(
+                [
+                    event(
+                        AuditAction.ALERTS_ACKNOWLEDGED,
+                        now=now,
+                        actor=actor,
+                        object_name=subject(single) if single else f"{count} alerts",
+                        device=certificate.device if certificate else None,
+                        certificate=certificate,
+                        details={"count": count, "note": note, **({"chosen_by": question} if question else {})},
+                    )
+                ]
+            )
+    return count
+
+
+def mute(alert: Alert, *, until: datetime, reason: str, now: datetime, actor: Actor) -> Mute:
+    """Have silence until then about whatever `alert` is about. Raises ValueError when the end is no future."""
+    if until <= now:
+        raise ValueError("A mute ends in the future.")
+    # Of the portal's own, the thing is muted: its next certificate would be another.
+    what = {"about": alert.about} if alert.about else {"certificate": alert.certificate}
+    with transaction.atomic():
+        made = Mute.objects.create(
+            **what, until=until, reason=reason[:500], created_at=now, created_by=actor.name[:150]
+        )
+        record([muted(made, now=now, actor=actor)])
+    return made
+
+
+def muted(made: Mute, *, now: datetime, actor: Actor) -> Any:
+    """Return the audit event of a mute."""
+    certificate = made.certificate
+    return event(
+        AuditAction.ALERT_MUTED,
+        now=now,
+        actor=actor,
+        object_name=str(made),
+        device=certificate.device if certificate else None,
+        certificate=certificate,
+        details={"until": made.until.isoformat(), "reason": made.reason},
+    )
+
+
+def subject(alert: Alert) -> str:
+    """Return what an alert is about, in one line."""
+    return alert.about or str(alert.certificate)

@@ -1,0 +1,16 @@
+"""A channel that keeps what it was given, for tests and dry runs."""
+
+from inventory.alerts.channels.messages import Message, Outcome
+
+
+class RecordingChannel:
+    """Accepts every message, unless it was told to refuse all with `problem`."""
+
+    def __init__(self, problem: str = "") -> None:
+        self.sent: list[Message] = []
+        self.problem = problem
+
+    def send(self, message: Message) -> Outcome:
+        if not self.problem:
+            self.sent.append(message)
+        return Outcome(not self.problem, self.problem)

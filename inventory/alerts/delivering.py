@@ -1,0 +1,76 @@
+"""Sending digests that were written: at least once, each under one id, never two at a time."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils.crypto import salted_hmac
+
+from inventory.alerts import signing, wording
+from inventory.alerts.channels.chat import SlackChannel, TeamsChannel
+from inventory.alerts.channels.mail import MailChannel
+from inventory.alerts.channels.messages import Channel as Way
+from inventory.alerts.channels.messages import Message, Outcome
+from inventory.alerts.channels.webhook import WebhookChannel
+from inventory.models import Channel, Delivery, Recipient
+
+# The queue tries a few times within minutes; what is still here after that is put into it again.
+_RETRIED_AFTER = timedelta(hours=1)
+
+
+def signing_secret(recipient: Recipient) -> str:
+    """Return the secret that a recipient checks its webhooks with. It follows from the portal's key: none is stored."""
+    value = f"{recipient.pk}:{recipient.secret_number}"
+    return signing.encoded(salted_hmac("certportal.alerts.webhook", value, algorithm="sha256").digest())
+
+
+def channel_of(recipient: Recipient) -> Way:
+    """Return the way to a recipient."""
+    match Channel(recipient.channel):
+        case Channel.EMAIL:
+            return MailChannel()
+        case Channel.WEBHOOK:
+            return WebhookChannel(signing_secret(recipient))
+        case Channel.SLACK:
+            return SlackChannel()
+        case Channel.TEAMS:
+            return TeamsChannel()
+
+
+def waiting(now: datetime) -> list[UUID]:
+    """Return the digests that were not delivered and are not being tried, oldest first. One query."""
+    untried = Q(tried_at=None) | Q(tried_at__lt=now - _RETRIED_AFTER)
+    return list(Delivery.objects.filter(untried, delivered_at=None).order_by("created_at").values_list("pk", flat=True))
+
+
+def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_of) -> Outcome:
+    """Send one digest unless it was sent. The row is held meanwhile: a second worker finds it taken and leaves it.
+
+    A crash after sending and before COMMIT sends it again, under the same id.
+    """
+    with transaction.atomic():
+        found = Delivery.objects.select_related("recipient").select_for_update(skip_locked=True, of=("self",))
+        delivery = found.filter(pk=pk, delivered_at=None).first()
+        if delivery is None:
+            return Outcome(True)
+        words = wording.digest(delivery.content, now)
+        outcome = way(delivery.recipient).send(
+            Message(
+                id=f"msg_{delivery.pk.hex}",
+                address=delivery.recipient.address,
+                subject=words.subject,
+                text=words.text,
+                content=delivery.content,
+                url=words.url,
+                sent_at=now,
+            )
+        )
+        Delivery.objects.filter(pk=pk).update(
+            attempts=F("attempts") + 1,
+            tried_at=now,
+            problem=outcome.problem[:300],
+            delivered_at=now if outcome.accepted else None,
+        )
+    return outcome

@@ -1,0 +1,273 @@
+"""The sweep: which certificates reached a threshold, which alerts ended, climbed or are told again. Set-based.
+
+A sweep is a run. Every alert that fires carries its run; the digests of a run are written, and the run is finished, in
+one transaction. A sweep that dies in between leaves an unfinished run, which the next one goes on with: what fired
+before is told late, once.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from inventory.alerts import digest, own
+from inventory.alerts.levels import fires_before
+from inventory.alerts.policies import rungs_in_force
+from inventory.models import AlertPolicy, AlertRun, AppliesTo
+
+BATCH = 20_000
+# The first eight bytes of "alertrun", as PostgreSQL's advisory locks have numbers for names.
+_LOCK = int.from_bytes(b"alertrun")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did. `statements_per_batch` does not depend on the fleet."""
+
+    raised: int = 0
+    told_again: int = 0
+    resolved: int = 0
+    digests: int = 0
+
+
+def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
+    """Bring all alerts to `now` and write the digests. Return None when another sweep is at work.
+
+    The portal's own come first. A fixed number of statements, and two for each `batch` of rows looked at.
+    """
+    with _alone() as alone:
+        if not alone:
+            return None
+        own.report(own.INVENTORY_KINDS, own.concerns(now), now)
+        run, _created = AlertRun.objects.get_or_create(finished_at=None, defaults={"started_at": now})
+        told = _step_own(run, now)
+        resolved, told_of_devices = _step_devices(run, now, batch)
+        raised = _raise(run, now, batch)
+        return Swept(raised, told + told_of_devices, resolved, digest.write(run, now))
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Hold the lock of sweeps; yield whether we have it. It belongs to the session: it ends with a dead worker."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        row = cursor.fetchone()
+    taken = bool(row and row[0])
+    try:
+        yield taken
+    finally:
+        if taken and connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+# What follows for an alert `a` from its rung, with `quiet` telling whether it is muted and `heard` since when silence
+# counts: its level, or null when nothing is due.
+_STEP = """
+    CASE WHEN a.acknowledged_at IS NOT NULL OR mute.quiet OR rung.level IS NULL THEN NULL
+         WHEN a.told_at IS NULL THEN a.level
+         WHEN greatest(a.level_since, mute.heard) <= rung.raise_if_since THEN rung.next_level
+         WHEN a.told_at <= rung.repeat_if_told THEN rung.level
+    END
+"""
+# An alert above the last level, as when levels were taken away, stands on the last.
+_RUNG = """
+    LEFT JOIN rung ON rung.policy_id = a.policy_id AND rung.level = least(a.level, rung.last_level)
+"""
+_RUNGS = """
+    rung AS (
+        SELECT *, max(level) OVER (PARTITION BY policy_id) AS last_level
+        FROM unnest(%(policies)s::bigint[], %(levels)s::int[], %(next_levels)s::int[],
+                    %(raise_if_since)s::timestamptz[], %(repeat_if_told)s::timestamptz[])
+             AS given(policy_id, level, next_level, raise_if_since, repeat_if_told)
+    )
+"""
+_TELL = """
+    UPDATE inventory_alert SET
+        level_since = CASE WHEN inventory_alert.level = due.step AND told_at IS NOT NULL
+                           THEN level_since ELSE %(now)s END,
+        level = due.step, told_at = %(now)s, run_id = %(run)s
+    FROM due
+    WHERE inventory_alert.id = due.id AND due.step IS NOT NULL AND resolved_at IS NULL AND acknowledged_at IS NULL
+"""
+
+_STEP_OWN = f"""
+    WITH {_RUNGS}, due AS (
+        SELECT a.id, {_STEP} AS step
+        FROM inventory_alert a
+        {_RUNG}
+        CROSS JOIN LATERAL (
+            SELECT bool_or(until > %(now)s) IS TRUE AS quiet, max(until) FILTER (WHERE until <= %(now)s) AS heard
+            FROM inventory_mute WHERE about = a.about OR certificate_id = a.certificate_id
+        ) mute
+        WHERE a.resolved_at IS NULL AND a.urgency = 0
+    )
+    {_TELL}
+"""  # noqa: S608 - made of our own constants
+
+# `newer` is the coverage that lists and campaigns mean by renewed: a later certificate that the device may stand on.
+_NEWER = """
+    SELECT FROM inventory_certificate newer
+    WHERE newer.device_id = c.device_id AND newer.id > c.id AND newer.state IN ('issued', 'confirmed')
+      AND newer.not_after >= %(now)s
+"""
+
+_STEP_DEVICES = f"""
+    WITH {_RUNGS}, batch AS MATERIALIZED (
+        SELECT * FROM inventory_alert
+        WHERE resolved_at IS NULL AND urgency = 1 AND (ends_at, id) > (%(after)s, %(after_id)s)
+        ORDER BY ends_at, id LIMIT %(limit)s
+    ),
+    muted_certificate AS MATERIALIZED (
+        SELECT certificate_id, bool_or(until > %(now)s) AS quiet, max(until) FILTER (WHERE until <= %(now)s) AS heard
+        FROM inventory_mute WHERE certificate_id IS NOT NULL GROUP BY certificate_id
+    ),
+    muted_fleet AS MATERIALIZED (
+        SELECT fleet_id, bool_or(until > %(now)s) AS quiet, max(until) FILTER (WHERE until <= %(now)s) AS heard
+        FROM inventory_mute WHERE fleet_id IS NOT NULL GROUP BY fleet_id
+    ),
+    due AS MATERIALIZED (
+        SELECT a.id,
+            CASE WHEN c.state = 'revoked' THEN 'revoked'
+                 WHEN c.state = 'superseded' OR EXISTS ({_NEWER}) THEN 'renewed'
+                 WHEN d.status <> 'in_service' THEN 'out_of_service'
+            END AS resolution,
+            {_STEP} AS step
+        FROM batch a
+        JOIN inventory_certificate c ON c.id = a.certificate_id
+        JOIN inventory_device d ON d.id = c.device_id
+        {_RUNG}
+        LEFT JOIN muted_certificate mc ON mc.certificate_id = a.certificate_id
+        LEFT JOIN muted_fleet mf ON mf.fleet_id = d.fleet_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(mc.quiet, false) OR coalesce(mf.quiet, false) AS quiet, greatest(mc.heard, mf.heard) AS heard
+        ) mute
+    ),
+    resolved AS (
+        UPDATE inventory_alert SET resolved_at = %(now)s, resolution = due.resolution
+        FROM due WHERE inventory_alert.id = due.id AND due.resolution IS NOT NULL AND resolved_at IS NULL
+        RETURNING 1
+    ),
+    told AS ({_TELL} AND due.resolution IS NULL RETURNING 1)
+    SELECT (SELECT count(*) FROM resolved), (SELECT count(*) FROM told), ends_at, id
+    FROM batch ORDER BY ends_at DESC, id DESC LIMIT 1
+"""  # noqa: S608 - made of our own constants
+
+# Each certificate of the batch with the policy that fits it most narrowly and every threshold that it has reached.
+# A threshold that fired before is left alone, unless it ended for a reason that has passed: a renewal that was revoked,
+# a device that came back. The nearest threshold is the one that goes on; the others fire with it and are taken over.
+_RAISE = f"""
+    WITH batch AS MATERIALIZED (
+        SELECT id, device_id, profile_id, not_after FROM inventory_certificate
+        WHERE purpose = 'device' AND state IN ('issued', 'confirmed')
+          AND (not_after, id) > (%(after)s, %(after_id)s) AND not_after < %(widest)s
+        ORDER BY not_after, id LIMIT %(limit)s
+    ),
+    reached AS MATERIALIZED (
+        SELECT c.id, c.not_after, policy.id AS policy_id, threshold.days,
+               threshold.days > min(threshold.days) OVER (PARTITION BY c.id) AS tightened,
+               d.fleet_id IN (SELECT fleet_id FROM inventory_mute WHERE fleet_id IS NOT NULL AND until > %(now)s)
+               OR c.id IN (SELECT certificate_id FROM inventory_mute
+                           WHERE certificate_id IS NOT NULL AND until > %(now)s) AS quiet
+        FROM batch c
+        JOIN inventory_device d ON d.id = c.device_id
+        CROSS JOIN LATERAL (
+            SELECT id, thresholds FROM inventory_alertpolicy
+            WHERE applies_to = d.connectivity AND enabled
+              AND (fleet_id IS NULL OR fleet_id = d.fleet_id) AND (profile_id IS NULL OR profile_id = c.profile_id)
+            ORDER BY fleet_id IS NULL, profile_id IS NULL LIMIT 1
+        ) policy
+        CROSS JOIN LATERAL unnest(policy.thresholds) AS threshold(days)
+        WHERE d.status = 'in_service' AND c.not_after < %(tomorrow)s + threshold.days * interval '1 day'
+          AND NOT EXISTS ({_NEWER})
+    ),
+    fresh AS MATERIALIZED (
+        SELECT r.*, known.id AS alert_id
+        FROM reached r
+        LEFT JOIN inventory_alert known ON known.certificate_id = r.id AND known.threshold = r.days AND known.urgency = 1
+        WHERE known.id IS NULL OR known.resolution IN ('renewed', 'out_of_service') AND NOT r.tightened
+    ),
+    raised AS (
+        INSERT INTO inventory_alert (kind, urgency, about, certificate_id, policy_id, threshold, ends_at, raised_at,
+                                     level, level_since, told_at, run_id, acknowledged_by, note, resolved_at, resolution)
+        SELECT 'device_expiry', 1, '', id, policy_id, days, not_after, %(now)s,
+               1, %(now)s, CASE WHEN NOT quiet THEN %(now)s END, CASE WHEN NOT quiet THEN %(run)s END, '', '',
+               CASE WHEN tightened THEN %(now)s END, CASE WHEN tightened THEN 'tightened' ELSE '' END
+        FROM fresh WHERE alert_id IS NULL
+        ON CONFLICT (certificate_id, threshold) WHERE urgency = 1 DO NOTHING
+        RETURNING 1
+    ),
+    reopened AS (
+        UPDATE inventory_alert SET
+            resolved_at = NULL, resolution = '', acknowledged_at = NULL, acknowledged_by = '', note = '',
+            level = 1, level_since = %(now)s,
+            told_at = CASE WHEN NOT quiet THEN %(now)s END, run_id = CASE WHEN NOT quiet THEN %(run)s END
+        FROM fresh WHERE inventory_alert.id = fresh.alert_id
+        RETURNING 1
+    ),
+    taken_over AS (
+        UPDATE inventory_alert SET resolved_at = %(now)s, resolution = 'tightened'
+        FROM fresh
+        WHERE NOT fresh.tightened AND inventory_alert.certificate_id = fresh.id AND inventory_alert.urgency = 1
+          AND inventory_alert.threshold > fresh.days AND inventory_alert.resolved_at IS NULL
+    )
+    SELECT (SELECT count(*) FROM raised) + (SELECT count(*) FROM reopened), not_after, id
+    FROM batch ORDER BY not_after DESC, id DESC LIMIT 1
+"""  # noqa: S608 - made of our own constants
+
+
+def _rungs(now: datetime) -> dict[str, list[object]]:
+    rows = [(policy, rung) for policy, found in rungs_in_force(now).items() for rung in found]
+    return {
+        "policies": [policy for policy, _rung in rows],
+        "levels": [rung.level for _policy, rung in rows],
+        "next_levels": [rung.next_level for _policy, rung in rows],
+        "raise_if_since": [rung.raise_if_since for _policy, rung in rows],
+        "repeat_if_told": [rung.repeat_if_told for _policy, rung in rows],
+    }
+
+
+def _step_own(run: AlertRun, now: datetime) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_STEP_OWN, {**_rungs(now), "now": now, "run": run.pk})
+        return cursor.rowcount
+
+
+def _step_devices(run: AlertRun, now: datetime, batch: int) -> tuple[int, int]:
+    """Resolve, raise a level or repeat, batch by batch in the order of their ends. Return how many of which."""
+    given = {**_rungs(now), "now": now, "run": run.pk}
+    resolved, told = 0, 0
+    for row in _batches(_STEP_DEVICES, given, batch):
+        resolved, told = resolved + row[0], told + row[1]
+    return resolved, told
+
+
+def _raise(run: AlertRun, now: datetime, batch: int) -> int:
+    """Raise an alert for each threshold reached, batch by batch in the order of the certificates' ends."""
+    policies = AlertPolicy.objects.filter(enabled=True).exclude(applies_to=AppliesTo.PORTAL)
+    thresholds = [days for listed in policies.values_list("thresholds", flat=True) for days in listed]
+    if not thresholds:
+        return 0
+    given = {
+        "now": now,
+        "run": run.pk,
+        "tomorrow": fires_before(0, now),
+        "widest": fires_before(max(thresholds), now),
+    }
+    return sum(row[0] for row in _batches(_RAISE, given, batch))
+
+
+def _batches(statement: str, given: dict[str, object], batch: int) -> Iterator[tuple[int, ...]]:
+    """Run a statement that works from a position on, one transaction a batch, until nothing is left."""
+    after: object = "-infinity"
+    after_id: object = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, {**given, "after": after, "after_id": after_id, "limit": batch})
+            row = cursor.fetchone()
+        if row is None:
+            return
+        *counts, after, after_id = row
+        yield tuple(counts)
