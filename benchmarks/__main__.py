@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.figure import keep, table
 from benchmarks.measuring import Size
 
-NAMES = ("issue", "est", "crl", "imports", "sightings")
+NAMES = ("issue", "est", "crl", "imports", "sightings", "alerts")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 

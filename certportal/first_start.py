@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 
 from certportal import device_certificate
 from certportal.secret_files import generated_secret
+from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
 from inventory.authorities import AuthorityPlan, establish
 from inventory.models import Authority, Fleet
@@ -29,6 +30,7 @@ def prepare(now: datetime, say: Callable[[str], None]) -> None:
     _first_login(say)
     issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, say)
     device_certificate.ensure(now)
+    policies.make_defaults()
     if settings.DEMO_DEVICES and not Fleet.objects.filter(slug=demo_fleet.SLUG).exists():
         say(f"Making a demo fleet of {settings.DEMO_DEVICES:,} devices with real certificates ...")
         demo_fleet.plant(settings.DEMO_DEVICES, authority=issuing, home=settings.HOME, now=now)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 _NAVIGATION = (
     ("inventory_device_changelist", (), "inventory.view_device", _("Devices")),
     ("inventory_certificate_changelist", (), "inventory.view_certificate", _("Certificates")),
+    ("inventory_alert_changelist", (), "inventory.view_alert", _("Alerts")),
     ("renewal_campaign_changelist", (), "renewal.view_campaign", _("Campaigns")),
     ("revocation_crl_changelist", (), "revocation.view_crl", _("CRLs")),
     ("inventory_auditevent_changelist", (), "inventory.view_auditevent", _("Audit log")),

@@ -20,6 +20,7 @@ class Resource(models.TextChoices):
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
     CRLS = "crls", _("CRLs")
+    ALERTS = "alerts", _("alerts")
     AUDIT_EVENTS = "audit-events", _("audit events")
 
 

@@ -7,6 +7,7 @@ from rest_framework.routers import DefaultRouter
 from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
 from certportal.api.idempotency import asked_once
+from inventory.alerts.api import AlertViewSet
 from inventory.api import (
     AuditEventViewSet,
     AuthorityViewSet,
@@ -33,6 +34,7 @@ for viewset in (
     SightingViewSet,
     CampaignViewSet,
     CrlViewSet,
+    AlertViewSet,
     AuditEventViewSet,
 ):
     router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)

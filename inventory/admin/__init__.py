@@ -5,12 +5,29 @@ The pages of devices and certificates are registered by `certportal.admin`, whic
 
 from django.contrib import admin
 
+from inventory.admin.alerting import AlertPolicyAdmin, DeliveryAdmin, MuteAdmin, RecipientAdmin
+from inventory.admin.alerts import AlertAdmin
 from inventory.admin.audit import AuditEventAdmin
 from inventory.admin.certificate import CertificateAdmin
 from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin, ProfileAdmin, SiteAdmin
 from inventory.admin.device import DeviceAdmin
 from inventory.admin.importing import ColumnMappingAdmin, ImportRunAdmin
 from inventory.models import AuditEvent, Authority, Batch, ColumnMapping, Fleet, ImportRun, Profile, Site
+from inventory.admin.queues import ExpiredDeviceAdmin, RevokedDeviceAdmin
+from inventory.models import (
+    Alert,
+    AlertPolicy,
+    AuditEvent,
+    Authority,
+    Batch,
+    Delivery,
+    Fleet,
+    Mute,
+    Profile,
+    Recipient,
+    Site,
+)
+from inventory.models.device import ExpiredDevice, RevokedDevice
 
 __all__ = ["CertificateAdmin", "DeviceAdmin"]
 
@@ -22,3 +39,10 @@ admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
 admin.site.register(ImportRun, ImportRunAdmin)
 admin.site.register(ColumnMapping, ColumnMappingAdmin)
+admin.site.register(Alert, AlertAdmin)
+admin.site.register(AlertPolicy, AlertPolicyAdmin)
+admin.site.register(Recipient, RecipientAdmin)
+admin.site.register(Mute, MuteAdmin)
+admin.site.register(Delivery, DeliveryAdmin)
+admin.site.register(ExpiredDevice, ExpiredDeviceAdmin)
+admin.site.register(RevokedDevice, RevokedDeviceAdmin)

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from inventory.audit.record import Actor, event, record
-from inventory.models import Alert, AuditAction, Mute
+from inventory.models import Alert, AuditAction, AuditEvent, Mute
 from inventory.models.alert import AlertQuerySet
 
 
@@ -19,25 +19,26 @@ def acknowledge(
     """
     with transaction.atomic():
         chosen = Alert.objects.waiting().filter(pk__in=alerts.order_by().values("pk"))
+        first = list(chosen.order_by().values_list("pk", flat=True)[:2])
         count = chosen.update(acknowledged_at=now, acknowledged_by=actor.name[:150] or "-", note=note[:500])
         if count:
-            one = alerts.select_related("certificate__device").order_by("pk")[:2] if count == 1 else ()
-            single = next((alert for alert in one if len(one) == 1), None)
-            certificate = single.certificate if single else None
-            record(
-                [
-                    event(
-                        AuditAction.ALERTS_ACKNOWLEDGED,
-                        now=now,
-                        actor=actor,
-                        object_name=subject(single) if single else f"{count} alerts",
-                        device=certificate.device if certificate else None,
-                        certificate=certificate,
-                        details={"count": count, "note": note, **({"chosen_by": question} if question else {})},
-                    )
-                ]
-            )
+            details = {"count": count, "note": note, **({"chosen_by": question} if question else {})}
+            record([_acknowledged(first[0] if count == 1 else None, details, now=now, actor=actor)])
     return count
+
+
+def _acknowledged(pk: int | None, details: dict[str, Any], *, now: datetime, actor: Actor) -> AuditEvent:
+    alert = Alert.objects.select_related("certificate__device").filter(pk=pk).first() if pk else None
+    certificate = alert.certificate if alert else None
+    return event(
+        AuditAction.ALERTS_ACKNOWLEDGED,
+        now=now,
+        actor=actor,
+        object_name=subject(alert) if alert else f"{details['count']} alerts",
+        device=certificate.device if certificate else None,
+        certificate=certificate,
+        details=details,
+    )
 
 
 def mute(alert: Alert, *, until: datetime, reason: str, now: datetime, actor: Actor) -> Mute:
@@ -54,7 +55,7 @@ def mute(alert: Alert, *, until: datetime, reason: str, now: datetime, actor: Ac
     return made
 
 
-def muted(made: Mute, *, now: datetime, actor: Actor) -> Any:
+def muted(made: Mute, *, now: datetime, actor: Actor) -> AuditEvent:
     """Return the audit event of a mute."""
     certificate = made.certificate
     return event(

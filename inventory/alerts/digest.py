@@ -1,4 +1,4 @@
-"""What a sweep tells: one digest for each recipient, made of counts and of what ends soonest, never a list of 50,000."""
+"""What a sweep tells: one digest for each recipient, of counts and what ends soonest, never a list of 50,000."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ def _counted(run: AlertRun, now: datetime) -> dict[_Rung, list[dict[str, Any]]]:
         .order_by("policy__name", "level", "threshold")
     )
     for row in rows:
-        counted[row["policy_id"], row["level"]].append(row)
+        counted[row["policy_id"], row["level"]].append(dict(row))
     return counted
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -45,6 +46,8 @@ def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
         told = _step_own(run, now)
         resolved, told_of_devices = _step_devices(run, now, batch)
         raised = _raise(run, now, batch)
+        if raised >= batch:
+            _measure_again()
         return Swept(raised, told + told_of_devices, resolved, digest.write(run, now))
 
 
@@ -116,7 +119,7 @@ _NEWER = """
 
 _STEP_DEVICES = f"""
     WITH {_RUNGS}, batch AS MATERIALIZED (
-        SELECT * FROM inventory_alert
+        SELECT id, certificate_id, policy_id, ends_at, level, level_since, told_at, acknowledged_at FROM inventory_alert
         WHERE resolved_at IS NULL AND urgency = 1 AND (ends_at, id) > (%(after)s, %(after_id)s)
         ORDER BY ends_at, id LIMIT %(limit)s
     ),
@@ -142,7 +145,8 @@ _STEP_DEVICES = f"""
         LEFT JOIN muted_certificate mc ON mc.certificate_id = a.certificate_id
         LEFT JOIN muted_fleet mf ON mf.fleet_id = d.fleet_id
         CROSS JOIN LATERAL (
-            SELECT coalesce(mc.quiet, false) OR coalesce(mf.quiet, false) AS quiet, greatest(mc.heard, mf.heard) AS heard
+            SELECT coalesce(mc.quiet, false) OR coalesce(mf.quiet, false) AS quiet,
+                   greatest(mc.heard, mf.heard) AS heard
         ) mute
     ),
     resolved AS (
@@ -183,19 +187,23 @@ _RAISE = f"""
         WHERE d.status = 'in_service' AND c.not_after < %(tomorrow)s + threshold.days * interval '1 day'
           AND NOT EXISTS ({_NEWER})
     ),
-    fresh AS MATERIALIZED (
-        SELECT r.*, known.id AS alert_id
+    seen AS MATERIALIZED (
+        SELECT r.*, known.id AS alert_id, known.resolved_at, known.resolution
         FROM reached r
-        LEFT JOIN inventory_alert known ON known.certificate_id = r.id AND known.threshold = r.days AND known.urgency = 1
-        WHERE known.id IS NULL OR known.resolution IN ('renewed', 'out_of_service') AND NOT r.tightened
+        -- LIMIT keeps it a look into the index: joined with the whole table, batches would grow with what was raised.
+        LEFT JOIN LATERAL (
+            SELECT id, resolved_at, resolution FROM inventory_alert
+            WHERE certificate_id = r.id AND threshold = r.days AND urgency = 1 LIMIT 1
+        ) known ON true
     ),
     raised AS (
         INSERT INTO inventory_alert (kind, urgency, about, certificate_id, policy_id, threshold, ends_at, raised_at,
-                                     level, level_since, told_at, run_id, acknowledged_by, note, resolved_at, resolution)
+                                     level, level_since, told_at, run_id, acknowledged_by, note,
+                                     resolved_at, resolution)
         SELECT 'device_expiry', 1, '', id, policy_id, days, not_after, %(now)s,
                1, %(now)s, CASE WHEN NOT quiet THEN %(now)s END, CASE WHEN NOT quiet THEN %(run)s END, '', '',
                CASE WHEN tightened THEN %(now)s END, CASE WHEN tightened THEN 'tightened' ELSE '' END
-        FROM fresh WHERE alert_id IS NULL
+        FROM seen WHERE alert_id IS NULL
         ON CONFLICT (certificate_id, threshold) WHERE urgency = 1 DO NOTHING
         RETURNING 1
     ),
@@ -204,21 +212,23 @@ _RAISE = f"""
             resolved_at = NULL, resolution = '', acknowledged_at = NULL, acknowledged_by = '', note = '',
             level = 1, level_since = %(now)s,
             told_at = CASE WHEN NOT quiet THEN %(now)s END, run_id = CASE WHEN NOT quiet THEN %(run)s END
-        FROM fresh WHERE inventory_alert.id = fresh.alert_id
+        FROM seen
+        WHERE inventory_alert.id = seen.alert_id
+          AND seen.resolution IN ('renewed', 'out_of_service') AND NOT seen.tightened
         RETURNING 1
     ),
     taken_over AS (
         UPDATE inventory_alert SET resolved_at = %(now)s, resolution = 'tightened'
-        FROM fresh
-        WHERE NOT fresh.tightened AND inventory_alert.certificate_id = fresh.id AND inventory_alert.urgency = 1
-          AND inventory_alert.threshold > fresh.days AND inventory_alert.resolved_at IS NULL
+        WHERE id = ANY (ARRAY(
+            SELECT alert_id FROM seen WHERE tightened AND alert_id IS NOT NULL AND resolved_at IS NULL
+        ))
     )
     SELECT (SELECT count(*) FROM raised) + (SELECT count(*) FROM reopened), not_after, id
     FROM batch ORDER BY not_after DESC, id DESC LIMIT 1
 """  # noqa: S608 - made of our own constants
 
 
-def _rungs(now: datetime) -> dict[str, list[object]]:
+def _rungs(now: datetime) -> dict[str, Any]:
     rows = [(policy, rung) for policy, found in rungs_in_force(now).items() for rung in found]
     return {
         "policies": [policy for policy, _rung in rows],
@@ -232,7 +242,7 @@ def _rungs(now: datetime) -> dict[str, list[object]]:
 def _step_own(run: AlertRun, now: datetime) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_STEP_OWN, {**_rungs(now), "now": now, "run": run.pk})
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _step_devices(run: AlertRun, now: datetime, batch: int) -> tuple[int, int]:
@@ -259,10 +269,16 @@ def _raise(run: AlertRun, now: datetime, batch: int) -> int:
     return sum(row[0] for row in _batches(_RAISE, given, batch))
 
 
-def _batches(statement: str, given: dict[str, object], batch: int) -> Iterator[tuple[int, ...]]:
+def _measure_again() -> None:
+    """Let PostgreSQL know at once how large the table has become: the next statements join with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE inventory_alert")
+
+
+def _batches(statement: str, given: dict[str, Any], batch: int) -> Iterator[tuple[int, ...]]:
     """Run a statement that works from a position on, one transaction a batch, until nothing is left."""
-    after: object = "-infinity"
-    after_id: object = 0
+    after: Any = "-infinity"
+    after_id = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement, {**given, "after": after, "after_id": after_id, "limit": batch})

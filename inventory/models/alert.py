@@ -123,7 +123,9 @@ class AlertLevel(models.Model):
     policy = models.ForeignKey(AlertPolicy, models.CASCADE, related_name="levels", verbose_name=_("policy"))
     number = models.PositiveSmallIntegerField(_("level"), validators=[MinValueValidator(1), MaxValueValidator(9)])
     recipients = models.ManyToManyField(Recipient, related_name="levels", blank=True, verbose_name=_("recipients"))
-    repeat_every = models.DurationField(_("repeat every"), help_text=_("Until somebody acknowledges: 7 00:00:00 is 7 d."))
+    repeat_every = models.DurationField(
+        _("repeat every"), help_text=_("Until somebody acknowledges: 7 00:00:00 is 7 d.")
+    )
     silence = models.DurationField(
         _("silence before the next level"), help_text=_("Unacknowledged for so long, the next level is told.")
     )
@@ -135,7 +137,8 @@ class AlertLevel(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["policy", "number"], name="alert_level_once_in_policy"),
             models.CheckConstraint(
-                condition=Q(number__gte=1, repeat_every__gt=timedelta(0), silence__gt=timedelta(0)), name="alert_level_takes_time"
+                condition=Q(number__gte=1, repeat_every__gt=timedelta(0), silence__gt=timedelta(0)),
+                name="alert_level_takes_time",
             ),
         ]
 
@@ -218,7 +221,12 @@ class Alert(models.Model):
         verbose_name=_("certificate"),
     )
     policy = models.ForeignKey(
-        AlertPolicy, models.PROTECT, related_name="alerts", db_constraint=False, db_index=False, verbose_name=_("policy")
+        AlertPolicy,
+        models.PROTECT,
+        related_name="alerts",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("policy"),
     )
     threshold = models.PositiveSmallIntegerField(_("threshold, days"))
     ends_at = models.DateTimeField(_("ends"))
@@ -322,7 +330,12 @@ class Mute(models.Model):
     """Silence for a while about one certificate, one thing of the portal's own or a whole fleet. It always ends."""
 
     certificate = models.ForeignKey(
-        "inventory.Certificate", models.PROTECT, related_name="mutes", null=True, blank=True, verbose_name=_("certificate")
+        "inventory.Certificate",
+        models.PROTECT,
+        related_name="mutes",
+        null=True,
+        blank=True,
+        verbose_name=_("certificate"),
     )
     fleet = models.ForeignKey(
         "inventory.Fleet", models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("fleet")
@@ -346,7 +359,9 @@ class Mute(models.Model):
                 | Q(certificate__isnull=True, fleet__isnull=True) & ~Q(about=""),
                 name="mute_of_one_thing",
             ),
-            models.CheckConstraint(condition=~Q(reason="") & Q(until__gt=F("created_at")), name="mute_ends_and_has_a_reason"),
+            models.CheckConstraint(
+                condition=~Q(reason="") & Q(until__gt=F("created_at")), name="mute_ends_and_has_a_reason"
+            ),
         ]
 
     def __str__(self) -> str:

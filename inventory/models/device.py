@@ -94,3 +94,23 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.serial
+
+
+class ExpiredDevice(Device):
+    """A device whose certificate ended, as a list of its own (`inventory.queues`)."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("expired device")
+        verbose_name_plural = _("expired devices")
+
+
+class RevokedDevice(Device):
+    """A device whose certificate was revoked, as a list of its own (`inventory.queues`)."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("revoked device")
+        verbose_name_plural = _("revoked devices")

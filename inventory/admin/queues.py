@@ -1,0 +1,91 @@
+"""The two queues of devices that cannot authenticate, each with its colour, its text and its own next steps."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin import cells, filters, links
+from inventory.admin.audited import ReadOnlyAdmin
+from inventory.admin.paging import EstimatingPaginator
+from inventory.models import Certificate, CertificateState, Device
+from inventory.queues import READINGS, Queue, in_queue
+
+
+class QueueAdmin(ReadOnlyAdmin):
+    """One queue. Each row leads to the device's own page, on which the step is taken."""
+
+    queue: Queue
+    change_list_template = "admin/inventory/queue.html"
+    paginator = EstimatingPaginator
+    ordering = ["id"]
+    list_display = ["device_serial", "fleet_name", "site_name", "stopped", "why", "seen", "step"]
+    list_display_links = None
+    list_filter = [filters.FleetFilter, filters.SiteFilter, filters.BatchFilter]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("inventory.view_device")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        state = CertificateState.REVOKED
+        ended = Certificate.objects.defer("der").order_by("-pk")
+        ended = ended.revoked() if self.queue == Queue.REVOKED else ended.exclude(state=state)
+        held = Prefetch("certificates", ended, to_attr="ended")
+        devices = in_queue(super().get_queryset(request), self.queue, timezone.now())
+        return devices.select_related("fleet", "site").prefetch_related(held)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "reading": READINGS[self.queue], "queue": self.queue}
+        )
+
+    @admin.display(description=_("device"), ordering="serial")
+    def device_serial(self, device: Device) -> SafeString:
+        return cells.link(links.device(device.pk), device.serial)
+
+    @admin.display(description=_("fleet"))
+    def fleet_name(self, device: Device) -> SafeString:
+        return cells.name(device.fleet)
+
+    @admin.display(description=_("site"))
+    def site_name(self, device: Device) -> SafeString:
+        return cells.name(device.site)
+
+    @admin.display(description=_("since"))
+    def stopped(self, device: Device) -> SafeString:
+        certificate = self._certificate(device)
+        at = certificate.revoked_at if self.queue == Queue.REVOKED else certificate.not_after
+        return cells.when(at, timezone.now())
+
+    @admin.display(description=_("why"))
+    def why(self, device: Device) -> SafeString:
+        certificate = self._certificate(device)
+        word = certificate.get_revocation_reason_display() if self.queue == Queue.REVOKED else self.queue.label
+        return cells.state(READINGS[self.queue].tone, word)
+
+    @admin.display(description=_("last seen"), ordering="last_seen_at")
+    def seen(self, device: Device) -> SafeString:
+        return cells.when(device.last_seen_at, timezone.now(), to_the_minute=True)
+
+    @admin.display(description=_("next step"))
+    def step(self, device: Device) -> SafeString:
+        return cells.link(links.device(device.pk), READINGS[self.queue].steps[0])
+
+    def _certificate(self, device: Device) -> Certificate:
+        found: Certificate = device.ended[0]  # type: ignore[attr-defined]  # prefetched in get_queryset
+        return found
+
+
+class ExpiredDeviceAdmin(QueueAdmin):
+    queue = Queue.EXPIRED
+
+
+class RevokedDeviceAdmin(QueueAdmin):
+    queue = Queue.REVOKED

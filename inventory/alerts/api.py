@@ -1,0 +1,125 @@
+"""Alerts over the API: read, filter and acknowledge."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from inventory.alerts import answering
+from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.audit.record import Actor
+from inventory.filters import SlugFilter, after, before
+from inventory.models import Alert, AlertKind, Fleet, Resolution
+from inventory.models.audit import ActorKind
+
+_LARGEST = 32767
+
+
+class AlertFilter(filters.FilterSet):
+    state = filters.ChoiceFilter(
+        choices=[("waiting", "waiting"), ("acknowledged", "acknowledged"), ("open", "open"), ("resolved", "resolved")],
+        method="filter_state",
+        help_text="'open' are the waiting and the acknowledged, 'resolved' those whose cause has gone",
+    )
+    kind = filters.ChoiceFilter(choices=AlertKind.choices)
+    threshold = filters.NumberFilter(min_value=0, max_value=_LARGEST, decimal_places=0, help_text="Days before the end")
+    level = filters.NumberFilter(min_value=1, max_value=_LARGEST, decimal_places=0, help_text="Level it has reached")
+    fleet = SlugFilter(
+        field_name="certificate__device__fleet", queryset=Fleet.objects.all(), help_text="Slug of the device's fleet"
+    )
+    device = filters.CharFilter(
+        field_name="certificate__device__serial", help_text="Serial number of the device, exactly"
+    )
+    ends_after = after("ends_at", "Ends")
+    ends_before = before("ends_at", "Ends")
+
+    class Meta:
+        model = Alert
+        fields: list[str] = []
+
+    def filter_state(self, alerts: Any, name: str, value: str) -> Any:
+        match value:
+            case "waiting":
+                return alerts.waiting()
+            case "acknowledged":
+                return alerts.open().filter(acknowledged_at__isnull=False)
+            case "open":
+                return alerts.open()
+            case _:
+                return alerts.filter(resolved_at__isnull=False)
+
+
+class AlertSerializer(serializers.ModelSerializer[Alert]):
+    device = DeviceReferenceSerializer(source="certificate.device", read_only=True, allow_null=True, default=None)
+    certificate = CertificateReferenceSerializer(read_only=True, allow_null=True)
+    policy = serializers.SlugRelatedField[Any](slug_field="name", read_only=True)
+    resolution = serializers.ChoiceField(
+        Resolution.choices, read_only=True, allow_blank=True, help_text="Empty while it is open"
+    )
+
+    class Meta:
+        model = Alert
+        fields = [
+            "id",
+            "kind",
+            "about",
+            "device",
+            "certificate",
+            "policy",
+            "threshold",
+            "ends_at",
+            "level",
+            "raised_at",
+            "told_at",
+            "acknowledged_at",
+            "acknowledged_by",
+            "note",
+            "resolved_at",
+            "resolution",
+        ]
+        read_only_fields = fields
+
+
+class AcknowledgementSerializer(serializers.Serializer[Any]):
+    note = serializers.CharField(
+        max_length=500, required=False, allow_blank=True, default="", help_text="What is being done about it"
+    )
+
+
+class AlertViewSet(ReadOnlyModelViewSet[Alert]):
+    """Alerts: certificates that reached a threshold before their end, and what of the portal's own needs somebody."""
+
+    resource = "alerts"
+    queryset = Alert.objects.select_related("certificate__device__fleet", "policy").defer("certificate__der")
+    serializer_class = AlertSerializer
+    filterset_class = AlertFilter
+    orderings = ("-id", "id")
+    lookup_value_regex = ID
+    # Acknowledging makes no alert: it changes one.
+    permissions_of_acts = {"acknowledge": ["inventory.change_alert"]}
+
+    @extend_schema(request=AcknowledgementSerializer, responses=AlertSerializer)
+    @action(detail=True, methods=["post"])
+    def acknowledge(self, request: Request, pk: str) -> Response:
+        """Acknowledge an alert: it is told no more until a nearer threshold. Again, it changes nothing."""
+        given = AcknowledgementSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        alert = self.get_object()
+        answering.acknowledge(
+            Alert.objects.filter(pk=alert.pk),
+            note=given.validated_data["note"],
+            now=timezone.now(),
+            actor=Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None),
+        )
+        return Response(self.get_serializer(self._again(alert)).data)
+
+    def _again(self, alert: Alert) -> Alert:
+        found: QuerySet[Alert] = self.get_queryset()
+        return found.get(pk=alert.pk)

@@ -1,0 +1,73 @@
+"""Two queues of devices that cannot authenticate. Expired is an accident, revoked is a judgement: never one list.
+
+An expired certificate was never distrusted: its device may be given the next one. A revoked one was: its device is
+looked into first. A revocation outweighs an older certificate that merely ended.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from inventory.models import Certificate, CertificateState, Device, DeviceStatus
+
+
+class Queue(models.TextChoices):
+    EXPIRED = "expired", _("expired")
+    REVOKED = "revoked", _("revoked")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a queue is shown: its tone, what its devices have in common, and what may be done next, in this order."""
+
+    tone: str
+    text: str | Promise
+    steps: tuple[str | Promise, ...]
+    forbidden: str | Promise
+
+
+READINGS = {
+    Queue.EXPIRED: Reading(
+        "late",
+        _("The certificate ended before it was renewed. Nobody distrusts the device; it can no longer authenticate."),
+        (_("enrol it anew with a one-time secret"), _("retire it if it is gone")),
+        _("It cannot renew by itself: verifiers and EST refuse an ended certificate."),
+    ),
+    Queue.REVOKED: Reading(
+        "stopped",
+        _("The certificate was revoked by order. Whoever holds its key may not be the device."),
+        (_("find out what happened to it"), _("retire it if it stays distrusted")),
+        _("It must not renew or enrol until a second person has cleared it."),
+    ),
+}
+
+
+def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "QuerySet[Device]":
+    """Return those of `devices` that stand in a queue: in service, and no certificate to use."""
+    own = Certificate.objects.filter(device=OuterRef("pk"))
+    able = own.standing().filter(not_after__gte=now)
+    certificates: dict[Queue, QuerySet[Certificate]] = {
+        Queue.EXPIRED: Certificate.objects.of_devices().expired(now).exclude(Exists(_newer(CertificateState.REVOKED))),
+        # A later certificate that ended says that the device was trusted again since.
+        Queue.REVOKED: Certificate.objects.of_devices().revoked().exclude(Exists(_newer_standing())),
+    }
+    stranded = certificates[queue].order_by().values("device_id")
+    return devices.filter(~Exists(able), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
+
+
+def _newer(state: CertificateState) -> "QuerySet[Certificate]":
+    return Certificate.objects.filter(device=OuterRef("device"), pk__gt=OuterRef("pk"), state=state)
+
+
+def _newer_standing() -> "QuerySet[Certificate]":
+    return Certificate.objects.standing().filter(device=OuterRef("device"), pk__gt=OuterRef("pk"))
+
+
+def queue_of(device: Device, now: datetime) -> Queue | None:
+    """Return the queue that a device stands in, None when it can authenticate or is out of service. Two queries."""
+    one = Device.objects.filter(pk=device.pk)
+    return next((queue for queue in Queue if in_queue(one, queue, now).exists()), None)

@@ -1,0 +1,275 @@
+"""Alerts answered on pages and over the API, and the two queues of devices that cannot authenticate."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from inventory.admin.attention import attention
+from inventory.alerts.sweep import sweep
+from inventory.models import (
+    Alert,
+    AlertLevel,
+    AlertPolicy,
+    AlertRun,
+    AuditAction,
+    AuditEvent,
+    Certificate,
+    Delivery,
+    Device,
+    Mute,
+    Recipient,
+)
+from inventory.queues import READINGS, Queue, in_queue, queue_of
+from tests import factories
+from tests.factories import DAY
+
+LIST = "/admin/inventory/alert/"
+
+
+@pytest.fixture
+def alerts(db):
+    """Three devices at 80, 50 and 20 days before the end, swept now: pages read the clock."""
+    policy = AlertPolicy.objects.create(name="Meters", applies_to="intermittent", thresholds=[90, 60, 30])
+    AlertLevel.objects.create(policy=policy, number=1, repeat_every=7 * DAY, silence=14 * DAY)
+    now = timezone.now()
+    for days in (80, 50, 20):
+        factories.enrolled(factories.device(f"M{days}", connectivity="intermittent"), expires_in=days * DAY, now=now)
+    sweep(now)
+    return Alert.objects.open().order_by("ends_at")
+
+
+def test_the_list_shows_what_is_open_soonest_first_and_reads_a_constant_number_of_times(
+    alerts, page, django_assert_max_num_queries
+):
+    with django_assert_max_num_queries(16):
+        text = page(LIST)
+    assert [text.index(f">M{days}<") for days in (20, 50, 80)] == sorted(text.index(f">M{d}<") for d in (20, 50, 80))
+    assert "3 alerts" in text
+    assert "6 alerts" in page(LIST, state="all")
+
+
+@pytest.mark.parametrize("query", ["state=odd", "fleet=x", "threshold=abc"])
+def test_a_filter_nobody_offers_is_refused_and_no_error(alerts, page, query):
+    assert page.client.get(f"{LIST}?{query}").status_code in {200, 302}
+
+
+def test_looking_at_the_page_acknowledges_nothing(alerts, page):
+    text = page(reverse("admin:inventory_alert_acknowledge"))
+    assert "Acknowledge 3 alerts" in text
+    assert Alert.objects.waiting().count() == 3
+
+
+def acknowledge(page, query: str = "", note: str = "planned", as_of=None):
+    as_of = as_of or timezone.now()
+    address = f"{reverse('admin:inventory_alert_acknowledge')}?{query}"
+    return page.client.post(address, {"note": note, "as_of": as_of.isoformat()}, follow=True)
+
+
+def test_one_alert_is_acknowledged_with_person_note_and_trace(alerts, page):
+    first = alerts[0]
+    assert b"1 alert acknowledged" in acknowledge(page, f"id={first.pk}").content
+    first.refresh_from_db()
+    assert (first.acknowledged_by, first.note) == ("boss", "planned")
+    event = AuditEvent.objects.get(action=AuditAction.ALERTS_ACKNOWLEDGED)
+    assert (event.actor, event.device.serial, event.details["note"]) == ("boss", "M20", "planned")
+    assert Alert.objects.waiting().count() == 2
+
+
+def test_a_filtered_list_is_acknowledged_at_once_and_leaves_one_trace(alerts, page):
+    acknowledge(page, "threshold=90")
+    acknowledge(page)
+    assert Alert.objects.waiting().count() == 0
+    counts = AuditEvent.objects.filter(action=AuditAction.ALERTS_ACKNOWLEDGED).values_list("details__count", flat=True)
+    assert sum(counts) == 3
+
+
+def test_what_fires_after_the_page_was_shown_is_not_answered_by_it(alerts, page):
+    acknowledge(page, as_of=timezone.now() - timedelta(hours=1))
+    assert Alert.objects.waiting().count() == 3
+
+
+def test_who_may_only_look_answers_nothing(alerts, client, viewer):
+    client.force_login(viewer)
+    assert client.get(LIST).status_code == 200
+    assert b"Acknowledge what is listed" not in client.get(LIST).content
+    for address in (
+        reverse("admin:inventory_alert_acknowledge"),
+        reverse("admin:inventory_alert_mute", args=[alerts[0].pk]),
+    ):
+        assert client.get(address).status_code == 403
+        assert client.post(address, {}).status_code == 403
+
+
+def test_a_mute_needs_an_end_and_a_reason(alerts, page):
+    address = reverse("admin:inventory_alert_mute", args=[alerts[0].pk])
+    yesterday, later = ((timezone.now() + days * DAY).date().isoformat() for days in (-1, 10))
+    for form in ({}, {"until": later}, {"reason": "moved"}, {"until": yesterday, "reason": "moved"}):
+        assert page.client.post(address, form).status_code == 200
+        assert not Mute.objects.exists()
+    page.client.post(address, {"until": later, "reason": "moved"})
+    mute = Mute.objects.get()
+    assert (mute.certificate, mute.created_by, mute.reason) == (alerts[0].certificate, "boss", "moved")
+    assert AuditEvent.objects.filter(action=AuditAction.ALERT_MUTED, actor="boss").count() == 1
+    assert "muted" in page(LIST)
+
+
+def test_every_page_of_alerting_opens(alerts, page):
+    recipient = Recipient.objects.create(name="hook", channel="webhook", address="https://hooks.example/x")
+    run = AlertRun.objects.get()
+    Delivery.objects.create(
+        run=run, recipient=recipient, content={}, certificates=3, created_at=timezone.now(), problem="<b>down</b>"
+    )
+    Mute.objects.create(
+        fleet=factories.fleet(), until=timezone.now() + DAY, reason="r", created_at=timezone.now(), created_by="boss"
+    )
+    for model in ("alert", "alertpolicy", "recipient", "mute", "delivery", "expireddevice", "revokeddevice"):
+        page(reverse(f"admin:inventory_{model}_changelist"))
+    page(reverse("admin:inventory_alert_change", args=[alerts[0].pk]))
+    for row in (AlertPolicy.objects.get(), recipient, Mute.objects.get()):
+        page(reverse(f"admin:inventory_{row._meta.model_name}_change", args=[row.pk]))
+        page(reverse(f"admin:inventory_{row._meta.model_name}_add"))
+    assert "whsec_" in page(reverse("admin:inventory_recipient_change", args=[recipient.pk]))
+
+
+def test_a_secret_is_not_shown_to_who_may_only_look(alerts, client, viewer):
+    recipient = Recipient.objects.create(name="hook", channel="webhook", address="https://hooks.example/x")
+    client.force_login(viewer)
+    text = client.get(reverse("admin:inventory_recipient_change", args=[recipient.pk])).content
+    assert b"hooks.example" in text
+    assert b"whsec_" not in text
+
+
+def test_a_change_of_levels_is_in_the_audit_log(alerts, page):
+    policy = AlertPolicy.objects.get()
+    level = policy.levels.get()
+    form = {
+        "name": policy.name, "applies_to": "intermittent", "thresholds": "90,60,30", "enabled": "on",
+        "levels-TOTAL_FORMS": 1, "levels-INITIAL_FORMS": 1, "levels-0-id": level.pk, "levels-0-policy": policy.pk,
+        "levels-0-number": 1, "levels-0-repeat_every": "3 00:00:00", "levels-0-silence": "14 00:00:00",
+    }  # fmt: skip
+    response = page.client.post(reverse("admin:inventory_alertpolicy_change", args=[policy.pk]), form)
+    assert response.status_code == 302
+    event = AuditEvent.objects.get(action=AuditAction.CONFIGURATION_CHANGED, details__changes__has_key="level 1")
+    assert event.details["changes"]["level 1"][1] == {"repeat_every": "3 days, 0:00:00"}
+
+
+# --- Expired and revoked ---------------------------------------------------------------------------------------------
+
+
+def revoked(serial: str, now, ends=100 * DAY) -> Device:
+    enrolled = factories.enrolled(factories.device(serial), expires_in=ends, now=now)
+    Certificate.objects.filter(pk=enrolled.certificate.pk).update(
+        state="revoked", revoked_at=now - DAY, revocation_reason="keyCompromise"
+    )
+    return enrolled.device
+
+
+def test_one_device_in_each_state_stands_in_its_own_queue_with_its_own_text_and_steps(page):
+    now = timezone.now()
+    expired = factories.enrolled(factories.device("EXPIRED-1"), expires_in=-3 * DAY, now=now).device
+    distrusted, both = revoked("REVOKED-1", now), revoked("REVOKED-2", now, ends=-5 * DAY)
+    fine = factories.enrolled(factories.device("FINE-1"), expires_in=9 * DAY, now=now).device
+    assert [queue_of(device, now) for device in (expired, distrusted, both, fine)] == [
+        Queue.EXPIRED,
+        Queue.REVOKED,
+        Queue.REVOKED,
+        None,
+    ]
+    lists = {queue: page(reverse(f"admin:inventory_{queue}device_changelist")) for queue in Queue}
+    assert "EXPIRED-1" in lists[Queue.EXPIRED]
+    assert "EXPIRED-1" not in lists[Queue.REVOKED]
+    assert "REVOKED-1" in lists[Queue.REVOKED]
+    assert "REVOKED-1" not in lists[Queue.EXPIRED]
+    for queue in Queue:
+        assert f'class="state {READINGS[queue].tone}"' in lists[queue]
+        assert str(READINGS[queue].text) in lists[queue]
+    assert "enrol it anew" in lists[Queue.EXPIRED]
+    assert "enrol it anew" not in lists[Queue.REVOKED]
+    assert READINGS[Queue.EXPIRED].tone != READINGS[Queue.REVOKED].tone
+
+
+def test_a_revocation_outweighs_an_older_certificate_that_ended(db):
+    now = timezone.now()
+    enrolled = factories.enrolled(factories.device("D-1"), expires_in=-3 * DAY, now=now)
+    later = factories.enrolled(enrolled.device, expires_in=50 * DAY, now=now, used=False).certificate
+    Certificate.objects.filter(pk=later.pk).update(state="revoked", revoked_at=now, revocation_reason="keyCompromise")
+    assert queue_of(enrolled.device, now) == Queue.REVOKED
+
+
+def test_a_device_out_of_service_or_with_another_certificate_stands_in_no_queue(db):
+    now = timezone.now()
+    expired = factories.enrolled(factories.device("D-1"), expires_in=-3 * DAY, now=now).device
+    distrusted = revoked("D-2", now)
+    factories.enrolled(distrusted, expires_in=50 * DAY, now=now)
+    Device.objects.filter(pk=expired.pk).update(status="retired")
+    for queue in Queue:
+        assert not in_queue(Device.objects.all(), queue, now).exists()
+
+
+def test_the_attention_names_each_queue_with_its_tone_and_its_list(alerts, django_assert_num_queries):
+    now = timezone.now()
+    factories.enrolled(factories.device("EXPIRED-1"), expires_in=-3 * DAY, now=now)
+    revoked("REVOKED-1", now)
+    Alert.objects.filter(threshold=30).update(level=2)
+    with django_assert_num_queries(5):
+        found = attention(now)
+    assert [(each.tone, each.text) for each in found] == [
+        ("stopped", "1 device is cut off by a revocation."),
+        ("late", "1 device stands on an expired certificate."),
+        ("late", "3 certificates reached their alert thresholds. 1 went unanswered up to level 2."),
+    ]
+    assert attention(now, fleet_id=-1) == []
+
+
+def test_the_lists_that_attention_leads_to_hold_what_it_counts(alerts, page):
+    now = timezone.now()
+    factories.enrolled(factories.device("EXPIRED-1"), expires_in=-3 * DAY, now=now)
+    revoked("REVOKED-1", now)
+    run = AlertRun.objects.get()
+    to = Recipient.objects.create(name="ops", channel="email", address="ops@example.org")
+    Delivery.objects.create(run=run, recipient=to, content={}, certificates=1, created_at=now - DAY)
+    texts = [page(each.url) for each in attention(now, factories.fleet().pk)]
+    assert ["1 alert digest" in texts[0], "REVOKED-1" in texts[1], "EXPIRED-1" in texts[2], "3 alerts" in texts[3]] == [
+        True
+    ] * 4
+
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(client, boss, alerts):
+    client.force_login(boss)
+    return client
+
+
+def test_alerts_are_read_and_filtered(api):
+    address = "/api/v1/alerts/"
+    assert len(api.get(address).json()["results"]) == 6
+    [row] = api.get(f"{address}?state=waiting&threshold=30").json()["results"]
+    assert (row["kind"], row["device"]["serial"], row["level"], row["resolution"]) == ("device_expiry", "M20", 1, "")
+    assert api.get(f"{address}{row['id']}/").json() == row
+    assert len(api.get(f"{address}?device=M20&state=resolved").json()["results"]) == 2
+    assert api.get(f"{address}?state=odd").status_code == 400
+
+
+def test_an_alert_is_acknowledged_once_over_the_api(api, alerts):
+    address = f"/api/v1/alerts/{alerts[0].pk}/acknowledge/"
+    first = api.post(address, {"note": "planned"}, content_type="application/json")
+    assert (first.status_code, first.json()["acknowledged_by"], first.json()["note"]) == (200, "boss", "planned")
+    again = api.post(address, {"note": "other"}, content_type="application/json")
+    assert again.json() == first.json()
+    assert AuditEvent.objects.filter(action=AuditAction.ALERTS_ACKNOWLEDGED).count() == 1
+
+
+def test_acknowledging_over_the_api_needs_the_right_to_change_alerts(alerts, client, viewer):
+    client.force_login(viewer)
+    address = f"/api/v1/alerts/{alerts[0].pk}/acknowledge/"
+    answer = client.post(address, {}, content_type="application/json")
+    assert answer.status_code == 403
+    assert "inventory.change_alert" in answer.json()["error"]["message"]
+    viewer.user_permissions.add(Permission.objects.get(codename="change_alert"))
+    assert client.post(address, {}, content_type="application/json").status_code == 200
