@@ -40,10 +40,14 @@ _PLANT_CERTIFICATES = """
           AND split_part(serial, '-', 2)::int BETWEEN %(first)s AND %(last)s
     ) planted
 """
-# Those that are no constraint.
-_PLAIN_INDEXES = """
-    SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
-    WHERE i.indrelid::regclass::text = ANY(%s) AND NOT i.indisunique
+# What PostgreSQL would look up or keep in order for each row: (how to drop it, how to make it again).
+_CHECKS_AND_INDEXES = """
+    SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+           format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text = ANY(%(tables)s)
+    UNION ALL
+    SELECT format('DROP INDEX %%s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+    FROM pg_index WHERE NOT indisunique AND indrelid::regclass::text = ANY(%(tables)s)
 """
 
 
@@ -86,17 +90,15 @@ def _plant(fleet: Fleet, first: int, last: int) -> None:
     }
     tables = [Device._meta.db_table, Certificate._meta.db_table]
     with connection.cursor() as cursor:
-        cursor.execute(_PLAIN_INDEXES, [tables])
-        indexes = cursor.fetchall()
-        # The rows fit: nothing is looked up for each, and indexes are made once for all.
-        cursor.execute("SET session_replication_role = replica")
-        for name, _definition in indexes:
-            cursor.execute(f"DROP INDEX {name}")
+        cursor.execute(_CHECKS_AND_INDEXES, {"tables": tables})
+        aside = cursor.fetchall()
+        # The rows fit together: they are checked and put in order once, afterwards.
+        for drop, _make in aside:
+            cursor.execute(drop)
         cursor.execute(_PLANT_DEVICES, given)
         cursor.execute(_PLANT_CERTIFICATES, given)
-        for _name, definition in indexes:
-            cursor.execute(definition)
-        cursor.execute("SET session_replication_role = DEFAULT")
+        for _drop, make in aside:
+            cursor.execute(make)
         cursor.execute(f"VACUUM ANALYZE {', '.join(tables)}")
 
 

@@ -15,6 +15,7 @@ from inventory import story
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import AuditedAdmin, actor_of
 from inventory.admin.paging import EstimatingPaginator
+from inventory.alerts import story as alert_story
 from inventory.audit import record
 from inventory.lookup import find
 from inventory.models import AuditAction, Batch, Certificate, Device, Site
@@ -114,7 +115,7 @@ class DeviceAdmin(AuditedAdmin):
 
     def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
         """Return what happened; packages above add what they know."""
-        return story.past(device, certificates)
+        return [*story.past(device, certificates), *alert_story.past(device)]
 
     def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[story.Moment]:
         return story.future(certificate, now)

@@ -156,6 +156,13 @@ def test_a_change_of_levels_is_in_the_audit_log(alerts, page):
     assert event.details["changes"]["level 1"][1] == {"repeat_every": "3 days, 0:00:00"}
 
 
+def test_the_story_of_a_device_tells_of_its_alerts(alerts, page):
+    acknowledge(page, f"id={alerts[0].pk}", note="technician booked")
+    text = page(reverse("admin:inventory_device_change", args=[alerts[0].certificate.device_id]))
+    assert "alert, 30 d before the end, level 1" in text
+    assert "technician booked" in text
+
+
 # --- Expired and revoked ---------------------------------------------------------------------------------------------
 
 

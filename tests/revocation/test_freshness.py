@@ -9,7 +9,7 @@ from django.utils import timezone
 from rq import Queue
 
 from inventory.audit.record import SYSTEM
-from inventory.models import RevocationReason
+from inventory.models import Alert, AlertPolicy, AppliesTo, RevocationReason
 from revocation import crl_files, jobs
 from revocation.freshness import freshness
 from revocation.models import Crl, OcspSigner
@@ -153,3 +153,30 @@ def test_a_crl_lifetime_that_leaves_no_room_for_a_failure_is_refused_at_start(se
     assert "4:00:00" in error.msg
     settings.CRL_LIFETIME = timedelta(hours=8)
     assert not [message for message in run_checks() if message.id == "revocation.E001"]
+
+
+def test_a_late_crl_is_an_alert_an_ended_one_a_worse_one_and_a_fresh_one_none(db):
+    authority = factories.authority()
+    for shard in (0, None):
+        for each in (factories.root(), authority):
+            publish(each, shard, NOW)
+
+    def reported(now) -> dict[str, int]:
+        return {concern.about: concern.threshold for concern in jobs.concerns(freshness(now), now)}
+
+    assert reported(NOW + HOUR) == {}
+    everything = {str(scope) for each in (factories.root(), authority) for scope in scopes(each)}
+    assert reported(NOW + 2 * HOUR) == dict.fromkeys(everything, 1)
+    assert reported(NOW + 25 * HOUR) == dict.fromkeys(everything, 0)
+
+
+def test_the_job_raises_an_alert_for_a_crl_that_was_never_published_and_settles_it(db):
+    AlertPolicy.objects.create(name="own", applies_to=AppliesTo.PORTAL, thresholds=[])
+    authority = factories.authority()
+    jobs.report_late_crls()
+    assert Alert.objects.open().filter(kind="crl", about="mfg-1/0").exists()
+    for shard in (0, None):
+        for each in (factories.root(), authority):
+            publish(each, shard, timezone.now())
+    jobs.report_late_crls()
+    assert not Alert.objects.open().exists()

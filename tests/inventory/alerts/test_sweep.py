@@ -73,32 +73,32 @@ def open_alerts() -> dict[int, tuple[int, bool]]:
 # --- A year ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_year_of_a_certificate_that_somebody_acknowledges_each_time(intermittent):
-    enrolled = meter(365 * DAY)
-    for day in range(365):
+@pytest.fixture
+def a_year(make_policy):
+    """A year of sweeps, one a day but for two: one meter that everybody forgets, one whose alerts are acknowledged."""
+    forgotten, watched = factories.fleet("forgotten"), factories.fleet("watched")
+    make_policy(fleet=forgotten, recipients=["ops", "boss"])
+    make_policy(fleet=watched, recipients=["day", "night"])
+    meter(365 * DAY, fleet=forgotten)
+    meter(366 * DAY, fleet=watched)
+    for day in [*range(305), *range(307, 365)]:  # the workers are down on the days 305 and 306
         sweep(NOW + day * DAY)
-        answering.acknowledge(Alert.objects.all(), note="seen", now=NOW + day * DAY, actor=OPS)
-    assert told("ops") == [(275, 90, 1), (305, 60, 1), (335, 30, 1)]
-    assert told("boss") == []
-    assert Counter(enrolled.certificate.alerts.values_list("resolution", flat=True)) == {"tightened": 2, "": 1}
+        own = Alert.objects.filter(certificate__device__fleet=watched)
+        answering.acknowledge(own, note="seen", now=NOW + day * DAY, actor=OPS)
 
 
-def test_a_year_of_silence_repeats_every_week_and_goes_to_the_boss_after_two(intermittent):
-    meter(365 * DAY)
-    days(0, 364)
-    assert told("ops") == [(275, 90, 1), (282, 90, 1), (305, 60, 1), (312, 60, 1), (335, 30, 1), (342, 30, 1)]
+def test_a_year_fires_each_threshold_and_level_once_late_rather_than_never(a_year):
+    # The threshold of 60 days was reached on day 305, the repetition and the boss follow from when it was told.
+    assert told("ops") == [(275, 90, 1), (282, 90, 1), (307, 60, 1), (314, 60, 1), (335, 30, 1), (342, 30, 1)]
     assert told("boss") == [
-        (289, 90, 2), (296, 90, 2), (303, 90, 2), (319, 60, 2), (326, 60, 2), (333, 60, 2),
-        (349, 30, 2), (356, 30, 2), (363, 30, 2),
+        (289, 90, 2), (296, 90, 2), (303, 90, 2), (321, 60, 2), (328, 60, 2), (349, 30, 2), (356, 30, 2), (363, 30, 2),
     ]  # fmt: skip
-
-
-def test_a_worker_that_was_down_for_two_days_fires_late_and_once(intermittent):
-    meter(365 * DAY)
-    days(0, 274)  # 275 and 276 are lost
-    days(277, 280)
-    assert told("ops") == [(277, 90, 1)]
-    assert Delivery.objects.get().content["devices"][0]["late"] == 1
+    assert told("day") == [(276, 90, 1), (307, 60, 1), (336, 30, 1)]
+    assert told("night") == []
+    late = {(d.recipient.name, d.created_at - NOW): d.content["devices"][0]["late"] for d in Delivery.objects.all()}
+    assert {key for key, count in late.items() if count} == {("ops", 307 * DAY), ("day", 307 * DAY)}
+    ends = Counter(Alert.objects.values_list("resolution", flat=True))
+    assert ends == {"tightened": 4, "": 2}
 
 
 def test_what_fires_on_its_day_is_not_late(intermittent):
