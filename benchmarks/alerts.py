@@ -13,7 +13,19 @@ from benchmarks import portal
 from benchmarks.figure import Figure
 from benchmarks.measuring import Size
 from inventory.alerts.sweep import sweep
-from inventory.models import Alert, AlertPolicy, AlertRun, AppliesTo, Certificate, Delivery, Device, Fleet
+from inventory.models import (
+    Alert,
+    AlertLevel,
+    AlertPolicy,
+    AlertRun,
+    AppliesTo,
+    Certificate,
+    Channel,
+    Delivery,
+    Device,
+    Fleet,
+    Recipient,
+)
 
 _DEVICES = {Size.SMALL: (1_000, 5_000, 20_000), Size.FULL: (22_000, 220_000, 2_200_000)}
 _NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -54,6 +66,7 @@ _CHECKS_AND_INDEXES = """
 def run(size: Size) -> list[Figure]:
     with portal.running():
         fleet = portal.fleet()
+        _name_recipients()
         seconds: dict[str, dict[int, float]] = {"first": {}, "next_day": {}, "nothing": {}, "cliff": {}}
         figures: list[Figure] = []
         planted = 0
@@ -76,6 +89,13 @@ def run(size: Size) -> list[Figure]:
             Figure("alerts", seconds["first"][largest], "s").beside(limit),
             Figure("alerts.cliff", seconds["cliff"][largest], "s").beside(limit),
         ]
+
+
+def _name_recipients() -> None:
+    """Put somebody on every level, so that digests are written."""
+    ops = Recipient.objects.create(name="ops", channel=Channel.EMAIL, address="ops@example.org")
+    for level in AlertLevel.objects.all():
+        level.recipients.add(ops)
 
 
 def _plant(fleet: Fleet, first: int, last: int) -> None:

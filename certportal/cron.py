@@ -36,6 +36,8 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
     PeriodicJob("certportal.cron.forget_answers", 3600, "default"),
     PeriodicJob("inventory.jobs.sweep_alerts", 300, "default"),
+    PeriodicJob("inventory.jobs.sweep_own_alerts", 60, "default"),
+    PeriodicJob("inventory.jobs.sweep_alerts", 1800, "default"),
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.report_late_crls", 60, "default"),

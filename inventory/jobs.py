@@ -15,6 +15,7 @@ from inventory.alerts.sweep import sweep
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
 from inventory.models import ImportRun
+from inventory.alerts.sweep import Swept, sweep, sweep_own
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +55,16 @@ class NotDelivered(Exception):
 
 def sweep_alerts() -> None:
     """Bring all alerts to now and put every digest that waits into the queue, those of earlier sweeps too."""
-    done = sweep(timezone.now())
-    if done is not None:
+    _finish(sweep(timezone.now()))
+
+
+def sweep_own_alerts() -> None:
+    """Do the same for the portal's own only, which cannot wait and cost little."""
+    _finish(sweep_own(timezone.now()))
+
+
+def _finish(done: Swept | None) -> None:
+    if done is not None and done != Swept():
         log.info("alerts_swept", **asdict(done))
     enqueue_deliveries()
 

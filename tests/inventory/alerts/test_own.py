@@ -6,7 +6,7 @@ import pytest
 
 from inventory.alerts import own
 from inventory.alerts.own import Concern
-from inventory.alerts.sweep import sweep
+from inventory.alerts.sweep import sweep, sweep_own
 from inventory.alerts.wording import digest
 from inventory.audit.record import SYSTEM
 from inventory.issuing import InfrastructureRequest, issue_infrastructure
@@ -155,3 +155,15 @@ def test_without_a_policy_for_its_own_nothing_is_raised_and_nothing_breaks(db):
     tls_server(NOW)
     sweep(NOW + 89 * DAY)
     assert not Alert.objects.exists()
+
+
+def test_the_portals_own_are_told_without_waiting_for_the_sweep_of_the_fleet(
+    portal, make_policy, django_assert_max_num_queries
+):
+    make_policy(recipients=["ops"])
+    factories.enrolled(factories.device(connectivity="intermittent"), expires_in=20 * DAY)
+    own.report([AlertKind.CRL], [Concern(AlertKind.CRL, "mfg-1/0", NOW + DAY, 1)], NOW)
+    with django_assert_max_num_queries(32):
+        assert sweep_own(NOW).digests == 1
+    assert open_own() == [("crl", "mfg-1/0", 1)]
+    assert not Alert.objects.filter(urgency=1).exists()
