@@ -35,7 +35,6 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
     PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
     PeriodicJob("certportal.cron.forget_answers", 3600, "default"),
-    PeriodicJob("inventory.jobs.sweep_alerts", 300, "default"),
     PeriodicJob("inventory.jobs.sweep_own_alerts", 60, "default"),
     PeriodicJob("inventory.jobs.sweep_alerts", 1800, "default"),
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),

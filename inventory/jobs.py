@@ -11,11 +11,10 @@ from rq import Retry
 from rq.exceptions import DuplicateJobError
 
 from inventory.alerts import delivering
-from inventory.alerts.sweep import sweep
+from inventory.alerts.sweep import Swept, sweep, sweep_own
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
 from inventory.models import ImportRun
-from inventory.alerts.sweep import Swept, sweep, sweep_own
 
 log = structlog.get_logger(__name__)
 

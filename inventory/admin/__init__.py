@@ -12,7 +12,6 @@ from inventory.admin.certificate import CertificateAdmin
 from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin, ProfileAdmin, SiteAdmin
 from inventory.admin.device import DeviceAdmin
 from inventory.admin.importing import ColumnMappingAdmin, ImportRunAdmin
-from inventory.models import AuditEvent, Authority, Batch, ColumnMapping, Fleet, ImportRun, Profile, Site
 from inventory.admin.queues import ExpiredDeviceAdmin, RevokedDeviceAdmin
 from inventory.models import (
     Alert,
@@ -20,8 +19,10 @@ from inventory.models import (
     AuditEvent,
     Authority,
     Batch,
+    ColumnMapping,
     Delivery,
     Fleet,
+    ImportRun,
     Mute,
     Profile,
     Recipient,
