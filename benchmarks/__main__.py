@@ -6,12 +6,16 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.figure import keep, table
 from benchmarks.measuring import Size
 
-NAMES = ("issue", "est", "crl", "imports", "sightings", "alerts")
+NAMES = ("issue", "est", "crl", "imports", "sightings", "alerts", "lists", "export")
+# These ask a fleet that takes minutes to make: its home is kept.
+_OF_THE_FLEET = frozenset({"lists", "export"})
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -24,27 +28,34 @@ def main() -> None:
     parser.add_argument("--name", choices=NAMES, help="one benchmark; without it all run")
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     chosen = parser.parse_args()
-    _set_environment()
+    if chosen.name is None:
+        # One process each: the settings of a process are those of one home.
+        for name in NAMES:
+            command = [sys.executable, "-m", "benchmarks", "--name", name, "--size", chosen.size]
+            subprocess.run(command, cwd=_CHECKOUT, check=True)
+        return
+    _set_environment(chosen.name, chosen.size)
     import django
 
     django.setup()
-    for name in [chosen.name] if chosen.name else NAMES:
-        print(f"== {name} ({chosen.size}) ==", flush=True)
-        figures = importlib.import_module(f"benchmarks.{name}").run(chosen.size)
-        print(table(figures))
-        print(f"kept in {keep(name, figures).relative_to(_CHECKOUT)}\n", flush=True)
+    print(f"== {chosen.name} ({chosen.size}) ==", flush=True)
+    figures = importlib.import_module(f"benchmarks.{chosen.name}").run(chosen.size)
+    print(table(figures))
+    print(f"kept in {keep(chosen.name, figures).relative_to(_CHECKOUT)}\n", flush=True)
 
 
-def _set_environment() -> None:
+def _set_environment(name: str, size: Size) -> None:
     """Give the run a home and stores of its own: it fills them by the thousand."""
-    home = Path(os.environ.get("CERTPORTAL_HOME", _CHECKOUT / "var")).absolute() / "bench"
+    bench = Path(os.environ.get("CERTPORTAL_HOME", _CHECKOUT / "var")).absolute() / "bench"
     for store in ("DATABASE_URL", "REDIS_URL", "MQTT_URL"):
         os.environ.pop(store, None)
-    shutil.rmtree(home / "live", ignore_errors=True)
+    home = bench / (f"fleet-{size}" if name in _OF_THE_FLEET else "live")
+    if name not in _OF_THE_FLEET:
+        shutil.rmtree(home, ignore_errors=True)
     ports = _free_ports(3)
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "certportal.settings",
-        "CERTPORTAL_HOME": str(home / "live"),
+        "CERTPORTAL_HOME": str(home),
         "CERTPORTAL_DEMO_DEVICES": "0",
         "CERTPORTAL_LOG_LEVEL": "WARNING",
         "CERTPORTAL_ADMIN_PASSWORD": secrets.token_urlsafe(),

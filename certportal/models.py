@@ -52,3 +52,44 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.key}"
+
+
+class SavedList(models.TextChoices):
+    """The lists whose filters can be kept: the models they show."""
+
+    DEVICES = "inventory_device", _("devices")
+    CERTIFICATES = "inventory_certificate", _("certificates")
+    AUDIT_EVENTS = "inventory_auditevent", _("audit log")
+    TARGETS = "renewal_target", _("targets")
+
+
+class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
+    def seen_by(self, user: User) -> "SavedFilterQuerySet":
+        """The filters of a person and those that others share."""
+        return self.filter(models.Q(owner=user) | models.Q(shared=True))
+
+
+class SavedFilter(models.Model):
+    """A list as somebody narrowed it, under a name."""
+
+    owner = models.ForeignKey(User, models.CASCADE, related_name="saved_filters", verbose_name=_("owner"))
+    list = models.CharField(_("list"), max_length=32, choices=SavedList.choices)
+    name = models.CharField(_("name"), max_length=100)
+    query = models.CharField(_("query"), max_length=2000, blank=True)
+    shared = models.BooleanField(_("shared"), default=False, help_text=_("Everybody who may see the list sees it."))
+    created_at = models.DateTimeField(_("created"), editable=False)
+
+    objects = SavedFilterQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("saved filter")
+        verbose_name_plural = _("saved filters")
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "list", "name"], name="saved_filter_name_unique_for_owner"),
+            models.CheckConstraint(condition=models.Q(list__in=SavedList.values), name="saved_filter_list_known"),
+        ]
+        indexes = [models.Index(fields=["list", "name"], condition=models.Q(shared=True), name="saved_filter_shared")]
+
+    def __str__(self) -> str:
+        return self.name

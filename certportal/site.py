@@ -22,7 +22,7 @@ _NAVIGATION = (
     ("app_list", ("certportal",), "certportal.view_user", _("Access")),
 )
 # What of an address means nothing in another fleet: its groups, the page of a list, the complaint about a filter.
-_OF_ONE_FLEET = {"fleet", "site", "batch", "p", "e"}
+_OF_ONE_FLEET = {"fleet", "site", "batch", "p", "e", "cursor", "count"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class CertportalAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.
+        from certportal import saved_filters
         from certportal.dashboard import views
         from revocation.admin.revoking import revoke_view
 
@@ -66,6 +67,9 @@ class CertportalAdminSite(admin.AdminSite):
 
         own: list[URLPattern] = [
             path("search/", self.admin_view(views.search), name="search"),
+            path("saved-filters/keep/", self.admin_view(saved_filters.keep), name="saved_filter_keep"),
+            path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),
+            path("saved-filters/<int:pk>/forget/", self.admin_view(saved_filters.forget), name="saved_filter_forget"),
             path("dashboard/<slug:name>/", self.admin_view(views.block), name="dashboard_block"),
             path("inventory/certificate/<int:pk>/revoke/", self.admin_view(revoke), name="revoke_certificate"),
         ]

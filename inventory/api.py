@@ -5,21 +5,27 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory import addresses
+from inventory.audit.record import Actor
 from inventory.authorities import chain
+from inventory.downloads import download
+from inventory.exporting import AUDIT_EVENTS, CERTIFICATES, DEVICES, Export, ExportRefused, Format, Listing
 from inventory.filters import AuditEventFilter, CertificateFilter, DeviceFilter, FleetFilter
 from inventory.models import AuditEvent, Authority, Certificate, Device, Fleet, Profile, RevocationReason, ShownState
+from inventory.models.audit import ActorKind
 
 SLUG = "[-a-zA-Z0-9_]+"
 ID = "[0-9]+"
@@ -244,6 +250,62 @@ class DerRenderer(FileRenderer):
     format = "der"
 
 
+class CsvRenderer(FileRenderer):
+    media_type = "text/csv"
+    format = "csv"
+
+
+class NdjsonRenderer(FileRenderer):
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+
+
+class ExportsBusy(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "exports_busy"
+    wait = 10
+
+
+class ExportMixin:
+    """Every row of a list in one answer, streamed past the serializers. Filters are those of the list."""
+
+    listing: Listing
+
+    @extend_schema(
+        responses={(200, CsvRenderer.media_type): OpenApiResponse(OpenApiTypes.STR)},
+        summary="All rows of the list as CSV; what looks like a formula begins with an apostrophe",
+    )
+    @action(detail=False, url_path="export.csv", url_name="csv", pagination_class=None, renderer_classes=[CsvRenderer])
+    def export_csv(self, request: Request, **path: str) -> StreamingHttpResponse:
+        """Every row that the filter holds now, once, in no particular order. The audit log tells of it."""
+        return self._export(request, Format.CSV)
+
+    @extend_schema(
+        responses={(200, NdjsonRenderer.media_type): OpenApiResponse(OpenApiTypes.STR)},
+        summary="All rows of the list as JSON lines",
+    )
+    @action(
+        detail=False,
+        url_path="export.ndjson",
+        url_name="ndjson",
+        pagination_class=None,
+        renderer_classes=[NdjsonRenderer],
+    )
+    def export_ndjson(self, request: Request, **path: str) -> StreamingHttpResponse:
+        """Every row that the filter holds now, once, in no particular order. The audit log tells of it."""
+        return self._export(request, Format.NDJSON)
+
+    def _export(self, request: Request, kind: Format) -> StreamingHttpResponse:
+        view: Any = self
+        actor = Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None)
+        queryset = view.filter_queryset(view.get_queryset())
+        export = Export(self.listing, queryset, kind, request.query_params.urlencode(), actor)
+        try:
+            return download(export, timezone.now())
+        except ExportRefused as refusal:
+            raise ExportsBusy(str(refusal)) from refusal
+
+
 class FleetViewSet(ReadOnlyModelViewSet[Fleet]):
     """Fleets: devices managed together."""
 
@@ -278,9 +340,10 @@ class AuthorityViewSet(ReadOnlyModelViewSet[Authority]):
     lookup_value_regex = SLUG
 
 
-class DeviceViewSet(ReadOnlyModelViewSet[Device]):
+class DeviceViewSet(ExportMixin, ReadOnlyModelViewSet[Device]):
     """Devices: what carries a certificate, where it is and how it can be reached."""
 
+    listing = DEVICES
     resource = "devices"
     queryset = Device.objects.select_related("fleet", "batch", "site")
     serializer_class = DeviceSerializer
@@ -289,9 +352,10 @@ class DeviceViewSet(ReadOnlyModelViewSet[Device]):
     lookup_value_regex = ID
 
 
-class CertificateViewSet(ReadOnlyModelViewSet[Certificate]):
+class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
     """Certificates: every one that any authority of the portal ever signed."""
 
+    listing = CERTIFICATES
     resource = "certificates"
     queryset = Certificate.objects.select_related("authority", "device__fleet", "profile")
     serializer_class = CertificateSerializer
@@ -337,9 +401,10 @@ class CertificateViewSet(ReadOnlyModelViewSet[Certificate]):
         return Response(bytes(self.get_object().der))
 
 
-class AuditEventViewSet(ReadOnlyModelViewSet[AuditEvent]):
+class AuditEventViewSet(ExportMixin, ReadOnlyModelViewSet[AuditEvent]):
     """The audit log: who did what to which object, when and why."""
 
+    listing = AUDIT_EVENTS
     resource = "audit-events"
     queryset = AuditEvent.objects.select_related("device__fleet", "certificate").defer("certificate__der")
     serializer_class = AuditEventSerializer

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 
+from inventory.lookup import certificates_named, devices_named
 from inventory.models import (
     AuditAction,
     AuditEvent,
@@ -29,6 +30,7 @@ from inventory.models import (
 )
 from inventory.models.certificate import CertificateQuerySet
 from inventory.models.device import DeviceQuerySet
+from inventory.models.profile import KEY_TYPE_CHOICES
 from inventory.x509.serials import stored_forms
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
@@ -162,6 +164,10 @@ class FleetFilter(filters.FilterSet):
 
 
 class DeviceFilter(filters.FilterSet):
+    search = filters.CharFilter(
+        method="filter_search",
+        help_text="What names devices: beginning of the serial, MQTT id, phone number, batch, site, or a certificate",
+    )
     fleet = SlugFilter(queryset=Fleet.objects.all(), help_text="Slug of the fleet")
     serial = filters.CharFilter(help_text="Serial number, exactly")
     serial__startswith = filters.CharFilter(
@@ -183,6 +189,9 @@ class DeviceFilter(filters.FilterSet):
         model = Device
         fields: list[str] = []
 
+    def filter_search(self, devices: DeviceQuerySet, name: str, value: str) -> Any:
+        return devices_named(devices, value)
+
     def filter_never_seen(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
         return devices.never_seen() if value == "true" else devices.filter(last_seen_at__isnull=False)
 
@@ -190,6 +199,14 @@ class DeviceFilter(filters.FilterSet):
 class CertificateFilter(filters.FilterSet):
     """`now` decides what has expired."""
 
+    search = filters.CharFilter(
+        method="filter_search",
+        help_text="What names certificates: serial or its beginning, fingerprint, or what names their devices",
+    )
+    key_type = filters.ChoiceFilter(choices=KEY_TYPE_CHOICES)
+    connectivity = filters.ChoiceFilter(
+        field_name="device__connectivity", choices=Connectivity.choices, help_text="Class of the device"
+    )
     fleet = SlugFilter(field_name="device__fleet", queryset=Fleet.objects.all(), help_text="Slug of the device's fleet")
     device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
     batch = NameFilter(
@@ -219,6 +236,9 @@ class CertificateFilter(filters.FilterSet):
     def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         self.now = now
         super().__init__(*args, **kwargs)
+
+    def filter_search(self, certificates: CertificateQuerySet, name: str, value: str) -> Any:
+        return certificates_named(certificates, value)
 
     def filter_state(self, certificates: CertificateQuerySet, name: str, value: str) -> CertificateQuerySet:
         return certificates.shown_as(ShownState(value), self.now)

@@ -1,27 +1,30 @@
-"""Finding a device or certificate by what a person has in hand: a label, a phone number, a line of a log.
+"""Finding devices and certificates by what a person has in hand: a label, a phone number, a line of a log.
 
 Every question is answered from an index, in two steps: first at most `LIMIT` keys, then the rows of a list.
 """
 
 import re
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from inventory.models import Certificate, Device, Fleet
-from inventory.x509.serials import hexadecimal
+from inventory.models import Batch, Certificate, Device, Site
+from inventory.x509.serials import hexadecimal, stored_forms
 
 LIMIT = 200
+# A shorter one is a serial only when it is a whole one: it would name thousands by chance.
 _SHORTEST_SERIAL_PREFIX = 6
 _SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
 class Found:
-    device_ids: tuple[int, ...]
-    certificate_ids: tuple[int, ...]
+    """What a text may name. Batches and sites are looked for only when it names no device and no certificate."""
+
+    device_ids: tuple[int, ...] = ()
+    certificate_ids: tuple[int, ...] = ()
+    batch_ids: tuple[int, ...] = ()
+    site_ids: tuple[int, ...] = ()
 
     @property
     def cut(self) -> bool:
@@ -30,22 +33,54 @@ class Found:
 
 
 def find(term: str) -> Found:
-    """Return what `term` names: the prefix of a device serial, a whole MQTT id or phone number, a certificate."""
+    """Return what `term` names: the beginning of a device serial, a whole MQTT id, phone number, batch or site, or a
+    certificate by its serial, its beginning, its fingerprint or that of its key.
+    """
     term = term.strip()
     if not term or "\x00" in term:
-        return Found((), ())
-    return Found(tuple(_device_ids(term)), tuple(_certificate_ids(term)))
+        return Found()
+    devices, certificates = _device_ids(term), _certificate_ids(term)
+    if devices or certificates:
+        return Found(tuple(devices), tuple(certificates))
+    return Found(
+        batch_ids=tuple(Batch.objects.filter(name=term).values_list("id", flat=True)[:LIMIT]),
+        site_ids=tuple(Site.objects.filter(name=term).values_list("id", flat=True)[:LIMIT]),
+    )
+
+
+def devices_named(devices: QuerySet[Device], term: str) -> QuerySet[Device]:
+    """Narrow to the devices that `term` names, by themselves, by a certificate of theirs, or by batch or site."""
+    found = find(term)
+    if found.batch_ids or found.site_ids:
+        return devices.filter(_in_group(found, ""))
+    holders = Certificate.objects.filter(pk__in=found.certificate_ids, device__isnull=False)
+    return devices.filter(pk__in={*found.device_ids, *holders.values_list("device_id", flat=True)})
+
+
+def certificates_named(certificates: QuerySet[Certificate], term: str) -> QuerySet[Certificate]:
+    """Narrow to the certificates that `term` names, by themselves, by their device, or by its batch or site."""
+    found = find(term)
+    if found.batch_ids or found.site_ids:
+        return certificates.filter(_in_group(found, "device__"))
+    of_devices = Certificate.objects.filter(device_id__in=found.device_ids).values_list("id", flat=True)
+    return certificates.filter(pk__in={*found.certificate_ids, *of_devices})
+
+
+def _in_group(found: Found, path: str) -> Q:
+    # One of both where one suffices: an OR keeps PostgreSQL from the index of either.
+    if not found.site_ids:
+        return Q(**{f"{path}batch__in": found.batch_ids})
+    if not found.batch_ids:
+        return Q(**{f"{path}site__in": found.site_ids})
+    return Q(**{f"{path}batch__in": found.batch_ids}) | Q(**{f"{path}site__in": found.site_ids})
 
 
 def _device_ids(term: str) -> list[int]:
+    ids = list(Device.objects.filter(mqtt_id=term).exclude(mqtt_id="").values_list("id", flat=True)[:LIMIT])
     phone_number = re.sub(r"[\s()./-]", "", term)
-    exact = [
-        # The index of MQTT ids begins with the fleet.
-        Q(fleet_id__in=list(Fleet.objects.values_list("id", flat=True)), mqtt_id=term),
-    ]
     if re.fullmatch(r"\+[0-9]{7,15}", phone_number):
-        exact.append(Q(phone_number=phone_number))
-    ids = list(Device.objects.filter(reduce(or_, exact)).values_list("id", flat=True)[:LIMIT])
+        called = Device.objects.filter(phone_number=phone_number).exclude(phone_number="")
+        ids += called.values_list("id", flat=True)[:LIMIT]
     ids += Device.objects.filter(serial__startswith=term).order_by("serial").values_list("id", flat=True)[:LIMIT]
     return list(dict.fromkeys(ids))[:LIMIT]
 
@@ -59,9 +94,9 @@ def _certificate_ids(term: str) -> list[int]:
         return list(
             Certificate.objects.filter(Q(sha256=digest) | Q(spki_sha256=digest)).values_list("id", flat=True)[:LIMIT]
         )
-    serial = digits.lstrip("0")
-    if len(serial) < _SHORTEST_SERIAL_PREFIX:
-        return list(Certificate.objects.filter(serial=serial).values_list("id", flat=True)[:LIMIT])
-    return list(
-        Certificate.objects.filter(serial__startswith=serial).order_by("serial").values_list("id", flat=True)[:LIMIT]
-    )
+    ids = list(Certificate.objects.filter(serial__in=stored_forms(term)).values_list("id", flat=True)[:LIMIT])
+    beginning = digits.lstrip("0")
+    if not ids and len(beginning) >= _SHORTEST_SERIAL_PREFIX:
+        begun = Certificate.objects.filter(serial__startswith=beginning).order_by("serial")
+        ids = list(begun.values_list("id", flat=True)[:LIMIT])
+    return ids

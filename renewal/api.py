@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.mixins import ListModelMixin
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
+from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, ExportMixin, SlugOf
+from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
 from renewal.models import Campaign, Target, TargetState
 
@@ -103,9 +104,10 @@ def _counted(campaigns: list[Any]) -> list[Campaign]:
 
 
 @extend_schema(parameters=[OpenApiParameter("campaign_id", OpenApiTypes.INT, OpenApiParameter.PATH)])
-class TargetViewSet(ListModelMixin, GenericViewSet[Target]):
+class TargetViewSet(ExportMixin, ListModelMixin, GenericViewSet[Target]):
     """The targets of one campaign: how far each of its devices has come."""
 
+    listing = TARGETS
     resource = "campaigns"
     queryset = Target.objects.select_related("device__fleet", "certificate", "renewed_certificate").defer(
         "certificate__der", "renewed_certificate__der"

@@ -40,7 +40,9 @@ class StrictFilterBackend(DjangoFilterBackend):
             refuse_unknown_parameters(request, ())
             return queryset
         filters = self.get_filterset_class(view, queryset)
-        paging = [parameter["name"] for parameter in view.paginator.get_schema_operation_parameters(view)]
+        # An export has no pages.
+        paginator = view.paginator
+        paging = [field["name"] for field in paginator.get_schema_operation_parameters(view)] if paginator else []
         refuse_unknown_parameters(request, [*(filters.base_filters if filters else ()), *paging])
         filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return filtered

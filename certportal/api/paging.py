@@ -1,66 +1,16 @@
-"""Keyset paging: a page costs the same wherever it stands, and nothing is counted.
+"""Pages of API lists: what a request asks for, and the links to the pages beside."""
 
-A cursor holds the position of a row in the order of the list. The next page is what stands behind that position, so
-rows that are added or removed meanwhile neither repeat nor hide any other row.
-"""
-
-import base64
-import binascii
-import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Field, Func, Model, TextField, Value
-from django.db.models.expressions import F
-from django.db.models.lookups import GreaterThan, LessThan
-from django.utils.encoding import force_str
+from django.db.models import Model
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-_LARGEST_ID = (1 << 63) - 1
-_LONGEST_CURSOR = 1024
-
-
-class InvalidCursor(ValueError):
-    """A cursor that this list did not hand out."""
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A position in a list: behind it (or before it, when `backwards`) the page begins.
-
-    `ordering` is a column with an optional minus sign; `value` is the text of that column, `id` breaks ties.
-    """
-
-    ordering: str
-    backwards: bool
-    value: str
-    id: int
-
-    def encode(self) -> str:
-        text = json.dumps([self.ordering, self.backwards, self.value, self.id], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> "Cursor":
-        """Raises InvalidCursor."""
-        if len(text) > _LONGEST_CURSOR:
-            raise InvalidCursor
-        try:
-            padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-            ordering, backwards, value, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError) as error:
-            raise InvalidCursor from error
-        if [type(part) for part in (ordering, backwards, value, row_id)] != [str, bool, str, int]:
-            raise InvalidCursor
-        if not 0 <= row_id <= _LARGEST_ID:
-            raise InvalidCursor
-        return cls(ordering, backwards, value, row_id)
+from inventory import keyset
+from inventory.keyset import Cursor, InvalidCursor
 
 
 class KeysetPagination(BasePagination):
@@ -78,28 +28,16 @@ class KeysetPagination(BasePagination):
         self._ordering = self._asked_ordering(request, view)
         limit = self._asked_limit(request)
         cursor = self._asked_cursor(request, queryset.model)
-        backwards = cursor is not None and cursor.backwards
-        if cursor is not None:
-            queryset = queryset.filter(_behind(queryset.model, cursor))
-        rows = list(queryset.order_by(*_order_by(self._ordering, reverse=backwards))[: limit + 1])
-        more, rows = len(rows) > limit, rows[:limit]
-        if backwards:
-            rows.reverse()
-        self._has_next = more or backwards
-        self._has_previous = more if backwards else cursor is not None
-        self._rows = rows
-        return rows
+        self._page = keyset.page(queryset, self._ordering, cursor, limit)
+        return self._page.rows
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response({"next": self._link(backwards=False), "previous": self._link(backwards=True), "results": data})
+        return Response(
+            {"next": self._link(self._page.next), "previous": self._link(self._page.previous), "results": data}
+        )
 
-    def _link(self, *, backwards: bool) -> str | None:
-        if not self._rows or not (self._has_previous if backwards else self._has_next):
-            return None
-        row = self._rows[0 if backwards else -1]
-        column = _column(type(row), self._ordering)
-        cursor = Cursor(self._ordering, backwards, column.value_to_string(row), row.pk)
-        return replace_query_param(self._url, self.cursor_parameter, cursor.encode())
+    def _link(self, cursor: Cursor | None) -> str | None:
+        return replace_query_param(self._url, self.cursor_parameter, cursor.encode()) if cursor else None
 
     def _asked_ordering(self, request: Request, view: Any) -> str:
         orderings: tuple[str, ...] = view.orderings
@@ -121,9 +59,7 @@ class KeysetPagination(BasePagination):
             return None
         try:
             cursor = Cursor.decode(text)
-            if cursor.ordering != self._ordering:
-                raise InvalidCursor
-            _position(model, cursor)
+            keyset.check(model, self._ordering, cursor)
         except InvalidCursor as error:
             message = "Not a cursor of this list in this order. Follow 'next' and 'previous', or leave it out."
             raise ValidationError({self.cursor_parameter: [message]}) from error
@@ -171,44 +107,3 @@ class KeysetPagination(BasePagination):
                 "results": schema,
             },
         }
-
-
-def _column(model: type[Model], ordering: str) -> "Field[Any, Any]":
-    return model._meta.get_field(ordering.lstrip("-"))  # type: ignore[return-value]  # orderings name columns
-
-
-def _order_by(ordering: str, *, reverse: bool) -> list[str]:
-    sign = "-" if ordering.startswith("-") is not reverse else ""
-    return list(dict.fromkeys([f"{sign}{ordering.lstrip('-')}", f"{sign}id"]))
-
-
-def _position(model: type[Model], cursor: Cursor) -> Any:
-    """Return the value of the cursor's column. Raises InvalidCursor when the text is none, or none PostgreSQL holds."""
-    try:
-        value = _column(model, cursor.ordering).to_python(cursor.value)
-        if isinstance(value, datetime):
-            # PostgreSQL refuses offsets that Python takes.
-            value = value.astimezone(UTC)
-    except (DjangoValidationError, ValueError, OverflowError) as error:
-        raise InvalidCursor from error
-    if isinstance(value, int) and not 0 <= value <= _LARGEST_ID:
-        raise InvalidCursor
-    if "\x00" in force_str(value):
-        raise InvalidCursor
-    return value
-
-
-def _behind(model: type[Model], cursor: Cursor) -> LessThan | GreaterThan:
-    """Compare rows as PostgreSQL does, `(column, id) > (value, id)`: one range of one index, however many ties."""
-    column = _column(model, cursor.ordering)
-    here: Any = F("id")
-    there: Any = Value(cursor.id)
-    if not column.primary_key:
-        here = _row(F(column.attname), here)
-        there = _row(Value(_position(model, cursor), output_field=column), there)
-    descending = cursor.ordering.startswith("-") is not cursor.backwards
-    return LessThan(here, there) if descending else GreaterThan(here, there)
-
-
-def _row(*parts: Any) -> Func:
-    return Func(*parts, function="ROW", output_field=TextField())

@@ -10,16 +10,17 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
-from inventory.admin.paging import EstimatingPaginator
+from inventory.admin.listing import ListAdmin
 from inventory.audit.telling import told
+from inventory.exporting import AUDIT_EVENTS
 from inventory.models import AuditEvent
 
 _SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why")
 
 
-class AuditEventAdmin(ReadOnlyAdmin):
-    paginator = EstimatingPaginator
-    ordering = ["-at", "-id"]
+class AuditEventAdmin(ListAdmin, ReadOnlyAdmin):
+    listing = AUDIT_EVENTS
+    ordering = ["-at"]
     list_display = ["time", "what", "who", "on", "why"]
     list_select_related = ["device"]
     list_filter = ["action", "actor_kind"]

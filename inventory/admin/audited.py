@@ -89,7 +89,9 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
         obj = self.get_object(request, object_id)
         if obj is None:
             return HttpResponseRedirect(links.audit())
-        return HttpResponseRedirect(links.audit(object_name=f"{obj._meta.verbose_name}: {obj}"))
+        # With the action: changes of settings are few, and found by it among millions of events.
+        action = AuditAction.CONFIGURATION_CHANGED.value
+        return HttpResponseRedirect(links.audit(action=action, object_name=f"{obj._meta.verbose_name}: {obj}"))
 
 
 def _text(value: Any) -> Any:

@@ -16,18 +16,21 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, filters
 from inventory.admin.audited import ReadOnlyAdmin
-from inventory.admin.paging import EstimatingPaginator
-from inventory.lookup import find
+from inventory.admin.listing import ListAdmin
+from inventory.exporting import CERTIFICATES
+from inventory.lookup import certificates_named
 from inventory.models import Certificate
 from inventory.x509 import reading
 
 _MOST_GENERATIONS = 20
 
 
-class CertificateAdmin(ReadOnlyAdmin):
+class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
+    listing = CERTIFICATES
     change_form_template = "admin/inventory/certificate.html"
-    paginator = EstimatingPaginator
-    ordering = ["not_after", "id"]
+    ordering = ["not_after"]
+    # Only columns with an index.
+    sortable_by = ["code", "expires"]
     list_display = ["code", "device_serial", "site_name", "batch_name", "issuer", "expires", "state_word", "issued"]
     list_select_related = ["device", "device__site", "device__batch", "authority"]
     list_filter = [
@@ -37,10 +40,14 @@ class CertificateAdmin(ReadOnlyAdmin):
         filters.CertificateSiteFilter,
         filters.CertificateBatchFilter,
         "authority",
+        "profile",
+        "key_type",
         "purpose",
     ]
     search_fields = ["serial"]
-    search_help_text = _("Certificate serial in hex, fingerprint, or the serial, MQTT id or phone number of a device.")
+    search_help_text = _(
+        "Certificate serial in hex or decimal, fingerprint, or what names devices: serial, MQTT id, phone, batch, site."
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
         return super().get_queryset(request).defer("der")
@@ -48,11 +55,7 @@ class CertificateAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        if not search_term.strip():
-            return queryset, False
-        found = find(search_term)
-        by_device = Certificate.objects.filter(device_id__in=found.device_ids).values_list("id", flat=True)
-        return queryset.filter(pk__in={*found.certificate_ids, *by_device}), False
+        return (certificates_named(queryset, search_term) if search_term.strip() else queryset), False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup == "device" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
@@ -87,7 +90,7 @@ class CertificateAdmin(ReadOnlyAdmin):
     def state_word(self, certificate: Certificate) -> SafeString:
         return cells.standing(certificate, timezone.now())
 
-    @admin.display(description=_("issued"), ordering="issued_at")
+    @admin.display(description=_("issued"))
     def issued(self, certificate: Certificate) -> SafeString:
         return cells.when(certificate.issued_at, timezone.now())
 

@@ -14,20 +14,23 @@ from django.utils.translation import gettext_lazy as _
 from inventory import story
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import AuditedAdmin, actor_of
-from inventory.admin.paging import EstimatingPaginator
+from inventory.admin.listing import ListAdmin
 from inventory.alerts import story as alert_story
 from inventory.audit import record
-from inventory.lookup import find
+from inventory.exporting import DEVICES
+from inventory.lookup import devices_named
 from inventory.models import AuditAction, Batch, Certificate, Device, Site
 from inventory.standing import current
 
 
-class DeviceAdmin(AuditedAdmin):
+class DeviceAdmin(ListAdmin, AuditedAdmin):
+    listing = DEVICES
     change_form_template = "admin/inventory/device.html"
-    paginator = EstimatingPaginator
     ordering = ["-id"]
     list_display = ["serial", "fleet_name", "site_name", "batch_name", "connectivity", "expires", "state", "seen"]
     list_select_related = ["fleet", "site", "batch"]
+    # Only columns with an index.
+    sortable_by = ["serial", "seen"]
     list_filter = [
         filters.DeviceStandingFilter,
         filters.DeviceExpiryFilter,
@@ -35,10 +38,13 @@ class DeviceAdmin(AuditedAdmin):
         filters.SiteFilter,
         filters.BatchFilter,
         "connectivity",
+        "status",
         filters.SeenFilter,
     ]
     search_fields = ["serial"]
-    search_help_text = _("Serial number or its beginning, MQTT id, phone number, certificate serial or fingerprint.")
+    search_help_text = _(
+        "Serial number or its beginning, MQTT id, phone number, batch, site, certificate serial or fingerprint."
+    )
     fields = [
         "fleet", "serial", "batch", "site", ("latitude", "longitude"), "mqtt_id", "phone_number",
         "connectivity", "status",
@@ -55,11 +61,7 @@ class DeviceAdmin(AuditedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        if not search_term.strip():
-            return queryset, False
-        found = find(search_term)
-        holders = Certificate.objects.filter(pk__in=found.certificate_ids).values_list("device_id", flat=True)
-        return queryset.filter(pk__in={*found.device_ids, *holders} - {None}), False
+        return (devices_named(queryset, search_term) if search_term.strip() else queryset), False
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         # A site or batch of another fleet would be wrong; on a new device the fleet is not known yet.
@@ -82,7 +84,7 @@ class DeviceAdmin(AuditedAdmin):
 
     # --- The list ---------------------------------------------------------------------------------------------------
 
-    @admin.display(description=_("fleet"), ordering="fleet__name")
+    @admin.display(description=_("fleet"))
     def fleet_name(self, device: Device) -> SafeString:
         return cells.name(device.fleet)
 

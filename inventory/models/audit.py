@@ -32,6 +32,8 @@ class AuditAction(models.TextChoices):
     TOKEN_CREATED = "user:token:created", _("API token created")
     ALERTS_ACKNOWLEDGED = "alert:acknowledgement:done", _("alerts acknowledged")
     ALERT_MUTED = "alert:mute:done", _("alerts muted")
+    EXPORT_STARTED = "list:export:started", _("export started")
+    EXPORT_ENDED = "list:export:ended", _("export ended")
     CONFIGURATION_CHANGED = "configuration:change:done", _("configuration changed")
 
 
@@ -57,7 +59,12 @@ class AuditEvent(models.Model):
     request_id = models.CharField(_("request"), max_length=64, blank=True)
     object_name = models.CharField(_("object"), max_length=600)
     device = models.ForeignKey(
-        "inventory.Device", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("device")
+        "inventory.Device",
+        models.PROTECT,
+        related_name="audit_events",
+        null=True,
+        verbose_name=_("device"),
+        db_index=False,  # audit_device_latest begins with it
     )
     certificate = models.ForeignKey(
         "inventory.Certificate", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("certificate")
@@ -74,7 +81,15 @@ class AuditEvent(models.Model):
         ]
         indexes = [
             models.Index(fields=["-at", "-id"], name="audit_latest"),
-            models.Index(fields=["action", "-at"], name="audit_action_latest"),
+            models.Index(fields=["action", "-at", "-id"], name="audit_action_latest"),
+            models.Index(fields=["actor_kind", "-at", "-id"], name="audit_actor_kind_latest"),
+            models.Index(fields=["actor", "-at", "-id"], name="audit_actor_latest"),
+            models.Index(fields=["device", "-at", "-id"], name="audit_device_latest"),
+            models.Index(
+                fields=["source_address", "-at", "-id"],
+                condition=models.Q(source_address__isnull=False),
+                name="audit_address_latest",
+            ),
         ]
 
     def __str__(self) -> str:

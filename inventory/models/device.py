@@ -32,13 +32,28 @@ class DeviceQuerySet(models.QuerySet["Device"]):
 
 
 class Device(models.Model):
-    fleet = models.ForeignKey("inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"))
+    # The indexes below begin with fleet, batch and site.
+    fleet = models.ForeignKey(
+        "inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"), db_index=False
+    )
     serial = models.CharField(_("serial number"), max_length=64)
     batch = models.ForeignKey(
-        "inventory.Batch", models.PROTECT, related_name="devices", null=True, blank=True, verbose_name=_("batch")
+        "inventory.Batch",
+        models.PROTECT,
+        related_name="devices",
+        null=True,
+        blank=True,
+        verbose_name=_("batch"),
+        db_index=False,
     )
     site = models.ForeignKey(
-        "inventory.Site", models.PROTECT, related_name="devices", null=True, blank=True, verbose_name=_("site")
+        "inventory.Site",
+        models.PROTECT,
+        related_name="devices",
+        null=True,
+        blank=True,
+        verbose_name=_("site"),
+        db_index=False,
     )
     latitude = models.DecimalField(_("latitude"), max_digits=8, decimal_places=6, null=True, blank=True)
     longitude = models.DecimalField(_("longitude"), max_digits=9, decimal_places=6, null=True, blank=True)
@@ -87,8 +102,17 @@ class Device(models.Model):
             models.CheckConstraint(condition=Q(status__in=DeviceStatus.values), name="device_status_known"),
         ]
         indexes = [
-            models.Index(F("last_seen_at").desc(nulls_last=True), name="device_last_seen"),
-            models.Index(fields=["serial"], name="device_serial"),
+            models.Index(F("last_seen_at").desc(nulls_last=True), F("id").desc(), name="device_last_seen"),
+            models.Index(fields=["serial", "id"], name="device_serial"),
+            models.Index(fields=["mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id"),
+            # One a filter of the lists, in their order: a choice that few devices meet is read as fast as any.
+            models.Index(fields=["fleet", "id"], name="device_by_fleet"),
+            models.Index(fields=["batch", "id"], name="device_by_batch"),
+            models.Index(fields=["site", "id"], name="device_by_site"),
+            models.Index(fields=["connectivity", "id"], name="device_by_connectivity"),
+            models.Index(
+                fields=["status", "id"], condition=~Q(status=DeviceStatus.IN_SERVICE), name="device_out_of_service"
+            ),
             models.Index(fields=["phone_number"], condition=~Q(phone_number=""), name="device_phone_number"),
         ]
 

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.filters import SiteFilter
-from inventory.admin.paging import EstimatingPaginator
+from inventory.admin.listing import ListAdmin
+from renewal.exporting import TARGETS
 from renewal.models import Target, TargetState
 
 _TONES = {
@@ -57,9 +58,10 @@ class TargetSiteFilter(SiteFilter):
     path = "device__"
 
 
-class TargetAdmin(ReadOnlyAdmin):
-    paginator = EstimatingPaginator
-    ordering = ["-campaign_id", "id"]
+class TargetAdmin(ListAdmin, ReadOnlyAdmin):
+    listing = TARGETS
+    ordering = ["-id"]
+    sortable_by: list[str] = []
     list_display = [
         "device_serial",
         "campaign_name",

@@ -95,7 +95,13 @@ class TargetQuerySet(models.QuerySet["Target"]):
 class Target(models.Model):
     """One device in one campaign. Hot state stands here, away from device and certificate."""
 
-    campaign = models.ForeignKey(Campaign, models.CASCADE, related_name="targets", verbose_name=_("campaign"))
+    campaign = models.ForeignKey(
+        Campaign,
+        models.CASCADE,
+        related_name="targets",
+        verbose_name=_("campaign"),
+        db_index=False,  # target_by_campaign begins with it
+    )
     device = models.ForeignKey(
         "inventory.Device", models.PROTECT, related_name="campaign_targets", verbose_name=_("device")
     )
@@ -139,7 +145,9 @@ class Target(models.Model):
                 condition=Q(state__in=OPEN_STATES) & Q(next_step_at__isnull=False),
                 name="target_due",
             ),
-            models.Index(fields=["campaign", "state"], name="target_by_state"),
+            models.Index(fields=["campaign", "state", "id"], name="target_by_state"),
+            models.Index(fields=["campaign", "id"], name="target_by_campaign"),
+            models.Index(fields=["state", "id"], name="target_by_state_alone"),
         ]
 
     def __str__(self) -> str:

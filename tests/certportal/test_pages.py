@@ -4,17 +4,13 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from django.contrib import admin
 from django.core.management import call_command
-from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from certportal.admin import DeviceAdmin
-from inventory.admin.paging import EstimatingPaginator
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, Batch, Certificate, Device, Fleet, Site
+from inventory.models import AuditAction, Batch, Certificate, Fleet, Site
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
 from tests import factories
@@ -180,30 +176,6 @@ def test_lists_read_a_constant_number_of_times(small_fleet, page, django_assert_
     factories.enrolled(factories.device(), now=timezone.now())
     with django_assert_max_num_queries(14):
         page(reverse("admin:inventory_device_changelist"))
-
-
-class Impatient(DeviceAdmin):
-    """The list of devices, as if a table of five rows were a large one."""
-
-    class paginator(EstimatingPaginator):  # noqa: N801  (an option of the admin)
-        counted_exactly = 5
-
-
-def test_a_number_that_is_an_estimate_says_about(small_fleet, boss, rf):
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE inventory_device")
-
-    def shown(**question: str) -> str:
-        request = rf.get("/", question)
-        request.user = boss
-        return paginator(Impatient(Device, admin.site).changelist_view(request).render().content.decode())
-
-    assert shown() == "about 16 devices"
-    assert shown(connectivity="daily").endswith("16 devices") and "about" not in shown(connectivity="daily")
-
-
-def paginator(text: str) -> str:
-    return " ".join(text.split('class="paginator">', 1)[1].split("</p>", 1)[0].split())
 
 
 @pytest.mark.parametrize("model", ["inventory_device", "inventory_certificate", "renewal_campaign", "inventory_site"])

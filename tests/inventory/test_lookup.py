@@ -1,7 +1,8 @@
 import pytest
 
-from inventory.lookup import find, hexadecimal
-from inventory.models import Certificate
+from inventory.lookup import certificates_named, devices_named, find
+from inventory.models import Certificate, Device
+from inventory.x509.serials import hexadecimal
 from tests import factories
 
 
@@ -52,6 +53,23 @@ def test_hexadecimal_reads_colons_and_refuses_words():
     assert hexadecimal("meter") is None
 
 
-def test_a_search_takes_four_queries(meter_of_penang, django_assert_num_queries):
-    with django_assert_num_queries(4):
+def test_a_search_takes_at_most_six_queries(meter_of_penang, django_assert_max_num_queries):
+    with django_assert_max_num_queries(6):
         find("abcdef123456")
+
+
+def test_a_certificate_is_found_by_its_serial_in_decimal(meter_of_penang):
+    certificate = meter_of_penang.certificate
+    assert find(str(int(certificate.serial, 16))).certificate_ids == (certificate.pk,)
+
+
+def test_batch_and_site_name_their_devices_and_certificates(db):
+    fleet = factories.fleet()
+    device = factories.device(
+        "MTR-000900", site=fleet.sites.create(name="Johor Bahru"), batch=fleet.batches.create(name="B 42")
+    )
+    certificate = factories.enrolled(device).certificate
+    factories.enrolled(factories.device("MTR-000901"))
+    for term in ("Johor Bahru", "B 42"):
+        assert list(devices_named(Device.objects.all(), term)) == [device]
+        assert list(certificates_named(Certificate.objects.all(), term)) == [certificate]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from certportal.api.paging import Cursor, InvalidCursor
+from inventory.keyset import Cursor, InvalidCursor
 from inventory.models import Certificate, Purpose
 from tests import factories
 from tests.certportal.api import rows

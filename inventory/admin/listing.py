@@ -1,0 +1,124 @@
+"""Lists of the admin at fleet scale: pages by position, counts by estimate, and exports of whatever is shown.
+
+The whole state of a list is its address: filters, search, order, position. So Back works, and an address can be sent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import F, QuerySet
+from django.db.models.expressions import OrderBy
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from inventory import keyset
+from inventory.admin.audited import actor_of
+from inventory.counting import Count, about, exactly
+from inventory.downloads import download
+from inventory.exporting import Export, ExportRefused, Format, Listing
+from inventory.keyset import Cursor, InvalidCursor
+
+CURSOR, COUNT = "cursor", "count"
+EXACT = "exact"
+
+
+@dataclass(frozen=True)
+class ExportLink:
+    url: str
+    word: str
+
+
+class KeysetChangeList(ChangeList):
+    """A page of a list that stands at a cursor. Never an OFFSET, and a count of millions only when asked for."""
+
+    previous_url: str | None
+    next_url: str | None
+    count: Count
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        # Here the parameters are read and not yet used: filters must not meet ours.
+        for name in (CURSOR, COUNT):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        return super().get_queryset(request, exclude_parameters)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page. Raises IncorrectLookupParameters for a cursor of another list or order."""
+        text = request.GET.get(CURSOR)
+        try:
+            cursor = Cursor.decode(text) if text else None
+            page = keyset.page(self.queryset, self.column(request), cursor, self.list_per_page)
+        except InvalidCursor as error:
+            raise IncorrectLookupParameters from error
+        self.result_list = page.rows
+        self.previous_url = self._at(page.previous)
+        self.next_url = self._at(page.next)
+        whole = page.previous is None and page.next is None
+        exact = exactly if request.GET.get(COUNT) == EXACT else about
+        self.count = Count(len(page.rows), exact=True) if whole else exact(self.queryset)
+        self.exact_count_url = None if self.count.exact else self.get_query_string({CURSOR: text, COUNT: EXACT})
+        self.result_count = self.full_result_count = self.count.number
+        self.show_full_result_count = self.can_show_all = self.multi_page = False
+        self.show_admin_actions = bool(page.rows)
+        self.paginator = Paginator(page.rows, self.list_per_page)
+
+    def column(self, request: HttpRequest) -> str:
+        """Return the one column by which the list is ordered, with a minus sign for downwards."""
+        chosen = self.get_ordering(request, self.queryset)[0] if self.params.get(ORDER_VAR) else None
+        if isinstance(chosen, OrderBy) and isinstance(chosen.expression, F):
+            return f"{'-' if chosen.descending else ''}{chosen.expression.name}"
+        return (chosen if isinstance(chosen, str) else None) or self.model_admin.ordering[0]
+
+    def _at(self, cursor: Cursor | None) -> str | None:
+        return self.get_query_string({CURSOR: cursor.encode()}, [PAGE_VAR]) if cursor else None
+
+
+class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """A list of many rows. `listing` says what its exports hold; its `ordering` is one column that has an index."""
+
+    listing: Listing
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeysetChangeList
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/<slug:kind>/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {**(extra_context or {}), "exports": self._exports(request)})
+
+    def _exports(self, request: HttpRequest) -> list[ExportLink]:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+        query = request.GET.copy()
+        for ours in (CURSOR, COUNT, PAGE_VAR):
+            query.pop(ours, None)
+        address = f"?{query.urlencode()}" if query else ""
+        return [ExportLink(reverse(name, args=[kind.value]) + address, str(kind.label)) for kind in Format]
+
+    def export_view(self, request: HttpRequest, kind: str) -> Any:
+        """Send every row that the list at this address holds."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if kind not in Format.values:
+            raise Http404
+        # An address that filters by something unknown must not export everything.
+        build: Callable[[HttpRequest], ChangeList] = self.get_changelist_instance
+        try:
+            queryset = build(request).queryset
+        except IncorrectLookupParameters as error:
+            raise Http404 from error
+        try:
+            return download(
+                Export(self.listing, queryset, Format(kind), request.GET.urlencode(), actor_of(request)), timezone.now()
+            )
+        except ExportRefused as refusal:
+            return HttpResponse(str(refusal), status=503, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,196 @@
+"""Exports: every row of a list, as PostgreSQL writes them, straight to whoever asked.
+
+PostgreSQL makes the lines and sends them one by one, so memory is flat and no object is made for a row. An export is
+one statement and therefore one moment: each row that the list held then, once. Who exported what is in the audit log
+before the first row leaves; how many rows left, after the last.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import BoundedSemaphore
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections, models
+from django.db.models import Case, Expression, F, Func, QuerySet, Value, When
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from inventory.audit import record
+from inventory.audit.record import Actor
+from inventory.models import AuditAction, ShownState
+from inventory.models.certificate import LIVE_STATES
+
+# An export holds a connection to the database for as long as its reader takes, and a process has ten of them.
+MOST_AT_ONCE = 4
+_running = BoundedSemaphore(MOST_AT_ONCE)
+_CHUNK = 64 * 1024
+# What spreadsheets take for a formula, in the widths they know.
+_FORMULA = "^([=+@\t\r\uff1d\uff0b\uff0d\uff20-])"
+
+
+class Format(models.TextChoices):
+    CSV = "csv", _("CSV")
+    NDJSON = "ndjson", _("JSON lines")
+
+
+MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.NDJSON: "application/x-ndjson"}
+
+
+class ExportRefused(Exception):  # named for the condition
+    """Too many exports run in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_AT_ONCE} exports are running; no more run at once. Try again when one has ended.")
+
+
+@dataclass(frozen=True)
+class Column:
+    """`text`: its values are chosen by people or devices, and may look like formulas."""
+
+    name: str
+    value: Expression | F
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the rows of a list are called, and what their exports hold at a moment."""
+
+    name: str
+    columns: Callable[[datetime], Sequence[Column]]
+
+
+@dataclass(frozen=True)
+class Export:
+    listing: Listing
+    queryset: QuerySet[Any]
+    format: Format
+    question: str
+    """The filter as it stands in the address."""
+    actor: Actor
+
+    def start(self, now: datetime) -> Iterator[bytes]:
+        """Record the export and return its bytes. Raises ExportRefused while too many run."""
+        if not _running.acquire(blocking=False):
+            raise ExportRefused
+        stream = self._stream(now)
+        # Up to the first bytes: from there on the stream itself gives its place back, read to the end or not.
+        next(stream)
+        return stream
+
+    def _stream(self, now: datetime) -> Iterator[bytes]:
+        rows, whole = 0, False
+        try:
+            self._record(AuditAction.EXPORT_STARTED, now, {})
+            yield b""
+            try:
+                for block, count in self._blocks(now):
+                    rows += count
+                    yield block
+                whole = True
+            finally:
+                self._record(AuditAction.EXPORT_ENDED, timezone.now(), {"rows": rows, "whole": whole})
+        finally:
+            _running.release()
+
+    def _blocks(self, now: datetime) -> Iterator[tuple[bytes, int]]:
+        """Yield bytes, and how many rows end in them."""
+        columns = self.listing.columns(now)
+        header = ",".join(column.name for column in columns).encode() + b"\n"
+        if self.format == Format.CSV:
+            yield header, 0
+        try:
+            statement, values = _statement(self.queryset, columns, self.format)
+        except EmptyResultSet:
+            return
+        parts: list[bytes] = []
+        size = 0
+        with connections[self.queryset.db].cursor() as cursor, cursor.copy(statement, values) as lines:
+            for line in lines:
+                # The text format doubles backslashes; JSON written by PostgreSQL holds nothing else that it changes.
+                data = bytes(line) if self.format == Format.CSV else bytes(line).replace(b"\\\\", b"\\")
+                parts.append(data)
+                size += len(data)
+                if size >= _CHUNK:
+                    yield b"".join(parts), len(parts)
+                    parts, size = [], 0
+        yield b"".join(parts), len(parts)
+
+    def _record(self, action: AuditAction, now: datetime, details: dict[str, Any]) -> None:
+        told = {"filter": self.question, "format": self.format.value, **details}
+        name = f"{self.listing.name}: {self.question or 'all'}"
+        record.record([record.event(action, now=now, actor=self.actor, object_name=name, details=told)])
+
+
+def _statement(queryset: QuerySet[Any], columns: Sequence[Column], kind: Format) -> tuple[str, tuple[Any, ...]]:
+    """Return the COPY that writes the lines. Raises EmptyResultSet when the filter excludes everything by itself."""
+    safe = kind == Format.CSV
+    expressions = [_harmless(column.value) if safe and column.text else column.value for column in columns]
+    # Without an order: PostgreSQL then needs no place to sort millions of rows.
+    plain = queryset.select_related(None).prefetch_related(None).order_by().values_list(*expressions)
+    statement, values = plain.query.sql_with_params()
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    shown, options = ("*", "(FORMAT csv)") if kind == Format.CSV else ("row_to_json(r)", "")
+    return f"COPY (SELECT {shown} FROM ({statement}) r({names})) TO STDOUT {options}", values  # noqa: S608
+
+
+def _harmless(value: Expression | F) -> Func:
+    """Put an apostrophe before what a spreadsheet would compute (OWASP, CSV injection)."""
+    return Func(value, Value(_FORMULA), Value("'\\1"), function="regexp_replace", output_field=models.TextField())
+
+
+# --- Columns --------------------------------------------------------------------------------------------------------
+
+
+def plain(name: str, path: str = "") -> Column:
+    return Column(name, F(path or name))
+
+
+def text(name: str, path: str = "") -> Column:
+    return Column(name, F(path or name), text=True)
+
+
+def moment(name: str, path: str = "") -> Column:
+    """A time in UTC, ISO 8601."""
+    utc = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    return Column(name, Func(F(path or name), template=utc, output_field=models.TextField()))
+
+
+def hexadecimal(name: str) -> Column:
+    return Column(name, Func(F(name), Value("hex"), function="encode", output_field=models.TextField()))
+
+
+def _devices(now: datetime) -> list[Column]:
+    return [
+        plain("id"), text("fleet", "fleet__slug"), text("serial"), text("batch", "batch__name"),
+        text("site", "site__name"), plain("latitude"), plain("longitude"), text("mqtt_id"), text("phone_number"),
+        plain("connectivity"), plain("status"), moment("last_seen_at"), moment("registered_at"),
+    ]  # fmt: skip
+
+
+def _certificates(now: datetime) -> list[Column]:
+    ended = When(state__in=LIVE_STATES, not_after__lt=now, then=Value(ShownState.EXPIRED.value))
+    shown = Case(ended, default=F("state"), output_field=models.TextField())
+    return [
+        plain("id"), plain("serial"), text("authority", "authority__slug"), plain("purpose"),
+        text("fleet", "device__fleet__slug"), text("device", "device__serial"), text("batch", "device__batch__name"),
+        text("site", "device__site__name"), text("profile", "profile__slug"), text("subject"), plain("key_type"),
+        hexadecimal("sha256"), hexadecimal("spki_sha256"), moment("not_before"), moment("not_after"),
+        moment("issued_at"), Column("state", shown), plain("predecessor", "predecessor_id"),
+        plain("successor", "successor_id"), moment("activated_at"), moment("revoked_at"), plain("revocation_reason"),
+    ]  # fmt: skip
+
+
+def _audit_events(now: datetime) -> list[Column]:
+    return [
+        plain("id"), moment("at"), moment("recorded_at"), plain("action"), plain("actor_kind"), text("actor"),
+        plain("source_address"), text("request_id"), text("object_name"), text("device", "device__serial"),
+        plain("certificate", "certificate__serial"), plain("details"),
+    ]  # fmt: skip
+
+
+DEVICES = Listing("devices", _devices)
+CERTIFICATES = Listing("certificates", _certificates)
+AUDIT_EVENTS = Listing("audit-events", _audit_events)
