@@ -58,6 +58,7 @@ def _set_environment(name: str, size: Size) -> None:
         "CERTPORTAL_HOME": str(home),
         "CERTPORTAL_DEMO_DEVICES": "0",
         "CERTPORTAL_LOG_LEVEL": "WARNING",
+        "CERTPORTAL_API_REQUESTS_PER_MINUTE": "1000000",
         "CERTPORTAL_ADMIN_PASSWORD": secrets.token_urlsafe(),
         "CERTPORTAL_PORTAL_BIND": f"127.0.0.1:{ports[0]}",
         "CERTPORTAL_DEVICE_BIND": f"127.0.0.1:{ports[1]}",

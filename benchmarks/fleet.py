@@ -202,7 +202,8 @@ _STATEMENTS = {
         INSERT INTO renewal_campaign (name, fleet_id, state, expires_from, expires_before, due_at, retry_interval,
             max_attempts, triggers_per_tick, created_at, created_by, started_at)
         SELECT 'Benchmark renewal', (%(fleets)s::bigint[])[1], 'paused', %(now)s,
-               %(now)s::timestamptz + interval '90 d', %(now)s::timestamptz + interval '60 d', interval '72 h', 5, 1000, %(now)s, 'benchmark', %(now)s
+               %(now)s::timestamptz + interval '90 d', %(now)s::timestamptz + interval '60 d', interval '72 h', 5,
+               1000, %(now)s, 'benchmark', %(now)s
     """,
     "targets": """
         INSERT INTO renewal_target (campaign_id, device_id, certificate_id, state, attempts_made, next_step_at,

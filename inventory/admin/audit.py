@@ -20,7 +20,7 @@ _SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on"
 
 class AuditEventAdmin(ListAdmin, ReadOnlyAdmin):
     listing = AUDIT_EVENTS
-    ordering = ["-at"]
+    list_order = "-at"
     list_display = ["time", "what", "who", "on", "why"]
     list_select_related = ["device"]
     list_filter = ["action", "actor_kind"]

@@ -28,7 +28,7 @@ _MOST_GENERATIONS = 20
 class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
     listing = CERTIFICATES
     change_form_template = "admin/inventory/certificate.html"
-    ordering = ["not_after"]
+    list_order = "not_after"
     # Only columns with an index.
     sortable_by = ["code", "expires"]
     list_display = ["code", "device_serial", "site_name", "batch_name", "issuer", "expires", "state_word", "issued"]

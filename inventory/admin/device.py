@@ -26,7 +26,6 @@ from inventory.standing import current
 class DeviceAdmin(ListAdmin, AuditedAdmin):
     listing = DEVICES
     change_form_template = "admin/inventory/device.html"
-    ordering = ["-id"]
     list_display = ["serial", "fleet_name", "site_name", "batch_name", "connectivity", "expires", "state", "seen"]
     list_select_related = ["fleet", "site", "batch"]
     # Only columns with an index.

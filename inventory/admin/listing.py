@@ -12,8 +12,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import F, QuerySet
-from django.db.models.expressions import OrderBy
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -38,6 +37,7 @@ class ExportLink:
 class KeysetChangeList(ChangeList):
     """A page of a list that stands at a cursor. Never an OFFSET, and a count of millions only when asked for."""
 
+    model_admin: "ListAdmin"
     previous_url: str | None
     next_url: str | None
     count: Count
@@ -71,19 +71,21 @@ class KeysetChangeList(ChangeList):
 
     def column(self, request: HttpRequest) -> str:
         """Return the one column by which the list is ordered, with a minus sign for downwards."""
-        chosen = self.get_ordering(request, self.queryset)[0] if self.params.get(ORDER_VAR) else None
-        if isinstance(chosen, OrderBy) and isinstance(chosen.expression, F):
-            return f"{'-' if chosen.descending else ''}{chosen.expression.name}"
-        return (chosen if isinstance(chosen, str) else None) or self.model_admin.ordering[0]
+        asked = self.get_ordering(request, self.queryset)[0] if self.params.get(ORDER_VAR) else None
+        return asked if isinstance(asked, str) else self.model_admin.list_order
 
     def _at(self, cursor: Cursor | None) -> str | None:
         return self.get_query_string({CURSOR: cursor.encode()}, [PAGE_VAR]) if cursor else None
 
 
 class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """A list of many rows. `listing` says what its exports hold; its `ordering` is one column that has an index."""
+    """A list of many rows. `listing` says what its exports hold, `list_order` its order: a column that has an index."""
 
     listing: Listing
+    list_order = "-id"
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str]:
+        return (self.list_order,)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList

@@ -60,8 +60,7 @@ class TargetSiteFilter(SiteFilter):
 
 class TargetAdmin(ListAdmin, ReadOnlyAdmin):
     listing = TARGETS
-    ordering = ["-id"]
-    sortable_by: list[str] = []
+    sortable_by = ()
     list_display = [
         "device_serial",
         "campaign_name",
