@@ -23,7 +23,7 @@ from inventory.audit.record import SYSTEM
 from inventory.keyset import Cursor
 from inventory.models import Batch, Certificate, Device, Fleet, Site
 
-ROUNDS = {Size.SMALL: 2, Size.FULL: 5}
+ROUNDS = {Size.SMALL: 2, Size.FULL: 3}
 LIMIT_MS = 200
 _DEVICES, _CERTIFICATES = "/admin/inventory/device/", "/admin/inventory/certificate/"
 _AUDIT, _TARGETS = "/admin/inventory/auditevent/", "/admin/renewal/target/"

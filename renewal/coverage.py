@@ -1,9 +1,10 @@
 """Whether a certificate that ends is taken care of: renewed, in a campaign, or nothing planned yet."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models import Certificate, CertificateState
@@ -27,20 +28,28 @@ def with_coverage(certificates: CertificateQuerySet, now: datetime) -> Certifica
 
 
 def covered(certificates: CertificateQuerySet, coverage: str, now: datetime) -> CertificateQuerySet:
-    """Return those whose coverage is this one: the same answer as `with_coverage`, asked in a way that indexes serve."""
+    """Return those whose coverage is this one, as `with_coverage` says it, asked in a way that indexes serve."""
     stood_on, coverage = _stood_on(certificates), Coverage(coverage)
-    live = certificates.of_devices().standing().filter(~Exists(_newer()))
+    live = certificates.of_devices().standing().filter(_row_by_row(_newer(), False))
     questions = {
         Coverage.RENEWED: lambda: stood_on.filter(Q(state=CertificateState.SUPERSEDED) | Exists(_newer())),
         Coverage.EXPIRED: lambda: live.filter(not_after__lt=now),
-        Coverage.IN_CAMPAIGN: lambda: live.filter(Exists(_open_targets()), not_after__gte=now),
-        Coverage.UNPLANNED: lambda: live.filter(~Exists(_open_targets()), not_after__gte=now),
+        Coverage.IN_CAMPAIGN: lambda: live.filter(_row_by_row(_open_targets(), True), not_after__gte=now),
+        Coverage.UNPLANNED: lambda: live.filter(_row_by_row(_open_targets(), False), not_after__gte=now),
     }
     return questions[coverage]()
 
 
 def _stood_on(certificates: CertificateQuerySet) -> CertificateQuerySet:
     return certificates.of_devices().filter(Q(state__in=LIVE_STATES) | Q(state=CertificateState.SUPERSEDED))
+
+
+def _row_by_row(rows: QuerySet[Any], there: bool) -> Case:
+    """Ask whether there are such rows for each certificate in the order of the list: a page needs few answers.
+
+    Asked plainly, PostgreSQL joins the whole tables first: 17 s at 6.6 million certificates.
+    """
+    return Case(When(Exists(rows), then=Value(there)), default=Value(not there), output_field=models.BooleanField())
 
 
 def _newer() -> CertificateQuerySet:

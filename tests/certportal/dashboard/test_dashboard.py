@@ -43,7 +43,7 @@ def counted(sql: str) -> int:
 
 def rows_of(text: str) -> int:
     """Return how many rows a list of the admin says it holds."""
-    found = re.search(r'<p class="paginator">.*?([\d,]+) [a-z]', text, re.S)
+    found = re.search(r'<(?:p|nav) class="paginator.*?([\d,]+) [a-z]', text, re.S)
     assert found
     return int(found[1].replace(",", ""))
 
