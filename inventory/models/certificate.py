@@ -192,12 +192,6 @@ class Certificate(models.Model):
         ]
         indexes = [
             models.Index(fields=["not_after", "id"], name="certificate_expiry"),
-            # What devices stand on, without the generations before: sweeps and the expired queue start in the past.
-            models.Index(
-                fields=["not_after", "id"],
-                condition=Q(purpose=Purpose.DEVICE, state__in=LIVE_STATES),
-                name="certificate_standing_expiry",
-            ),
             models.Index(fields=["spki_sha256"], name="certificate_spki"),
             models.Index(
                 fields=["authority", "crl_shard"],

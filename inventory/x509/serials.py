@@ -6,16 +6,6 @@ import re
 _HEX = re.compile(r"^0*[0-9a-f]{1,40}$")
 _DECIMAL = re.compile(r"^[0-9]{1,49}$")
 _LARGEST = (1 << 160) - 1
-_DIGITS = frozenset("0123456789abcdef")
-
-
-def hexadecimal(text: str) -> str | None:
-    """Return the digits of a serial number or fingerprint as logs and tools print them, or None.
-
-    Colons, spaces and `0x` are dropped; a serial number is stored without leading zeros.
-    """
-    digits = "".join(text.lower().replace(":", "").split()).removeprefix("0x")
-    return digits if digits and _DIGITS.issuperset(digits) else None
 
 
 def hexadecimal(text: str) -> str | None:
