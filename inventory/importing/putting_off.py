@@ -24,7 +24,7 @@ _DROPPABLE = """
 
 def put_off(run: ImportRun) -> None:
     """Drop what can be made again, when the run is a first load: a large source, a nearly empty inventory."""
-    if run.put_off or run.product or (run.total or 0) < LEAST_BYTES:
+    if run.put_off or (run.total or 0) < LEAST_BYTES:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM (SELECT FROM inventory_certificate LIMIT %s) AS few", [MOST_ROWS_BEFORE])

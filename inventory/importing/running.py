@@ -6,13 +6,14 @@ what a transaction that did not commit has left in their file is cut off.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import Error as DatabaseTrouble
+from django.db import OperationalError, connection, transaction
 
 from inventory.audit.record import Actor, event, record
 from inventory.importing import external, merging, putting_off
@@ -122,9 +123,11 @@ def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Te
             raise SourceRefused(f"{run.source} is not what run {run.pk} began with; begin a new import.")
         try:
             _Work(run, source, workers, clock, tell).do()
-        except (OSError, DatabaseError, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
+        except (OSError, DatabaseTrouble, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
             problem = _problem(error)
-            stop(run, problem, clock())
+            # When the database is gone its row still says running; the run is resumed all the same.
+            with suppress(DatabaseTrouble):
+                stop(run, problem, clock())
             raise Stopped(problem) from error
         run.refresh_from_db()
         return run
