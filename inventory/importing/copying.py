@@ -2,6 +2,7 @@
 
 import struct
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from inventory.importing.rows import CertificateRow, DeviceRow
 
@@ -35,14 +36,14 @@ def device(line: int, row: DeviceRow) -> bytes:
             _INT8(8, line),
             _INT8(8, row.fleet_id),
             _text(row.serial),
-            _text(row.site),
-            _text(row.batch),
+            _word(row.site),
+            _word(row.batch),
             _float(row.latitude),
             _float(row.longitude),
             _text(row.mqtt_id),
             _text(row.phone_number),
-            _text(row.connectivity),
-            _text(row.status),
+            _word(row.connectivity),
+            _word(row.status),
             _moment(row.last_seen_at),
         )
     )
@@ -57,20 +58,20 @@ def certificate(line: int, row: CertificateRow, *, by_own_authority: bool) -> by
             _INT8(8, line),
             _NULL if by_own_authority else _bytes(facts.issuer.identity),
             _text(facts.serial),
-            _text("authority" if facts.authority else "device" if holder else "tracked"),
+            _word("authority" if facts.authority else "device" if holder else "tracked"),
             _INT8(8, holder[0]) if holder else _NULL,
             _text(holder[1]) if holder else _NULL,
             _text(facts.subject),
-            _text(facts.key_type),
+            _word(facts.key_type),
             _bytes(facts.der),
             _bytes(facts.sha256),
             _bytes(facts.spki_sha256),
             _moment(facts.not_before),
             _moment(facts.not_after),
             _moment(row.issued_at),
-            _text("revoked" if row.revoked_at else "issued"),
+            _word("revoked" if row.revoked_at else "issued"),
             _moment(row.revoked_at),
-            _text(row.revocation_reason),
+            _word(row.revocation_reason),
         )
     )
 
@@ -82,6 +83,10 @@ def _bytes(value: bytes) -> bytes:
 def _text(value: str) -> bytes:
     encoded = value.encode()
     return len(encoded).to_bytes(4) + encoded
+
+
+# Text that is the same in many rows.
+_word = lru_cache(maxsize=4096)(_text)
 
 
 def _float(value: float | None) -> bytes:

@@ -200,6 +200,8 @@ class _Work:
 
     def _take_in_transaction(self, cursor: Any, block: Block, piece: Piece, staged: Staged) -> None:
         run, now = self._run, self._clock()
+        # A power cut may take back the last blocks, position and all: they are merged again.
+        cursor.execute("SET LOCAL synchronous_commit = off")
         merging.stage(cursor, staged)
         rejects = staged.rejects
         if self._rehearsal:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 # The same rules as the constraints of the models, said before the database would.
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -81,6 +82,7 @@ def phone_number(text: str) -> str:
     raise BadValue(f"{shown(text)} is no phone number in E.164, for example +60123456789.")
 
 
+@lru_cache(maxsize=1024)
 def choice(text: str, allowed: frozenset[str], what: str, default: str) -> str:
     word = text.lower().replace(" ", "_").replace("-", "_")
     if not word:

@@ -162,7 +162,11 @@ class Certificate(models.Model):
             models.UniqueConstraint(fields=["authority", "serial"], name="certificate_serial_unique_for_issuer"),
             models.UniqueConstraint(fields=["sha256"], name="certificate_fingerprint_unique"),
             # One request gives one certificate: asking again with the same key finds the first answer.
-            models.UniqueConstraint(fields=["predecessor", "spki_sha256"], name="certificate_one_renewal_for_a_key"),
+            models.UniqueConstraint(
+                fields=["predecessor", "spki_sha256"],
+                condition=Q(predecessor__isnull=False),
+                name="certificate_one_renewal_for_a_key",
+            ),
             # RFC 5280 4.1.2.2: a positive integer of at most 20 octets.
             models.CheckConstraint(
                 condition=Q(serial__regex="^[1-9a-f][0-9a-f]{0,39}$"), name="certificate_serial_hex"

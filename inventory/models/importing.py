@@ -92,7 +92,7 @@ class ImportRun(models.Model):
     first_device_id = models.BigIntegerField(default=0)
     first_certificate_id = models.BigIntegerField(default=0)
     rejects_bytes = models.BigIntegerField(default=0)
-    # Indexes that were put off until the rows are in, to be made again: statements of SQL.
+    # Indexes and foreign keys that were put off until the rows are in: the statements that make them again.
     put_off = models.JSONField(default=list)
 
     records = models.BigIntegerField(_("records"), default=0)
