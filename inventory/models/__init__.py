@@ -1,4 +1,4 @@
-"""What we have: fleets, devices, certificates, authorities, profiles, imports, odd sightings, alerts, audit log."""
+"""What we have: fleets, devices, certificates, authorities, profiles, imports, sightings, alerts, audit, counters."""
 
 from inventory.models.alert import (
     Alert,
@@ -17,6 +17,7 @@ from inventory.models.alert import (
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
+from inventory.models.counters import Axis, CertificateCount, CertificateDelta, DeviceCount, DeviceDelta
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
@@ -33,14 +34,19 @@ __all__ = [
     "AuditAction",
     "AuditEvent",
     "Authority",
+    "Axis",
     "Batch",
     "Certificate",
+    "CertificateCount",
+    "CertificateDelta",
     "CertificateState",
     "Channel",
     "ColumnMapping",
     "Connectivity",
     "Delivery",
     "Device",
+    "DeviceCount",
+    "DeviceDelta",
     "DeviceStatus",
     "Fleet",
     "ImportRun",

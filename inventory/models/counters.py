@@ -1,0 +1,88 @@
+"""Counters of certificates by the day they end, and of devices. Numbers of a fleet are read here, never counted anew.
+
+Triggers (migration 0003) write what each statement changed as deltas; a job folds deltas into counts. Nothing on a
+write path updates a row that another writer might want.
+"""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Axis(models.TextChoices):
+    """By what certificates are grouped in counts. The row of `fleet` holds all of a fleet."""
+
+    SITE = "site", _("site")
+    FLEET = "fleet", _("fleet")
+    BATCH = "batch", _("batch")
+    PROFILE = "profile", _("profile")
+    AUTHORITY = "authority", _("issuer")
+
+
+class CertificateDelta(models.Model):
+    """By how much one statement changed the number of device certificates that have these things in common.
+
+    `state` is the certificate's, but `unconfirmed` for one issued as a renewal and not yet used.
+    """
+
+    day = models.DateField()
+    fleet_id = models.BigIntegerField()
+    site_id = models.BigIntegerField(null=True)
+    batch_id = models.BigIntegerField(null=True)
+    profile_id = models.BigIntegerField()
+    authority_id = models.BigIntegerField()
+    state = models.CharField(max_length=16)
+    number = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.number:+d} {self.state} on {self.day}"
+
+
+class CertificateCount(models.Model):
+    """Device certificates of a fleet that end on a day (of UTC), of one group of an axis, by state.
+
+    Each certificate is counted once an axis: rows for all axes at once would be nearly as many as certificates.
+    """
+
+    axis = models.CharField(max_length=9, choices=Axis.choices)
+    fleet_id = models.BigIntegerField()
+    group_id = models.BigIntegerField(null=True)
+    day = models.DateField()
+    issued = models.BigIntegerField()
+    unconfirmed = models.BigIntegerField()
+    confirmed = models.BigIntegerField()
+    superseded = models.BigIntegerField()
+    revoked = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["axis", "day", "fleet_id", "group_id"],
+                nulls_distinct=False,
+                name="certificatecount_one_row_a_group",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.axis} {self.group_id} on {self.day}"
+
+
+class DeviceDelta(models.Model):
+    """By how much one statement changed the number of devices of a fleet, and of those never seen."""
+
+    fleet_id = models.BigIntegerField()
+    number = models.IntegerField()
+    never_seen = models.IntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.number:+d} devices of fleet {self.fleet_id}"
+
+
+class DeviceCount(models.Model):
+    """Devices of a fleet, and how many of them were never seen."""
+
+    fleet_id = models.BigIntegerField(primary_key=True)
+    number = models.BigIntegerField()
+    never_seen = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.number} devices of fleet {self.fleet_id}"
