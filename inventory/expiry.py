@@ -1,38 +1,29 @@
-"""When certificates end: counts by day and group, and the cliffs, days on which too much of a fleet ends at once."""
+"""When certificates end: the cliffs, days on which too much of a fleet ends at once, and what they have in common."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db import models
-from django.db.models import Count, F
-from django.db.models.functions import TruncDate
-from django.utils.translation import gettext_lazy as _
-
-from inventory.models import Batch, Certificate, Device, Fleet, Site
+from inventory.counters import reading
+from inventory.counters.reading import Heap
+from inventory.models import Axis, Batch, Certificate, Fleet, Profile, Site
 from inventory.models.certificate import CertificateQuerySet
 
 # A day is a cliff when this share of a fleet ends on it and it stands out from the other days by this factor.
-CLIFF_SHARE = 0.05
+CLIFF_SHARE = 0.02
 CLIFF_FACTOR = 4.0
 # Below this number of certificates a share says nothing.
 CLIFF_LEAST = 10
-# A batch or site is named as the cause when it holds this share of a cliff.
+# A group is named as the cause when it holds this share of a cliff.
 CAUSE_SHARE = 0.6
-HORIZON = timedelta(days=365)
-
-
-class Axis(models.TextChoices):
-    """By what the devices are grouped."""
-
-    SITE = "site", _("site")
-    FLEET = "fleet", _("fleet")
-    BATCH = "batch", _("batch")
-
-    @property
-    def field(self) -> str:
-        return f"device__{self.value}_id"
+# What was made together explains more than where it stands, and both more than the rules that many share.
+_CAUSES: Mapping[Axis, type[Batch] | type[Site] | type[Profile]] = {
+    Axis.BATCH: Batch,
+    Axis.SITE: Site,
+    Axis.PROFILE: Profile,
+}
+# No certificate that anybody has to renew lives longer. What ends beyond is made to last (IEEE 802.1AR 8.7: 9999).
+HORIZON = timedelta(days=366 * 20)
 
 
 @dataclass(frozen=True)
@@ -64,62 +55,43 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def by_day(
-    certificates: CertificateQuerySet, axis: Axis, start: datetime, end: datetime
-) -> dict[tuple[int | None, date], int]:
-    """Count standing device certificates by group and day of their end, `start <= not_after < end`: one statement."""
-    rows = (
-        certificates.of_devices()
-        .expiring_between(start, end)
-        .order_by()
-        .annotate(day=TruncDate("not_after", tzinfo=UTC))
-        .values_list(axis.field, "day")
-        .annotate(count=Count("id"))
-    )
-    return {(group, day): count for group, day, count in rows}
-
-
-def cliff_days(per_day: Mapping[date, int], fleet_size: int, days: int) -> list[date]:
-    """Return the days that are cliffs in a histogram of one fleet over a span of `days`, the largest first.
+def least_of_cliff(total: int, fleet_size: int, days: int) -> float:
+    """Return how many must end on one day for a cliff, where `total` of a fleet end within `days`.
 
     A fleet whose certificates live for a week loses a seventh of them every day: that is its rhythm, not a cliff, so
     a cliff must stand out from the mean as well.
     """
-    mean = sum(per_day.values()) / days if days else 0.0
-    least = max(CLIFF_LEAST, CLIFF_SHARE * fleet_size, CLIFF_FACTOR * mean)
-    found = [day for day, count in per_day.items() if count >= least]
-    return sorted(found, key=lambda day: (-per_day[day], day))
+    mean = total / days if days else 0.0
+    return max(CLIFF_LEAST, CLIFF_SHARE * fleet_size, CLIFF_FACTOR * mean)
 
 
 def cliffs(now: datetime, fleet_id: int | None = None, horizon: timedelta = HORIZON) -> list[Cliff]:
-    """Return the cliffs from today to the horizon, the largest first. The number of queries is constant."""
+    """Return the cliffs from today to the horizon, the largest first. At most ten queries, whatever their number."""
     fleets = Fleet.objects.filter(pk=fleet_id) if fleet_id is not None else Fleet.objects.all()
     names = dict(fleets.values_list("id", "name"))
     if not names:
         return []
-    start = start_of(now.astimezone(UTC).date())
-    certificates = Certificate.objects.filter(device__fleet_id__in=names) if fleet_id else Certificate.objects.all()
-    histograms: dict[int, dict[date, int]] = {}
-    for (fleet, day), count in by_day(certificates, Axis.FLEET, start, start + horizon).items():
-        assert fleet is not None  # every device has a fleet
-        histograms.setdefault(fleet, {})[day] = count
-    sizes = dict(
-        Device.objects.filter(fleet_id__in=histograms).order_by().values_list("fleet_id").annotate(Count("id"))
-    )
-    found = [
-        (fleet, day, histogram[day])
-        for fleet, histogram in histograms.items()
-        for day in cliff_days(histogram, sizes[fleet], horizon.days)
+    today = now.astimezone(UTC).date()
+    spreads = reading.spreads(today, today + horizon, fleet_id=fleet_id)
+    sizes = {fleet: devices.number for fleet, devices in reading.devices(fleet_id=fleet_id).items()}
+    least = {
+        fleet: least_of_cliff(spread.count, sizes.get(fleet, 0), (spread.last_day - today).days + 1)
+        for fleet, spread in spreads.items()
+        if fleet in names
+    }
+    heaps = sorted(reading.heaps(today, today + horizon, least), key=lambda heap: (-heap.count, heap.day))
+    causes = _causes(heaps)
+    return [
+        Cliff(
+            heap.fleet_id,
+            names[heap.fleet_id],
+            heap.day,
+            heap.count,
+            sizes.get(heap.fleet_id, 0),
+            causes.get((heap.fleet_id, heap.day)),
+        )
+        for heap in heaps
     ]
-    causes = _causes([(fleet, day) for fleet, day, _count in found])
-    return sorted(
-        (
-            Cliff(fleet, names[fleet], day, count, sizes[fleet], causes.get((fleet, day)))
-            for fleet, day, count in found
-            if fleet in names
-        ),
-        key=lambda cliff: -cliff.count,
-    )
 
 
 def of_cliff(cliff: Cliff) -> CertificateQuerySet:
@@ -129,41 +101,27 @@ def of_cliff(cliff: Cliff) -> CertificateQuerySet:
     return certificates.of_devices().expiring_between(start, start + timedelta(days=1))
 
 
-def _causes(places: Iterable[tuple[int, date]]) -> dict[tuple[int, date], Cause]:
-    """Name the batch, else the site, that dominates each place: one statement, and two for the names."""
-    places = list(places)
-    if not places:
-        return {}
-    condition = models.Q()
-    for fleet, day in places:
-        start = start_of(day)
-        condition |= models.Q(device__fleet_id=fleet, not_after__gte=start, not_after__lt=start + timedelta(days=1))
-    rows = (
-        Certificate.objects.of_devices()
-        .standing()
-        .filter(condition)
-        .order_by()
-        .annotate(day=TruncDate("not_after", tzinfo=UTC), fleet=F("device__fleet_id"))
-        .values_list("fleet", "day", Axis.BATCH.field, Axis.SITE.field)
-        .annotate(count=Count("id"))
-    )
-    totals: Counter[tuple[int, date]] = Counter()
-    groups: dict[Axis, Counter[tuple[int, date, int | None]]] = {Axis.BATCH: Counter(), Axis.SITE: Counter()}
-    for fleet, day, batch, site, count in rows:
-        totals[fleet, day] += count
-        groups[Axis.BATCH][fleet, day, batch] += count
-        groups[Axis.SITE][fleet, day, site] += count
-    found: dict[tuple[int, date], tuple[Axis, int, int]] = {}
-    for axis in (Axis.SITE, Axis.BATCH):  # a batch, made together, explains more than a site: it is put last and stays
-        for (fleet, day, group), count in groups[axis].items():
-            if group is not None and count >= CAUSE_SHARE * totals[fleet, day]:
-                found[fleet, day] = (axis, group, count)
-    names = {
-        Axis.BATCH: dict(
-            Batch.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.BATCH]).values_list("id", "name")
-        ),
-        Axis.SITE: dict(
-            Site.objects.filter(id__in=[g for a, g, _ in found.values() if a == Axis.SITE]).values_list("id", "name")
-        ),
-    }
-    return {place: Cause(axis, group, names[axis][group], count) for place, (axis, group, count) in found.items()}
+def _causes(heaps: Sequence[Heap]) -> dict[tuple[int, date], Cause]:
+    """Name the batch, else the site, else the profile that dominates each heap: a statement an axis, one for names."""
+    found: dict[tuple[int, date], Cause] = {}
+    for axis, model in _CAUSES.items():
+        unnamed = [heap for heap in heaps if (heap.fleet_id, heap.day) not in found]
+        if not unnamed:
+            break
+        groups = reading.groups_of(axis, unnamed)
+        dominant = {
+            (heap.fleet_id, heap.day): largest
+            for heap in unnamed
+            if (largest := _dominant(groups.get((heap.fleet_id, heap.day), {}), heap.count))
+        }
+        names = dict(
+            model._default_manager.filter(pk__in={pk for pk, _ in dominant.values()}).values_list("id", "name")
+        )
+        found |= {place: Cause(axis, pk, names.get(pk, str(pk)), count) for place, (pk, count) in dominant.items()}
+    return found
+
+
+def _dominant(groups: Mapping[int | None, int], total: int) -> tuple[int, int] | None:
+    """Return the group that holds `CAUSE_SHARE` of `total`, with what it holds."""
+    named: Iterable[tuple[int, int]] = ((group, count) for group, count in groups.items() if group is not None)
+    return next(((group, count) for group, count in named if count >= CAUSE_SHARE * total), None)

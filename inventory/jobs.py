@@ -12,6 +12,7 @@ from rq.exceptions import DuplicateJobError
 
 from inventory.alerts import delivering
 from inventory.alerts.sweep import Swept, sweep, sweep_own
+from inventory.counters import checking, folding
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
 from inventory.models import ImportRun
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 _RETRIES_AFTER_SECONDS = [30, 120, 600]
 _FAILED_WAITS_SECONDS = 60
+# Of a broken counter's rows, this many are named in the log; the command names them all.
+_NAMED = 20
 
 
 def work_on_import(run_id: int) -> None:
@@ -88,3 +91,19 @@ def deliver_alerts(pk: str) -> None:
     outcome = delivering.deliver(UUID(pk), timezone.now())
     if not outcome.accepted:
         raise NotDelivered(outcome.problem)
+
+
+def fold_counters() -> None:
+    """Fold the deltas that write paths left."""
+    folded = folding.fold_all()
+    if folded:
+        log.info("counters folded", deltas=folded)
+
+
+def check_counters() -> None:
+    """Compare the counters with what they count, and put right what is wrong: that is an error, and told as one."""
+    folding.forget_nothing()
+    wrong = checking.differences()
+    if wrong:
+        log.error("counters were wrong", number=len(wrong), differences=[str(each) for each in wrong[:_NAMED]])
+        checking.repair()

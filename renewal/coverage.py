@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.models import Certificate, CertificateState
 from inventory.models.certificate import LIVE_STATES, CertificateQuerySet
-from renewal.models import CampaignState, Target
-from renewal.models.campaign import TargetQuerySet
+from renewal.models import Target
+from renewal.models.campaign import UNFINISHED_STATES, TargetQuerySet
 
 
 class Coverage(models.TextChoices):
@@ -57,7 +57,7 @@ def _newer() -> CertificateQuerySet:
 
 
 def _open_targets() -> TargetQuerySet:
-    return Target.objects.open().filter(certificate=OuterRef("pk"), campaign__state__in=_UNFINISHED)
+    return Target.objects.open().filter(certificate=OuterRef("pk"), campaign__state__in=UNFINISHED_STATES)
 
 
 def _coverage(now: datetime) -> Case:
@@ -68,6 +68,3 @@ def _coverage(now: datetime) -> Case:
         default=Value(Coverage.UNPLANNED.value),
         output_field=models.CharField(),
     )
-
-
-_UNFINISHED = (CampaignState.PLANNED, CampaignState.RUNNING, CampaignState.PAUSED)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from inventory.queueing import Claim
+from renewal import coverage_counts
 from renewal.campaigns.ticking import tick
 from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.models import Campaign, CampaignState
@@ -40,3 +41,8 @@ def tick_campaign(pk: int) -> None:
         return
     report = tick(campaign, timezone.now(), MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)))
     log.info("campaign ticked", campaign=pk, report=asdict(report))
+
+
+def count_coverage() -> None:
+    """Count how much of what ends is renewed or in a campaign, for the dashboard."""
+    coverage_counts.count_anew(timezone.now())

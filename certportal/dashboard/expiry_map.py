@@ -3,12 +3,25 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from django.db.models import Model
+from django.db.models.query import QuerySet
+
 from certportal.dashboard.geometry import heatmap
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
-from inventory.expiry import Axis, Cliff, by_day, cliffs, start_of
-from inventory.models import Batch, Certificate, Fleet, Site
+from inventory.counters import reading
+from inventory.expiry import Cliff, cliffs, start_of
+from inventory.models import Authority, Axis, Batch, Fleet, Profile, Site
 
+_MODELS: dict[Axis, type[Model]] = {
+    Axis.SITE: Site,
+    Axis.BATCH: Batch,
+    Axis.FLEET: Fleet,
+    Axis.PROFILE: Profile,
+    Axis.AUTHORITY: Authority,
+}
+# What the list of certificates calls each axis in its address.
+_PARAMETERS = {Axis.PROFILE: "profile__id__exact", Axis.AUTHORITY: "authority__id__exact"}
 # More rows than these do not fit above the fold; the largest are shown, and the list by the filter holds all.
 MOST_ROWS = 8
 _WIDTH = 1250
@@ -36,56 +49,69 @@ class ExpiryMap:
 
 
 def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> ExpiryMap:
-    """Return the map. Two queries, and those of the cliffs unless they are given."""
+    """Return the map. Four queries of counters and names, and those of the cliffs unless they are given."""
+    today = now.astimezone(UTC).date()
     columns = heatmap.columns(scope.first_day(now), scope.days, _WIDTH)
-    start, end = start_of(columns[0].start), start_of(columns[-1].end)
-    certificates = Certificate.objects.all()
-    if scope.fleet_id is not None:
-        certificates = certificates.filter(device__fleet_id=scope.fleet_id)
-    counts = by_day(certificates, scope.axis, start, end)
-    names = _names(scope)
-    keys = heatmap.rows_by_size(counts, len(names) + 1, names)
-    shown = [key for key in keys if key in names or any(row == key for row, _day in counts)]
-    inside = [
-        cliff
-        for cliff in (cliffs(now, scope.fleet_id) if found is None else found)
-        if start <= start_of(cliff.day) < end
-    ]
-    days: dict[date, int] = {}
-    for cliff in inside:
-        days[cliff.day] = days.get(cliff.day, 0) + cliff.count
+    first, end = columns[0].start, columns[-1].end
+    names, groups = (
+        _names(scope),
+        reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleet_id=scope.fleet_id),
+    )
+    bounds = [*(column.start for column in columns), end]
+    counts = reading.cells(scope.axis, bounds, list(groups.largest), fleet_id=scope.fleet_id)
+    known = _named(scope, names, groups)
+    inside = [cliff for cliff in (cliffs(now, scope.fleet_id) if found is None else found) if first <= cliff.day < end]
     laid = heatmap.layout(
         counts,
-        shown[:MOST_ROWS],
+        list(known),
         columns,
-        today=now.astimezone(UTC).date(),
-        cliffs=days,
+        today=today,
+        cliffs=_by_day(inside),
+        outlined=_on_cliffs(scope.axis, inside),
         width=_WIDTH,
     )
-    rows = [
-        Row(
-            key,
-            names.get(key, ""),
-            sum(cell.count for cell in laid.cells if cell.row == key),
-            _url(scope, key, start, end),
-        )
-        for key in shown[:MOST_ROWS]
-    ]
+    start, before = start_of(first), start_of(end)
+    rows = [Row(key, name, groups.largest.get(key, 0), _url(scope, key, start, before)) for key, name in known.items()]
     urls = {cell: _url(scope, cell.row, start_of(cell.column.start), start_of(cell.column.end)) for cell in laid.cells}
-    return ExpiryMap(rows, max(len(shown) - MOST_ROWS, 0), laid, urls, inside)
+    return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, inside)
 
 
-def _names(scope: Scope) -> dict[int | None, str]:
-    model = {Axis.SITE: Site, Axis.BATCH: Batch, Axis.FLEET: Fleet}[scope.axis]
-    groups = model._default_manager.all()
-    if scope.fleet_id is not None:
-        groups = groups.filter(**{"pk" if scope.axis == Axis.FLEET else "fleet": scope.fleet_id})
-    return dict(groups.values_list("id", "name"))
+def _names(scope: Scope) -> "QuerySet[Model]":
+    groups = _MODELS[scope.axis]._default_manager.all()
+    if scope.fleet_id is not None and scope.axis in (Axis.SITE, Axis.BATCH):
+        return groups.filter(fleet_id=scope.fleet_id)
+    return groups.filter(pk=scope.fleet_id) if scope.fleet_id is not None and scope.axis == Axis.FLEET else groups
+
+
+def _named(scope: Scope, names: "QuerySet[Model]", groups: reading.Groups) -> dict[int | None, str]:
+    """Return the rows with their names: the largest groups first, then, where there is room, some that hold nothing."""
+    found = dict(_MODELS[scope.axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
+    rows: dict[int | None, str] = {key: found.get(key, "") for key in groups.largest}
+    empty = names.exclude(pk__in=[*found]).order_by("pk").values_list("id", "name")[: MOST_ROWS - len(rows)]
+    return {**rows, **dict(empty)} if len(rows) < MOST_ROWS else rows
+
+
+def _by_day(cliffs: list[Cliff]) -> dict[date, int]:
+    days: dict[date, int] = {}
+    for cliff in cliffs:
+        days[cliff.day] = days.get(cliff.day, 0) + cliff.count
+    return days
+
+
+def _on_cliffs(axis: Axis, cliffs: list[Cliff]) -> dict[tuple[int | None, date], int]:
+    """Return how much of the cliffs each group holds, so that their outline points at the cause."""
+    held: dict[tuple[int | None, date], int] = {}
+    heaps = [reading.Heap(cliff.fleet_id, cliff.day, cliff.count) for cliff in cliffs]
+    for (_fleet, day), groups in reading.groups_of(axis, heaps).items():
+        for group, count in groups.items():
+            held[group, day] = held.get((group, day), 0) + count
+    return held
 
 
 def _url(scope: Scope, row: int | None, start: datetime, end: datetime) -> str:
     """Return the list of exactly the certificates that a cell counts."""
-    question: dict[str, object] = {"fleet": scope.fleet_id, scope.axis.value: "none" if row is None else row}
+    parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
+    question: dict[str, object] = {"fleet": scope.fleet_id, parameter: "none" if row is None else row}
     return links.certificates(state="standing", expires_from=start, expires_before=end, **question)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Max
 from django.urls import reverse
@@ -11,15 +11,19 @@ from django.utils.translation import ngettext
 
 from certportal.dashboard.scope import Scope
 from inventory.admin import cells, links
-from inventory.expiry import Cliff, of_cliff
-from inventory.models import AuditAction, AuditEvent, Certificate
-from renewal.coverage import Coverage, covered
+from inventory.counters.standings import standings
+from inventory.expiry import Cliff
+from inventory.models import AuditAction, AuditEvent
+from renewal import coverage_counts
+from renewal.coverage import Coverage
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from revocation.freshness import Freshness
 
 # A cliff is no decision any more when this share of it is renewed or in a campaign.
 _CLIFF_HANDLED = 0.95
 _MOST_CLIFFS = 5
+# What ends later than this cannot be renewed yet: its window is closed.
+_CAMPAIGN_REACH = timedelta(days=365)
 _GUESSES = 10
 _GUESSING_SPAN = timedelta(hours=1)
 _TICK_SILENCE = timedelta(minutes=15)
@@ -36,7 +40,7 @@ class Need:
 
 
 def read(scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness]) -> list[Need]:
-    """Return the needs. Four queries, and one for each of at most five cliffs."""
+    """Return the needs. A constant number of queries."""
     found = [
         *_late_crls(crls, now),
         *_expired(scope, now),
@@ -70,10 +74,8 @@ def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
 
 
 def _expired(scope: Scope, now: datetime) -> Iterable[Need]:
-    certificates = Certificate.objects.filter(not_after__lt=now)
-    if scope.fleet_id is not None:
-        certificates = certificates.filter(device__fleet_id=scope.fleet_id)
-    count = covered(certificates, Coverage.EXPIRED, now).count()
+    ended = standings(now, fleet_id=scope.fleet_id).expired
+    count = coverage_counts.expired(ended, fleet_id=scope.fleet_id)
     if count:
         text = ngettext(
             "%(count)s device stands on an expired certificate.",
@@ -103,19 +105,26 @@ def _guessing(now: datetime) -> Iterable[Need]:
 
 
 def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
-    for cliff in cliffs[:_MOST_CLIFFS]:
-        unplanned = covered(of_cliff(cliff), Coverage.UNPLANNED, now).count()
+    """Name the days that need a campaign: cliffs within reach of one, of which too much is planned by nobody."""
+    within_reach = [cliff for cliff in cliffs if cliff.day - now.astimezone(UTC).date() <= _CAMPAIGN_REACH]
+    for cliff in within_reach[:_MOST_CLIFFS]:
+        next_day = cliff.day + timedelta(days=1)
+        parts = coverage_counts.by_day(cliff.day, next_day, now, fleet_id=cliff.fleet_id).get(cliff.day, {})
+        unplanned = parts.get(Coverage.UNPLANNED, 0)
         if unplanned <= (1 - _CLIFF_HANDLED) * cliff.count:
             continue
-        words = {
-            "count": cells.count(cliff.count),
-            "size": cells.count(cliff.fleet_size),
-            "day": cliff.day.isoformat(),
-            "cause": _cause(cliff),
-            "unplanned": cells.count(unplanned),
-        }
+        words = {**_words(cliff), "unplanned": cells.count(unplanned)}
         text = _("Cliff: %(count)s of %(size)s expire on %(day)s%(cause)s, %(unplanned)s unplanned.") % words
         yield Need("attention", text, _("plan a campaign"), plan_url(cliff))
+
+
+def _words(cliff: Cliff) -> dict[str, str]:
+    return {
+        "count": cells.count(cliff.count),
+        "size": cells.count(cliff.fleet_size),
+        "day": cliff.day.isoformat(),
+        "cause": _cause(cliff),
+    }
 
 
 def _cause(cliff: Cliff) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
-from inventory.expiry import Axis
+from inventory.models import Axis
 
-SPANS = (30, 90, 365)
+SPANS = (30, 90, 365, 3 * 365, 10 * 365, 20 * 365)
 _DEFAULT_SPAN = 90
 # How far the map looks back: what ended lately is still a fact of today.
-_PAST = {30: 7, 90: 14, 365: 28}
+_PAST = {30: 7, 90: 14, 365: 28, 3 * 365: 28, 10 * 365: 60, 20 * 365: 60}
 
 
 @dataclass(frozen=True)

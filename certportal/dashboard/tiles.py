@@ -4,20 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
-from inventory.models import Certificate, Device
-from inventory.standing import Standing, with_standing
-
-_OF_CERTIFICATES = (
-    (Standing.VALID, gettext_lazy("valid"), "good"),
-    (Standing.EXPIRING, gettext_lazy("expiring 90 d"), "attention"),
-    (Standing.EXPIRED, gettext_lazy("expired"), "late"),
-    (Standing.REVOKED, gettext_lazy("revoked"), "stopped"),
-    (Standing.UNCONFIRMED, gettext_lazy("unconfirmed"), "attention"),
-)
+from inventory.counters import reading
+from inventory.counters.standings import standings
+from inventory.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -29,23 +21,21 @@ class Tile:
 
 
 def read(scope: Scope, now: datetime) -> list[Tile]:
-    """Return the tiles. Seven counts."""
-    devices = Device.objects.all()
-    certificates = Certificate.objects.of_devices()
+    """Return the tiles. Two queries of counters."""
     fleet = scope.fleet_id
-    if fleet is not None:
-        devices, certificates = devices.filter(fleet_id=fleet), certificates.filter(device__fleet_id=fleet)
-    of_certificates = [
-        Tile(
-            str(label),
-            with_standing(certificates, standing, now).count(),
-            links.certificates(state=standing.value, fleet=fleet),
-            tone,
-        )
-        for standing, label, tone in _OF_CERTIFICATES
+    devices = reading.devices(fleet_id=fleet).values()
+    counts = standings(now, fleet_id=fleet)
+
+    def of_certificates(label: str, standing: Standing, count: int, tone: str) -> Tile:
+        return Tile(label, count, links.certificates(state=standing.value, fleet=fleet), tone)
+
+    never_seen = sum(each.never_seen for each in devices)
+    return [
+        Tile(_("devices"), sum(each.number for each in devices), links.devices(fleet=fleet), "neutral"),
+        of_certificates(_("valid"), Standing.VALID, counts.valid, "good"),
+        of_certificates(_("expiring 90 d"), Standing.EXPIRING, counts.expiring, "attention"),
+        of_certificates(_("expired"), Standing.EXPIRED, counts.expired, "late"),
+        of_certificates(_("revoked"), Standing.REVOKED, counts.revoked, "stopped"),
+        of_certificates(_("unconfirmed"), Standing.UNCONFIRMED, counts.unconfirmed, "attention"),
+        Tile(_("never seen"), never_seen, links.devices(seen="never", fleet=fleet), "neutral"),
     ]
-    all_devices = Tile(_("devices"), devices.count(), links.devices(fleet=fleet), "neutral")
-    never_seen = Tile(
-        _("never seen"), devices.never_seen().count(), links.devices(seen="never", fleet=fleet), "neutral"
-    )
-    return [all_devices, *of_certificates, never_seen]

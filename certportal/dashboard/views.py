@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, tiles, weeks
 from certportal.dashboard.scope import SPANS, Scope
 from inventory.admin import links
-from inventory.expiry import Axis, cliffs
+from inventory.expiry import cliffs
 from inventory.lookup import find
+from inventory.models import Axis
 from revocation.freshness import freshness
 
 
@@ -74,9 +75,13 @@ def _frame(scope: Scope, now: datetime) -> dict[str, Any]:
         "scope": scope,
         "scope_query": scope.query(),
         "axes": [(axis, scope.query(rows=axis.value)) for axis in Axis],
-        "spans": [(span, scope.query(span=span)) for span in SPANS],
+        "spans": [(span, _span_label(span), scope.query(span=span)) for span in SPANS],
         "seconds": {name: seconds for name, (_read, seconds) in BLOCKS.items()},
     }
+
+
+def _span_label(days: int) -> str:
+    return _("%(count)s y") % {"count": days // 365} if days >= 365 else _("%(count)s d") % {"count": days}
 
 
 def search(request: HttpRequest) -> HttpResponse:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Count
-from django.db.models.functions import TruncWeek
-
 from certportal.dashboard.geometry import bars
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.expiry import start_of
-from inventory.models import Certificate
-from renewal.coverage import Coverage, with_coverage
+from renewal import coverage_counts
+from renewal.coverage import Coverage
 
 _PAST_WEEKS = 4
 _WEEKS = 30
@@ -37,24 +34,17 @@ class Weeks:
 
 
 def read(scope: Scope, now: datetime) -> Weeks:
-    """Return the bars. One query."""
+    """Return the bars. Three queries of counters."""
     today = now.astimezone(UTC).date()
     first = today - timedelta(days=today.weekday()) - _PAST_WEEKS * _WEEK
     mondays = [first + index * _WEEK for index in range(_WEEKS)]
     start, end = start_of(first), start_of(first + _WEEKS * _WEEK)
-    certificates = Certificate.objects.filter(not_after__gte=start, not_after__lt=end)
-    if scope.fleet_id is not None:
-        certificates = certificates.filter(device__fleet_id=scope.fleet_id)
-    rows = (
-        with_coverage(certificates, now)
-        .order_by()
-        .annotate(week=TruncWeek("not_after", tzinfo=UTC))
-        .values_list("week", "coverage")
-        .annotate(count=Count("id"))
-    )
     values: dict[date, dict[str, int]] = {monday: {} for monday in mondays}
-    for week, coverage, count in rows:
-        values[week.date()][coverage] = count
+    counted = coverage_counts.by_day(first, first + _WEEKS * _WEEK, now, fleet_id=scope.fleet_id)
+    for day, parts_of_day in counted.items():
+        week = values[day - timedelta(days=day.weekday())]
+        for part, count in parts_of_day.items():
+            week[part.value] = week.get(part.value, 0) + count
     weeks = list(values.items())
     chart = bars.layout(weeks, [part.value for part in PARTS], today=today, width=440, height=200)
     parts = [

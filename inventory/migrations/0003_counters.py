@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
             name='CertificateCount',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('axis', models.CharField(choices=[('fleet', 'Fleet'), ('site', 'Site'), ('batch', 'Batch'), ('profile', 'Profile'), ('authority', 'Authority')], max_length=9)),
+                ('axis', models.CharField(choices=[('site', 'site'), ('fleet', 'fleet'), ('batch', 'batch'), ('profile', 'profile'), ('authority', 'issuer')], max_length=9)),
                 ('fleet_id', models.BigIntegerField()),
                 ('group_id', models.BigIntegerField(null=True)),
                 ('day', models.DateField()),
@@ -189,6 +189,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='certificate',
             index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['not_before'], name='certificate_begin'),
+        ),
+        migrations.AddIndex(
+            model_name='certificate',
+            index=models.Index(condition=models.Q(('state__in', ['issued', 'confirmed'])), fields=['device', 'id'], include=('not_after',), name='certificate_standing'),
         ),
         migrations.AddConstraint(
             model_name='certificatecount',

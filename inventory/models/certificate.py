@@ -230,6 +230,13 @@ class Certificate(models.Model):
             ),
             models.Index(fields=["key_type", "not_after", "id"], name="certificate_by_key_type"),
             BrinIndex(fields=["issued_at"], pages_per_range=32, name="certificate_issued"),
+            # What a device stands on, and whether it has more than one, without a look at the rows.
+            models.Index(
+                fields=["device", "id"],
+                condition=Q(state__in=LIVE_STATES),
+                include=["not_after"],
+                name="certificate_standing",
+            ),
             # For the few that are not valid yet. Nearly nothing to keep: most of the table is older than that.
             BrinIndex(fields=["not_before"], name="certificate_begin", autosummarize=True),
         ]

@@ -11,8 +11,9 @@ from django.db.models.fields import CharField
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Batch, Certificate, DeviceStatus, Fleet, Site
 from inventory.models.certificate import LIVE_STATES, CertificateQuerySet
+from renewal.coverage_counts import ask_for_count
 from renewal.models import Campaign, CampaignState, Target, TargetState
-from renewal.models.campaign import OPEN_STATES
+from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def selected(selection: Selection) -> CertificateQuerySet:
     ours = Certificate.objects.filter(authority__key_name__isnull=False)
     newer = ours.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
     elsewhere = Target.objects.filter(
-        device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=[*_UNFINISHED]
+        device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=UNFINISHED_STATES
     )
     certificates = (
         ours.of_devices()
@@ -70,9 +71,6 @@ def selected(selection: Selection) -> CertificateQuerySet:
     if selection.batch:
         certificates = certificates.filter(device__batch=selection.batch)
     return certificates
-
-
-_UNFINISHED = (CampaignState.PLANNED, CampaignState.RUNNING, CampaignState.PAUSED)
 
 
 def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
@@ -103,6 +101,8 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
                 f"to before {selection.expires_before:%Y-%m-%d} waits for renewal; choose another span."
             )
         _audit(AuditAction.CAMPAIGN_PLANNED, campaign, now, actor, targets=targets)
+        # Robust: the campaign stands, and the periodic job counts it too.
+        transaction.on_commit(ask_for_count, robust=True)
     return campaign
 
 

@@ -1,6 +1,7 @@
 """How devices come to their next certificate: one-time secrets, and campaigns with their targets and attempts."""
 
 from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
+from renewal.models.coverage import CoverageCount
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Campaign",
     "CampaignState",
     "Channel",
+    "CoverageCount",
     "EnrolmentProtocol",
     "EnrolmentSecret",
     "Target",

@@ -14,6 +14,9 @@ class CampaignState(models.TextChoices):
     FINISHED = "finished", _("finished")
 
 
+UNFINISHED_STATES = (CampaignState.PLANNED, CampaignState.RUNNING, CampaignState.PAUSED)
+
+
 class TargetState(models.TextChoices):
     """How far one device has come. The words are those of the funnel on the dashboard."""
 

@@ -1,8 +1,10 @@
 """The expiry map: one row a group, one cell a day or a week, a line at today, an outline around cliffs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 
 from certportal.dashboard.geometry.steps import Scale, scale
 
@@ -10,13 +12,17 @@ ROW = 24
 GAP = 2
 HEAD = 20
 FOOT = 20
-# Beyond this many days a cell is a week.
+# Beyond this many days a cell is a week, and beyond the next a month.
 MOST_DAYS_BY_DAY = 120
+MOST_DAYS_BY_WEEK = 1200
 # A cell is outlined when it holds this share of a cliff, so that the outline points at the cause.
 OUTLINED_SHARE = 0.2
 _LABEL_WIDTH = 148
 _MOST_LABELS = 4
 _MOST_TICK_DAYS = 45
+_WEEK_DAYS = 7
+# With more weeks than these, every third month is labelled.
+_MOST_WEEKS_BY_MONTH = 80
 # A label of the axis this near to that of today is left out.
 _TICK_WIDTH = 48
 
@@ -75,21 +81,19 @@ class Heatmap:
     cliffs: tuple[CliffLabel, ...]
 
 
-def days_per_cell(days: int) -> int:
-    return 1 if days <= MOST_DAYS_BY_DAY else 7
-
-
 def columns(first: date, days: int, width: int) -> list[Column]:
-    """Divide `days` days from `first` into cells that fill about `width`; weeks begin on Mondays."""
-    per_cell = days_per_cell(days)
-    if per_cell > 1:
-        first -= timedelta(days=first.weekday())
-    number = -(-days // per_cell)
-    pitch = max(width // number, 4)
-    return [
-        Column(first + timedelta(days=per_cell * i), first + timedelta(days=per_cell * (i + 1)), pitch * i)
-        for i in range(number)
-    ]
+    """Divide `days` days from `first` into cells that fill about `width`: days, weeks from Monday or calendar months."""
+    last = first + timedelta(days=days - 1)
+    if days <= MOST_DAYS_BY_DAY:
+        starts = [first + timedelta(days=i) for i in range(days + 1)]
+    elif days <= MOST_DAYS_BY_WEEK:
+        monday = first - timedelta(days=first.weekday())
+        starts = [monday + timedelta(days=7 * i) for i in range((last - monday).days // 7 + 2)]
+    else:
+        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month + 1)
+        starts = [date(month // 12, month % 12 + 1, 1) for month in months]
+    pitch = max(width // (len(starts) - 1), 4)
+    return [Column(start, end, pitch * i) for i, (start, end) in enumerate(pairwise(starts))]
 
 
 def layout(
@@ -99,9 +103,14 @@ def layout(
     *,
     today: date,
     cliffs: Mapping[date, int],
+    outlined: Mapping[Key, int] | None = None,
     width: int,
 ) -> Heatmap:
-    """Place one cell where something ends; the sum of the cells is the sum of `counts` inside rows and columns."""
+    """Place one cell where something ends; the sum of the cells is the sum of `counts` inside rows and columns.
+
+    `outlined` says how much of each cliff a row holds, where `counts` are not by day.
+    """
+    on_cliffs = counts if outlined is None else outlined
     pitch = max(width // max(len(cells), 1), 4)
     height_of_rows = len(rows) * ROW
     sums = _sums(counts, rows, cells)
@@ -114,7 +123,7 @@ def layout(
             rows[row],
             count,
             steps.step(count),
-            _is_cliff(rows[row], cells[column], counts, cliffs),
+            _is_cliff(rows[row], cells[column], on_cliffs, cliffs),
         )
         for (row, column), count in sorted(sums.items())
     )
@@ -139,11 +148,11 @@ def _sums(counts: Mapping[Key, int], rows: Sequence[int | None], cells: Sequence
     if not cells:
         return {}
     row_of = {row: index for index, row in enumerate(rows)}
-    first, per_cell = cells[0].start, (cells[0].end - cells[0].start).days
+    starts, end = [cell.start for cell in cells], cells[-1].end
     sums: dict[tuple[int, int], int] = {}
     for (row, day), count in counts.items():
-        column = (day - first).days // per_cell
-        if count and row in row_of and 0 <= column < len(cells):
+        column = bisect_right(starts, day) - 1
+        if count and row in row_of and column >= 0 and day < end:
             key = row_of[row], column
             sums[key] = sums.get(key, 0) + count
     return sums
@@ -162,12 +171,15 @@ def _today_x(cells: Sequence[Column], today: date, pitch: int) -> int:
 
 
 def _ticks(cells: Sequence[Column]) -> list[Label]:
-    """Label the months; and, where a cell is a day and few are shown, the Mondays instead."""
+    """Label the months; the Mondays where few days are shown, the years where a cell is a month."""
     by_day = bool(cells) and (cells[0].end - cells[0].start).days == 1
     if by_day and len(cells) <= _MOST_TICK_DAYS:
         return [Label(column.x, f"{column.start:%m-%d}") for column in cells if column.start.weekday() == 0]
+    if cells and (cells[0].end - cells[0].start).days > _WEEK_DAYS:
+        return [Label(column.x, f"{column.start:%Y}") for column in cells if column.start.month == 1]
+    step = 1 if len(cells) <= _MOST_WEEKS_BY_MONTH else 3
     firsts = [column for column in cells if (column.end - timedelta(days=1)).day <= (column.end - column.start).days]
-    return [Label(column.x, f"{column.end - timedelta(days=1):%Y-%m}") for column in firsts]
+    return [Label(column.x, f"{column.end - timedelta(days=1):%Y-%m}") for column in firsts[::step]]
 
 
 def _labels(cells: Sequence[Column], cliffs: Mapping[date, int], pitch: int) -> list[CliffLabel]:
@@ -186,11 +198,3 @@ def _labels(cells: Sequence[Column], cliffs: Mapping[date, int], pitch: int) -> 
             taken.append((start, start + _LABEL_WIDTH))
             labels.append(CliffLabel(x, anchor, day, count))
     return labels
-
-
-def rows_by_size(counts: Mapping[Key, int], most: int, known: Collection[int | None]) -> list[int | None]:
-    """Return the `most` rows that hold most; those that hold nothing come last."""
-    totals: dict[int | None, int] = dict.fromkeys(known, 0)
-    for (row, _day), count in counts.items():
-        totals[row] = totals.get(row, 0) + count
-    return sorted(totals, key=lambda row: (-totals[row], row is None, row or 0))[:most]

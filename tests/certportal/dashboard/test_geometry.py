@@ -35,7 +35,7 @@ def test_nothing_has_no_step():
     assert steps.scale(100).step(0) == 0
 
 
-@given(counts=COUNTS, span=st.sampled_from([37, 104, 393]))
+@given(counts=COUNTS, span=st.sampled_from([37, 104, 393, 2000]))
 def test_cells_add_up_to_what_ends_within_the_map(counts, span):
     columns = heatmap.columns(TODAY - timedelta(days=14), span, 1200)
     laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
@@ -45,7 +45,7 @@ def test_cells_add_up_to_what_ends_within_the_map(counts, span):
     assert all(cell.count > 0 and cell.column.start in within for cell in laid.cells)
 
 
-@given(counts=COUNTS, span=st.sampled_from([37, 104, 393]))
+@given(counts=COUNTS, span=st.sampled_from([37, 104, 393, 2000]))
 def test_cells_do_not_overlap_and_stay_inside(counts, span):
     columns = heatmap.columns(TODAY, span, 1200)
     laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
@@ -55,19 +55,24 @@ def test_cells_do_not_overlap_and_stay_inside(counts, span):
     assert all(heatmap.HEAD <= y < laid.foot for _x, y in places)
 
 
-@given(span=st.integers(1, 800), first=DAYS)
+@given(span=st.integers(1, 7000), first=DAYS)
 def test_columns_cover_every_day_of_the_span_once(span, first):
     columns = heatmap.columns(first, span, 1200)
     covered = [column.start + timedelta(days=i) for column in columns for i in range((column.end - column.start).days)]
     assert covered == sorted(set(covered))
-    assert {first + timedelta(days=i) for i in range(span - 6 if heatmap.days_per_cell(span) > 1 else span)} <= {
-        *covered
-    }
+    assert {first + timedelta(days=i) for i in range(span)} <= {*covered}
 
 
 def test_a_cell_is_a_week_beyond_120_days_and_begins_on_monday():
-    assert (heatmap.days_per_cell(120), heatmap.days_per_cell(121)) == (1, 7)
-    assert {column.start.weekday() for column in heatmap.columns(TODAY, 365, 1200)} == {0}
+    assert len(heatmap.columns(TODAY, 120, 1200)) == 120
+    assert {column.start.weekday() for column in heatmap.columns(TODAY, 121, 1200)} == {0}
+    assert {column.start.weekday() for column in heatmap.columns(TODAY, 3 * 365, 1200)} == {0}
+
+
+def test_a_cell_is_a_month_beyond_three_years_and_begins_on_its_first():
+    columns = heatmap.columns(TODAY, 20 * 365, 1200)
+    assert {column.start.day for column in columns} == {1}
+    assert len(columns) == 240
 
 
 def test_a_cliff_is_outlined_where_it_comes_from_and_named_once():

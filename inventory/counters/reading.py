@@ -1,0 +1,193 @@
+"""What the counters say now: counts and the deltas that are not folded yet, in one statement and so of one moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from inventory.counters.statements import STANDING
+from inventory.models import Axis
+
+_STANDING_SUM = " + ".join(STANDING)
+_STANDING_STATES = ", ".join(f"'{state}'" for state in STANDING)
+_OF_FLEET = "(%(fleet)s::bigint IS NULL OR fleet_id = %(fleet)s)"
+_WITHIN = f"day >= %(start)s AND day < %(end)s AND {_OF_FLEET}"
+
+
+def _standing(axis: Axis, only: str = "") -> str:
+    """Return a query of standing certificates: fleet_id, group_id, day, number. `only` narrows by these columns."""
+    return f"""
+        SELECT fleet_id, group_id, day, number FROM (
+            SELECT fleet_id, group_id, day, {_STANDING_SUM} AS number FROM inventory_certificatecount
+            WHERE axis = '{axis.value}' AND {_WITHIN}
+            UNION ALL
+            SELECT fleet_id, {axis.value}_id, day, number FROM inventory_certificatedelta
+            WHERE state IN ({_STANDING_STATES}) AND {_WITHIN}
+        ) standing {only}"""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The largest groups of an axis with what they hold, largest first, and how many groups hold anything."""
+
+    largest: Mapping[int | None, int]
+    number: int
+
+
+def largest_groups(axis: Axis, start: date, end: date, *, most: int, fleet_id: int | None = None) -> Groups:
+    """Return which groups hold most of the standing certificates that end in `start <= day < end`. One statement."""
+    rows = _fetch(
+        f"""
+        SELECT group_id, sum(number), count(*) OVER () FROM ({_standing(axis)}) counted
+        GROUP BY 1 HAVING sum(number) <> 0 ORDER BY 2 DESC, 1 LIMIT %(most)s""",
+        start=start,
+        end=end,
+        fleet=fleet_id,
+        most=most,
+    )
+    return Groups({group: int(count) for group, count, _number in rows}, rows[0][2] if rows else 0)
+
+
+def cells(
+    axis: Axis, bounds: Sequence[date], groups: Sequence[int | None], *, fleet_id: int | None = None
+) -> dict[tuple[int | None, date], int]:
+    """Count standing certificates of `groups` by cell: the days from one of `bounds` to before the next. One statement."""
+    rows = _fetch(
+        f"""
+        SELECT group_id, width_bucket(day, %(bounds)s::date[]), sum(number)
+        FROM ({_standing(axis, "WHERE group_id = ANY(%(groups)s) OR (%(none)s AND group_id IS NULL)")}) counted
+        GROUP BY 1, 2 HAVING sum(number) <> 0""",
+        start=bounds[0],
+        end=bounds[-1],
+        bounds=list(bounds),
+        fleet=fleet_id,
+        groups=[group for group in groups if group is not None],
+        none=None in groups,
+    )
+    return {(group, bounds[cell - 1]): int(count) for group, cell, count in rows}
+
+
+@dataclass(frozen=True)
+class Heap:
+    """What ends on one day in one fleet."""
+
+    fleet_id: int
+    day: date
+    count: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """All that ends in a fleet over a span: how much, and the last day on which anything does."""
+
+    count: int
+    last_day: date
+
+
+def spreads(start: date, end: date, *, fleet_id: int | None = None) -> dict[int, Spread]:
+    """Return how the standing certificates of each fleet lie in `start <= day < end`. One statement."""
+    rows = _fetch(
+        f"SELECT fleet_id, sum(number), max(day) FROM ({_standing(Axis.FLEET)}) counted"
+        " GROUP BY 1 HAVING sum(number) > 0",
+        start=start,
+        end=end,
+        fleet=fleet_id,
+    )
+    return {fleet: Spread(int(count), last_day) for fleet, count, last_day in rows}
+
+
+def heaps(start: date, end: date, least: Mapping[int, float]) -> list[Heap]:
+    """Return the days on which at least `least` certificates of a fleet end, by fleet. One statement."""
+    rows = _fetch(
+        f"""
+        SELECT fleet_id, day, sum(number) FROM ({_standing(Axis.FLEET)}) counted
+        JOIN unnest(%(fleets)s::bigint[], %(least)s::double precision[]) AS bound (of_fleet, least)
+          ON of_fleet = fleet_id
+        GROUP BY 1, 2, least HAVING sum(number) >= least""",
+        start=start,
+        end=end,
+        fleet=None,
+        fleets=list(least),
+        least=[float(bound) for bound in least.values()],
+    )
+    return [Heap(fleet, day, int(count)) for fleet, day, count in rows]
+
+
+def groups_of(axis: Axis, heaps: Sequence[Heap]) -> dict[tuple[int, date], dict[int | None, int]]:
+    """Return by which groups of an axis each heap is made up. One statement."""
+    found: dict[tuple[int, date], dict[int | None, int]] = {}
+    if not heaps:
+        return found
+    # The bounds let the index find the days; the join leaves those of other fleets out.
+    rows = _fetch(
+        f"""
+        SELECT fleet_id, day, group_id, sum(number)
+        FROM ({_standing(axis, "WHERE day = ANY(%(days)s::date[])")}) counted
+        WHERE (fleet_id, day) IN (SELECT * FROM unnest(%(fleets)s::bigint[], %(days)s::date[]))
+        GROUP BY 1, 2, 3""",
+        start=min(heap.day for heap in heaps),
+        end=date.max,
+        fleet=None,
+        fleets=[heap.fleet_id for heap in heaps],
+        days=[heap.day for heap in heaps],
+    )
+    for fleet, day, group, count in rows:
+        found.setdefault((fleet, day), {})[group] = int(count)
+    return found
+
+
+@dataclass(frozen=True)
+class Day:
+    """Certificates that end on one day: those devices stand on, and those superseded before."""
+
+    standing: int
+    superseded: int
+
+
+def by_day(start: date, end: date, *, fleet_id: int | None = None) -> dict[date, Day]:
+    """Return what ends on each day of `start <= day < end`. One statement."""
+    rows = _fetch(
+        f"""
+        SELECT day, sum(standing), sum(superseded) FROM (
+            SELECT day, {_STANDING_SUM} AS standing, superseded FROM inventory_certificatecount
+            WHERE axis = 'fleet' AND {_WITHIN}
+            UNION ALL
+            SELECT day, CASE WHEN state IN ({_STANDING_STATES}) THEN number ELSE 0 END,
+                   CASE WHEN state = 'superseded' THEN number ELSE 0 END
+            FROM inventory_certificatedelta WHERE {_WITHIN}
+        ) counted
+        GROUP BY 1 HAVING (sum(standing), sum(superseded)) <> (0, 0) ORDER BY 1""",
+        start=start,
+        end=end,
+        fleet=fleet_id,
+    )
+    return {day: Day(int(standing), int(superseded)) for day, standing, superseded in rows}
+
+
+@dataclass(frozen=True)
+class Devices:
+    number: int
+    never_seen: int
+
+
+def devices(*, fleet_id: int | None = None) -> dict[int, Devices]:
+    """Return how many devices each fleet has. One statement."""
+    rows = _fetch(
+        f"""
+        SELECT fleet_id, sum(number), sum(never_seen) FROM (
+            SELECT fleet_id, number, never_seen FROM inventory_devicecount WHERE {_OF_FLEET}
+            UNION ALL
+            SELECT fleet_id, number, never_seen FROM inventory_devicedelta WHERE {_OF_FLEET}
+        ) counted
+        GROUP BY 1""",
+        fleet=fleet_id,
+    )
+    return {fleet: Devices(int(number), int(never_seen)) for fleet, number, never_seen in rows}
+
+
+def _fetch(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

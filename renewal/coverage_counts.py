@@ -1,0 +1,136 @@
+"""Coverage in numbers: how much of what ends on a day is renewed, in a campaign, planned by nobody, or expired.
+
+Whether a certificate is covered depends on others of its device and on targets of campaigns, so no delta can say it.
+A job counts it, set-based; readers take all else from the counters and are as quick whatever a campaign holds.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import django_rq
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from inventory.counters import reading
+from inventory.expiry import start_of
+from inventory.models import Certificate
+from renewal.coverage import Coverage
+from renewal.models import CoverageCount
+from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
+
+# The first eight bytes of "coverage", as PostgreSQL's advisory locks have numbers for names.
+_LOCK = int.from_bytes(b"coverage")
+_COUNT = """
+    WITH doubled AS MATERIALIZED (
+        SELECT device_id, max(id) AS newest FROM inventory_certificate
+        WHERE state IN ('issued', 'confirmed') AND device_id IS NOT NULL
+        GROUP BY 1 HAVING count(*) > 1
+    ), renewed AS MATERIALIZED (
+        SELECT older.id, older.device_id, older.not_after
+        FROM doubled JOIN inventory_certificate older ON older.device_id = doubled.device_id
+        WHERE older.state IN ('issued', 'confirmed') AND older.id < newest
+    ), in_campaign AS (
+        SELECT DISTINCT certificate.id, certificate.device_id, certificate.not_after
+        FROM renewal_campaign campaign
+        JOIN renewal_target target ON target.campaign_id = campaign.id
+        JOIN inventory_certificate certificate ON certificate.id = target.certificate_id
+        WHERE campaign.state = ANY(%(unfinished)s) AND target.state = ANY(%(open)s)
+          AND certificate.state IN ('issued', 'confirmed') AND certificate.not_after >= %(now)s
+          AND certificate.id NOT IN (SELECT id FROM renewed)
+    )
+    INSERT INTO renewal_coveragecount (fleet_id, day, renewed, renewed_ended, in_campaign, counted_at)
+    SELECT fleet_id, (not_after AT TIME ZONE 'UTC')::date,
+           count(*) FILTER (WHERE is_renewed AND not_after >= %(now)s),
+           count(*) FILTER (WHERE is_renewed AND not_after < %(now)s),
+           count(*) FILTER (WHERE NOT is_renewed), %(now)s
+    FROM (
+        SELECT device_id, not_after, true AS is_renewed FROM renewed
+        UNION ALL
+        SELECT device_id, not_after, false FROM in_campaign
+    ) covered
+    JOIN inventory_device ON inventory_device.id = device_id
+    GROUP BY 1, 2"""
+
+
+def count_anew(now: datetime) -> None:
+    """Write all rows of CoverageCount as things are at `now`. Three statements; a second one at once does nothing."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if cursor.fetchone() != (True,):
+            return
+        CoverageCount.objects.all().delete()
+        cursor.execute(
+            _COUNT,
+            {
+                "now": now,
+                "open": [state.value for state in OPEN_STATES],
+                "unfinished": [state.value for state in UNFINISHED_STATES],
+            },
+        )
+
+
+def ask_for_count() -> None:
+    """Let a worker count soon: a person who planned a campaign looks whether it shows."""
+    django_rq.get_queue("default").enqueue("renewal.jobs.count_coverage", result_ttl=0)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    renewed: int = 0
+    renewed_ended: int = 0
+    in_campaign: int = 0
+
+
+def by_day(start: date, end: date, now: datetime, *, fleet_id: int | None = None) -> dict[date, dict[Coverage, int]]:
+    """Return the coverage of what ends on each day of `start <= day < end`. Three queries.
+
+    The sum of a day is exact at any time; how it divides is as of the last `count_anew`.
+    """
+    today = now.astimezone(UTC).date()
+    counted = _counted(start, end, fleet_id)
+    ended_today = _ended_today(today, now, fleet_id) if start <= today < end else 0
+    found = {}
+    for day, numbers in reading.by_day(start, end, fleet_id=fleet_id).items():
+        ended = numbers.standing if day < today else ended_today if day == today else 0
+        found[day] = _divided(numbers, ended, counted.get(day, _Counted()))
+    return found
+
+
+def expired(standing_and_ended: int, *, fleet_id: int | None = None) -> int:
+    """Return how many of the ended certificates that devices stand on are not renewed. One query."""
+    rows = CoverageCount.objects.filter(**_of_fleet(fleet_id)).aggregate(renewed=Sum("renewed_ended"))
+    return max(standing_and_ended - (rows["renewed"] or 0), 0)
+
+
+def _divided(numbers: reading.Day, ended: int, counted: _Counted) -> dict[Coverage, int]:
+    lapsed = max(ended - counted.renewed_ended, 0)
+    renewed = min(counted.renewed + counted.renewed_ended, numbers.standing)
+    in_campaign = min(counted.in_campaign, max(numbers.standing - renewed - lapsed, 0))
+    parts = {
+        Coverage.RENEWED: numbers.superseded + renewed,
+        Coverage.EXPIRED: lapsed,
+        Coverage.IN_CAMPAIGN: in_campaign,
+        Coverage.UNPLANNED: max(numbers.standing - renewed - lapsed - in_campaign, 0),
+    }
+    return {part: count for part, count in parts.items() if count}
+
+
+def _counted(start: date, end: date, fleet_id: int | None) -> dict[date, _Counted]:
+    rows = (
+        CoverageCount.objects.filter(day__gte=start, day__lt=end, **_of_fleet(fleet_id))
+        .order_by()
+        .values_list("day")
+        .annotate(Sum("renewed"), Sum("renewed_ended"), Sum("in_campaign"))
+    )
+    return {day: _Counted(*counts) for day, *counts in rows}
+
+
+def _ended_today(today: date, now: datetime, fleet_id: int | None) -> int:
+    certificates = Certificate.objects.of_devices().expiring_between(start_of(today), now)
+    if fleet_id is not None:
+        certificates = certificates.filter(device__fleet_id=fleet_id)
+    return certificates.count()
+
+
+def _of_fleet(fleet_id: int | None) -> dict[str, int]:
+    return {} if fleet_id is None else {"fleet_id": fleet_id}
