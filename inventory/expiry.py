@@ -9,9 +9,11 @@ from inventory.counters.reading import Heap
 from inventory.models import Axis, Batch, Certificate, Fleet, Profile, Site
 from inventory.models.certificate import CertificateQuerySet
 
-# A day is a cliff when this share of a fleet ends on it and it stands out from the other days by this factor.
+# A day is a cliff when this share of a fleet ends on it and it stands out from the days around it by this factor.
 CLIFF_SHARE = 0.02
 CLIFF_FACTOR = 4.0
+# Those up to so many days before and after.
+_AROUND = 15
 # Below this number of certificates a share says nothing.
 CLIFF_LEAST = 10
 # A group is named as the cause when it holds this share of a cliff.
@@ -55,31 +57,31 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def least_of_cliff(total: int, fleet_size: int, days: int) -> float:
-    """Return how many must end on one day for a cliff, where `total` of a fleet end within `days`.
+def is_cliff(count: int, *, fleet_size: int, around: int, days_around: int) -> bool:
+    """Tell whether `count` certificates of a fleet that end on one day are too many.
 
-    A fleet whose certificates live for a week loses a seventh of them every day: that is its rhythm, not a cliff, so
-    a cliff must stand out from the mean as well.
+    `around` of them end on the `days_around` days about it. A fleet whose certificates live for a week loses a seventh
+    of them every day, and one that was made in a day and spread over a month a thirtieth: that is a plateau and no
+    cliff, so a cliff must stand out from its surroundings too.
     """
-    mean = total / days if days else 0.0
-    return max(CLIFF_LEAST, CLIFF_SHARE * fleet_size, CLIFF_FACTOR * mean)
+    if count < least_of_cliff(fleet_size):
+        return False
+    return not days_around or count >= CLIFF_FACTOR * around / days_around
+
+
+def least_of_cliff(fleet_size: int) -> float:
+    """Return below how many certificates a day is no cliff of a fleet of this size."""
+    return max(CLIFF_LEAST, CLIFF_SHARE * fleet_size)
 
 
 def cliffs(now: datetime, fleet_id: int | None = None, horizon: timedelta = HORIZON) -> list[Cliff]:
-    """Return the cliffs from today to the horizon, the largest first. At most ten queries, whatever their number."""
+    """Return the cliffs from today to the horizon, the largest first. At most eleven queries, whatever their number."""
     fleets = Fleet.objects.filter(pk=fleet_id) if fleet_id is not None else Fleet.objects.all()
     names = dict(fleets.values_list("id", "name"))
     if not names:
         return []
-    today = now.astimezone(UTC).date()
-    spreads = reading.spreads(today, today + horizon, fleet_id=fleet_id)
     sizes = {fleet: devices.number for fleet, devices in reading.devices(fleet_id=fleet_id).items()}
-    least = {
-        fleet: least_of_cliff(spread.count, sizes.get(fleet, 0), (spread.last_day - today).days + 1)
-        for fleet, spread in spreads.items()
-        if fleet in names
-    }
-    heaps = sorted(reading.heaps(today, today + horizon, least), key=lambda heap: (-heap.count, heap.day))
+    heaps = _cliffs(now.astimezone(UTC).date(), horizon, {fleet: sizes.get(fleet, 0) for fleet in names})
     causes = _causes(heaps)
     return [
         Cliff(
@@ -92,6 +94,25 @@ def cliffs(now: datetime, fleet_id: int | None = None, horizon: timedelta = HORI
         )
         for heap in heaps
     ]
+
+
+def _cliffs(today: date, horizon: timedelta, sizes: Mapping[int, int]) -> list[Heap]:
+    """Return the days that are cliffs in fleets of these sizes, the largest first. Three statements."""
+    heaps = reading.heaps(today, today + horizon, {fleet: least_of_cliff(size) for fleet, size in sizes.items()})
+    around, last_days = reading.around(heaps, days=_AROUND), reading.last_days(today, today + horizon)
+
+    def stands_out(heap: Heap) -> bool:
+        # Before today and after the fleet's last day nothing can end: there is nothing to stand out from.
+        first = max(heap.day - timedelta(days=_AROUND), today)
+        last = min(heap.day + timedelta(days=_AROUND), last_days[heap.fleet_id])
+        return is_cliff(
+            heap.count,
+            fleet_size=sizes[heap.fleet_id],
+            around=around[heap.fleet_id, heap.day] - heap.count,
+            days_around=(last - first).days,
+        )
+
+    return sorted(filter(stands_out, heaps), key=lambda heap: (-heap.count, heap.day))
 
 
 def of_cliff(cliff: Cliff) -> CertificateQuerySet:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
@@ -53,7 +53,7 @@ def largest_groups(axis: Axis, start: date, end: date, *, most: int, fleet_id: i
 def cells(
     axis: Axis, bounds: Sequence[date], groups: Sequence[int | None], *, fleet_id: int | None = None
 ) -> dict[tuple[int | None, date], int]:
-    """Count standing certificates of `groups` by cell: the days from one of `bounds` to before the next. One statement."""
+    """Count standing certificates of `groups` by cell, the days from one of `bounds` to before the next."""
     rows = _fetch(
         f"""
         SELECT group_id, width_bucket(day, %(bounds)s::date[]), sum(number)
@@ -69,6 +69,18 @@ def cells(
     return {(group, bounds[cell - 1]): int(count) for group, cell, count in rows}
 
 
+def histogram(axis: Axis, start: date, end: date, *, fleet_id: int | None = None) -> list[tuple[int | None, date, int]]:
+    """Return group, day and count of the standing certificates that end in `start <= day < end`. One statement."""
+    rows = _fetch(
+        f"SELECT group_id, day, sum(number)::bigint FROM ({_standing(axis)}) counted"
+        " GROUP BY 1, 2 HAVING sum(number) <> 0",
+        start=start,
+        end=end,
+        fleet=fleet_id,
+    )
+    return [(group, day, count) for group, day, count in rows]
+
+
 @dataclass(frozen=True)
 class Heap:
     """What ends on one day in one fleet."""
@@ -78,24 +90,15 @@ class Heap:
     count: int
 
 
-@dataclass(frozen=True)
-class Spread:
-    """All that ends in a fleet over a span: how much, and the last day on which anything does."""
-
-    count: int
-    last_day: date
-
-
-def spreads(start: date, end: date, *, fleet_id: int | None = None) -> dict[int, Spread]:
-    """Return how the standing certificates of each fleet lie in `start <= day < end`. One statement."""
+def last_days(start: date, end: date, *, fleet_id: int | None = None) -> dict[int, date]:
+    """Return the last day in `start <= day < end` on which anything of each fleet ends. One statement."""
     rows = _fetch(
-        f"SELECT fleet_id, sum(number), max(day) FROM ({_standing(Axis.FLEET)}) counted"
-        " GROUP BY 1 HAVING sum(number) > 0",
+        f"SELECT fleet_id, max(day) FROM ({_standing(Axis.FLEET)}) counted WHERE number <> 0 GROUP BY 1",
         start=start,
         end=end,
         fleet=fleet_id,
     )
-    return {fleet: Spread(int(count), last_day) for fleet, count, last_day in rows}
+    return dict(rows)
 
 
 def heaps(start: date, end: date, least: Mapping[int, float]) -> list[Heap]:
@@ -113,6 +116,27 @@ def heaps(start: date, end: date, least: Mapping[int, float]) -> list[Heap]:
         least=[float(bound) for bound in least.values()],
     )
     return [Heap(fleet, day, int(count)) for fleet, day, count in rows]
+
+
+def around(heaps: Sequence[Heap], *, days: int) -> dict[tuple[int, date], int]:
+    """Return what ends within `days` days before and after each heap, itself included. One statement."""
+    if not heaps:
+        return {}
+    rows = _fetch(
+        f"""
+        SELECT fleet_id, of_day, sum(number)
+        FROM unnest(%(fleets)s::bigint[], %(days)s::date[]) AS heap (of_fleet, of_day)
+        JOIN ({_standing(Axis.FLEET)}) counted
+          ON fleet_id = of_fleet AND day BETWEEN of_day - %(reach)s AND of_day + %(reach)s
+        GROUP BY 1, 2""",
+        start=min(heap.day for heap in heaps) - timedelta(days=days),
+        end=max(heap.day for heap in heaps) + timedelta(days=days + 1),
+        fleet=None,
+        fleets=[heap.fleet_id for heap in heaps],
+        days=[heap.day for heap in heaps],
+        reach=days,
+    )
+    return {(fleet, day): int(count) for fleet, day, count in rows}
 
 
 def groups_of(axis: Axis, heaps: Sequence[Heap]) -> dict[tuple[int, date], dict[int | None, int]]:
@@ -190,4 +214,5 @@ def devices(*, fleet_id: int | None = None) -> dict[int, Devices]:
 def _fetch(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

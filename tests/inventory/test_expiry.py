@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory import expiry
-from inventory.expiry import cliffs, least_of_cliff, start_of
+from inventory.expiry import cliffs, is_cliff, start_of
 from inventory.models import Axis, Batch, Certificate, Site
 from tests import factories
 from tests.factories import DAY, NOW
@@ -13,20 +13,26 @@ from tests.factories import DAY, NOW
 TODAY = NOW.date()
 
 
-@given(total=st.integers(0, 10**7), fleet_size=st.integers(0, 10**7), days=st.integers(0, 7300))
-def test_a_cliff_holds_its_share_and_stands_out_from_the_mean(total, fleet_size, days):
-    least = least_of_cliff(total, fleet_size, days)
-    assert least >= expiry.CLIFF_LEAST
-    assert least >= expiry.CLIFF_SHARE * fleet_size
-    assert least * days >= expiry.CLIFF_FACTOR * total * (1 - 1e-9) or not days
+@given(count=st.integers(0, 10**6), size=st.integers(0, 10**7), around=st.integers(0, 10**6), days=st.integers(0, 30))
+def test_a_cliff_holds_its_share_and_stands_out_from_the_days_around(count, size, around, days):
+    enough = count >= max(expiry.CLIFF_LEAST, expiry.CLIFF_SHARE * size)
+    stands_out = not days or count * days >= expiry.CLIFF_FACTOR * around * (1 - 1e-9)
+    if is_cliff(count, fleet_size=size, around=around, days_around=days):
+        assert enough and stands_out
+    else:
+        assert not enough or (days and count * days <= expiry.CLIFF_FACTOR * around * (1 + 1e-9))
 
 
 def test_a_fleet_that_renews_weekly_has_a_rhythm_and_no_cliffs():
-    assert least_of_cliff(7000, 7000, 7) > 1000
+    assert not is_cliff(1000, fleet_size=7000, around=6000, days_around=6)
+
+
+def test_a_fleet_made_in_a_day_and_spread_over_a_month_has_no_cliffs():
+    assert not is_cliff(1000, fleet_size=30_000, around=15_000, days_around=30)
 
 
 def test_fifty_thousand_of_two_million_on_one_day_are_a_cliff():
-    assert 2_000 < least_of_cliff(2_200_000, 2_200_000, 3 * 365) <= 50_000
+    assert is_cliff(50_000, fleet_size=2_250_000, around=60_000, days_around=30)
 
 
 @pytest.fixture
@@ -64,11 +70,11 @@ def test_what_is_revoked_ends_no_more(planted):
 
 
 def test_looking_for_cliffs_costs_the_same_whatever_the_fleet_holds(planted, django_assert_max_num_queries):
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         cliffs(NOW)
     for _ in range(11):
         factories.enrolled(factories.device(), expires_in=90 * DAY)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         assert len(cliffs(NOW)) == 2
 
 

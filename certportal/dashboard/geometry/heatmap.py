@@ -82,7 +82,7 @@ class Heatmap:
 
 
 def columns(first: date, days: int, width: int) -> list[Column]:
-    """Divide `days` days from `first` into cells that fill about `width`: days, weeks from Monday or calendar months."""
+    """Divide `days` days from `first` into cells that fill about `width`: days, weeks from Monday or months."""
     last = first + timedelta(days=days - 1)
     if days <= MOST_DAYS_BY_DAY:
         starts = [first + timedelta(days=i) for i in range(days + 1)]
