@@ -70,9 +70,11 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
         outlined=_on_cliffs(scope.axis, inside),
         width=_WIDTH,
     )
-    start, before = start_of(first), start_of(end)
-    rows = [Row(key, name, groups.largest.get(key, 0), _url(scope, key, start, before)) for key, name in known.items()]
-    urls = {cell: _url(scope, cell.row, start_of(cell.column.start), start_of(cell.column.end)) for cell in laid.cells}
+    lists = {key: _url(scope, key) for key in known}
+    spans = {column: links.expiry(start_of(column.start), start_of(column.end)) for column in columns}
+    whole = links.expiry(start_of(first), start_of(end))
+    rows = [Row(key, name, groups.largest.get(key, 0), f"{lists[key]}&{whole}") for key, name in known.items()]
+    urls = {cell: f"{lists[cell.row]}&{spans[cell.column]}" for cell in laid.cells}
     return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, inside)
 
 
@@ -108,11 +110,11 @@ def _on_cliffs(axis: Axis, cliffs: list[Cliff]) -> dict[tuple[int | None, date],
     return held
 
 
-def _url(scope: Scope, row: int | None, start: datetime, end: datetime) -> str:
-    """Return the list of exactly the certificates that a cell counts."""
+def _url(scope: Scope, row: int | None) -> str:
+    """Return the list of exactly the certificates that a row counts; with a span of expiry those of a cell."""
     parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
     question: dict[str, object] = {"fleet": scope.fleet_id, parameter: "none" if row is None else row}
-    return links.certificates(state="standing", expires_from=start, expires_before=end, **question)
+    return links.certificates(state="standing", **question)
 
 
 def day_url(cliff: Cliff) -> str:

@@ -31,12 +31,14 @@ def certificates(
 ) -> str:
     """Return the list of certificates, those of devices unless `purpose` says otherwise."""
     question.setdefault("purpose", "device")
-    return changelist(
-        "inventory_certificate",
-        **question,
-        not_after__gte=moment(expires_from) if expires_from else None,
-        not_after__lt=moment(expires_before) if expires_before else None,
-    )
+    address = changelist("inventory_certificate", **question)
+    return f"{address}&{expiry(expires_from, expires_before)}" if expires_from or expires_before else address
+
+
+def expiry(start: datetime | None, end: datetime | None) -> str:
+    """Return the part of an address that asks for certificates with `start <= notAfter < end`."""
+    bounds = {"not_after__gte": start, "not_after__lt": end}
+    return urlencode({key: moment(bound) for key, bound in bounds.items() if bound})
 
 
 def audit(**question: object) -> str:
