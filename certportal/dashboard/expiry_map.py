@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.db.models import Model
 from django.db.models.query import QuerySet
@@ -113,7 +114,7 @@ def _on_cliffs(axis: Axis, cliffs: list[Cliff]) -> dict[tuple[int | None, date],
 def _url(scope: Scope, row: int | None) -> str:
     """Return the list of exactly the certificates that a row counts; with a span of expiry those of a cell."""
     parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
-    question: dict[str, object] = {"fleet": scope.fleet_id, parameter: "none" if row is None else row}
+    question: dict[str, Any] = {"fleet": scope.fleet_id, parameter: "none" if row is None else row}
     return links.certificates(state="standing", **question)
 
 
