@@ -243,6 +243,7 @@ SPECTACULAR_SETTINGS = {
         "Oddity": "inventory.models.sighting.Oddity",
         "SightingOutcome": "inventory.sightings.Outcome",
         "KeyType": "inventory.models.profile.KEY_TYPE_CHOICES",
+        "SeenKeyType": "inventory.models.certificate.SEEN_KEY_TYPE_CHOICES",
         "Purpose": "inventory.models.Purpose",
         "RevocationReason": "inventory.models.RevocationReason",
         "TargetState": "renewal.models.TargetState",

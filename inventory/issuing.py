@@ -81,7 +81,6 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
 
 def _sign(admission: Admission, now: datetime) -> Certificate:
     authority, profile, device = admission.authority, admission.profile, admission.device
-    key = signing_key(authority.key_name)
     serial, shard = _new_place(authority)
     dates = lifetime(
         now=now,
@@ -102,7 +101,7 @@ def _sign(admission: Admission, now: datetime) -> Certificate:
         alternative_names=alternative_names,
         extended_key_usages=usages,
     )
-    signed = build(contents, issuer=authority.x509, signing_key=key)
+    signed = build(contents, issuer=authority.x509, signing_key=signing_key(authority.key_name))
     certificate = _row(signed, authority, Purpose.DEVICE, dates, now=now, shard=shard)
     certificate.device, certificate.profile, certificate.predecessor = device, profile, admission.predecessor
     return certificate
@@ -223,7 +222,6 @@ def issue_infrastructure(
     request: InfrastructureRequest, authority: Authority, *, now: datetime, actor: Actor
 ) -> Certificate:
     """Sign and store a certificate for the portal's own use. `hosts` are DNS names or IP addresses."""
-    key = signing_key(authority.key_name)
     serial, shard = _new_place(authority)
     dates = _exact_lifetime(request.validity, authority.x509.not_valid_after_utc, now)
     signed = build(
@@ -239,7 +237,7 @@ def issue_infrastructure(
             ocsp_no_check=request.purpose is Purpose.OCSP_SIGNER,
         ),
         issuer=authority.x509,
-        signing_key=key,
+        signing_key=signing_key(authority.key_name),
     )
     certificate = _row(signed, authority, request.purpose, dates, now=now, shard=shard)
     _store(certificate, AuditAction.INFRASTRUCTURE_ISSUED, now=now, actor=actor)
@@ -263,7 +261,6 @@ def issue_authority(request: AuthorityRequest, *, now: datetime, actor: Actor) -
     issuer = subject_authority.parent
     serial, shard = _new_place(issuer or subject_authority)
     own_key = signing_key(subject_authority.key_name)
-    key = signing_key(issuer.key_name) if issuer else own_key
     end_of_issuer = issuer.x509.not_valid_after_utc if issuer else now + request.validity
     dates = _exact_lifetime(request.validity, end_of_issuer, now)
     signed = build(
@@ -279,7 +276,7 @@ def issue_authority(request: AuthorityRequest, *, now: datetime, actor: Actor) -
             path_length=request.path_length,
         ),
         issuer=issuer.x509 if issuer else None,
-        signing_key=key,
+        signing_key=signing_key(issuer.key_name) if issuer else own_key,
     )
     certificate = _row(signed, issuer or subject_authority, Purpose.AUTHORITY, dates, now=now, shard=shard)
     _store(certificate, AuditAction.AUTHORITY_ESTABLISHED, now=now, actor=actor)

@@ -54,7 +54,7 @@ class RevocationReason(models.TextChoices):
 
 
 # Keys that no profile can allow are met in certificates of other authorities.
-OTHER_KEY_TYPE = "other"
+SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
 
@@ -126,7 +126,7 @@ class Certificate(models.Model):
         db_index=False,
     )
     subject = models.CharField(_("subject"), max_length=512)
-    key_type = models.CharField(_("key type"), max_length=16, choices=[*KEY_TYPE_CHOICES, (OTHER_KEY_TYPE, _("other"))])
+    key_type = models.CharField(_("key type"), max_length=16, choices=SEEN_KEY_TYPE_CHOICES)
     der = models.BinaryField(_("certificate"))
     sha256 = models.BinaryField(_("SHA-256 fingerprint"), max_length=32)
     spki_sha256 = models.BinaryField(_("SHA-256 of the public key"), max_length=32)

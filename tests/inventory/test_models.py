@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import CheckConstraint, UniqueConstraint
 
-from inventory.models import Authority, Batch, Certificate, Device, Fleet, Profile, Site
+from inventory.models import Authority, Batch, Certificate, Device, Fleet, ImportRun, Profile, Site
 from renewal.models import Attempt, Campaign, EnrolmentSecret, Target
 from tests.factories import DAY, NOW, device, enrolled, fleet
 from tests.renewal.rows import campaign_with_targets, secret_of
@@ -21,6 +21,8 @@ REFUSED = [
     ("audit_action_in_vocabulary", "INSERT", "'certificate:wish:granted'"),
     ("authority_has_a_crl_shard", Authority, "crl_shards = 0"),
     ("authority_not_its_own_parent", Authority, "parent_id = id"),
+    ("authority_own_or_external", Authority, "key_name = NULL"),
+    ("authority_own_or_external", Authority, "external_identity = int8send(id)"),
     ("batch_name_unique_in_fleet", Batch, "name = 'same'"),
     ("campaign_attempts_positive", Campaign, "max_attempts = 0"),
     ("campaign_retry_positive", Campaign, "retry_interval = interval '0'"),
@@ -29,7 +31,6 @@ REFUSED = [
     ("certificate_confirmed_was_used", Certificate, "state = 'confirmed', activated_at = NULL"),
     ("certificate_device_iff_purpose", Certificate, "purpose = 'tls_server'"),
     ("certificate_device_iff_purpose", Certificate, "device_id = NULL"),
-    ("certificate_device_iff_purpose", Certificate, "profile_id = NULL"),
     ("certificate_ends_after_it_begins", Certificate, "not_after = not_before"),
     ("certificate_fingerprint_unique", Certificate, "sha256 = '\\x00'"),
     ("certificate_one_renewal_for_a_key", Certificate, "predecessor_id = {certificate}, spki_sha256 = '\\x00'"),
@@ -68,6 +69,8 @@ REFUSED = [
     ("device_serial_is_plain", Device, "serial = 'SMé'"),
     ("device_serial_unique_in_fleet", Device, "serial = 'same'"),
     ("device_status_known", Device, "status = 'lost'"),
+    ("import_finished_has_a_time", ImportRun, "state = 'finished'"),
+    ("import_state_known", ImportRun, "state = 'lost'"),
     ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
     ("profile_key_types_known", Profile, "key_types = '{{}}'"),
     ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),
@@ -102,6 +105,10 @@ def rows():
     targets = campaign_with_targets(meters)
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
+    for name in ("a.csv", "b.csv"):
+        ImportRun.objects.create(
+            source=name, format="csv", actor_kind="system", actor="x", started_at=NOW, worked_at=NOW
+        )
     return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
 
 

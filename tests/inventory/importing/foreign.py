@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import connection
 
 from inventory.audit.record import SYSTEM
 from inventory.importing import running
@@ -80,6 +81,13 @@ def pem(*certificates: x509.Certificate) -> str:
 
 def der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
+
+
+def database_url(name: str) -> str:
+    """Return the address of a database on the server of the test run."""
+    connection.ensure_connection()
+    assert connection.connection
+    return f"postgres://{connection.connection.info.user}@/{name}?host={connection.connection.info.host}"
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, object]]) -> Path:

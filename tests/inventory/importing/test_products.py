@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
 from inventory.importing.products import Product
 from inventory.models import Authority, Certificate, ImportRun, Purpose
 from tests.factories import NOW, fleet
-from tests.inventory.importing.foreign import DAY, ForeignAuthority, counts, der, imported, pem, write_csv
+from tests.inventory.importing.foreign import DAY, ForeignAuthority, counts, database_url, der, imported, pem, write_csv
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,13 +27,12 @@ def old():
 @pytest.fixture
 def left_behind():
     """A database that another product has left, on the server of the test run."""
-    own = settings.DATABASES["default"]
     name = f"{connection.settings_dict['NAME']}_left"
-    server = f"postgresql://{own['USER']}@/postgres?host={own['HOST']}"
+    server = database_url("postgres")
     with psycopg.connect(server, autocommit=True) as administration:
         administration.execute(f'DROP DATABASE IF EXISTS "{name}"')
         administration.execute(f'CREATE DATABASE "{name}"')
-    yield f"postgresql://{own['USER']}@/{name}?host={own['HOST']}"
+    yield database_url(name)
     with psycopg.connect(server, autocommit=True) as administration:
         administration.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

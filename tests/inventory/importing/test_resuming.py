@@ -19,7 +19,7 @@ from inventory.importing.sources import SourceRefused, TextFile
 from inventory.importing.vocabulary import Format
 from inventory.models import AuditAction, AuditEvent, Device, ImportRun, ImportState, Site
 from tests.factories import NOW, fleet
-from tests.inventory.importing.foreign import begun
+from tests.inventory.importing.foreign import begun, database_url
 from tests.inventory.importing.process import BLOCK
 from tests.parallel import at_once
 
@@ -56,14 +56,12 @@ def assert_whole(run: ImportRun, rows: int = ROWS) -> None:
 
 
 def _process(run: ImportRun, path: Path, workers: int) -> subprocess.Popen[str]:
-    database = connection.settings_dict
-    address = f"postgres://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
     return subprocess.Popen(
         [sys.executable, "-m", "tests.inventory.importing.process", str(run.pk), str(path), str(workers)],
         cwd=_CHECKOUT,
         env={
             **os.environ,
-            "DATABASE_URL": address,
+            "DATABASE_URL": database_url(connection.settings_dict["NAME"]),
             "CERTPORTAL_HOME": str(settings.HOME),
             "DJANGO_SETTINGS_MODULE": "certportal.settings",
         },
