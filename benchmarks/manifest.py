@@ -30,6 +30,8 @@ MAPPING = {
 _SIGNATURES = 2000
 _CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 _PLACEHOLDER = "MTR-00000000"
+# Of each record: the quote behind its certificate.
+_LAST_LINE = '"\n'
 
 
 def manifest(path: Path, devices: int) -> Path:
@@ -42,6 +44,20 @@ def manifest(path: Path, devices: int) -> Path:
             stream.writelines(_lines(devices))
         draft.replace(path)
     return path
+
+
+def first_half(path: Path, devices: int) -> Path:
+    """Return the first half of a manifest as a file of its own."""
+    half = path.with_name(f"{path.stem}-half.csv")
+    if not half.exists():
+        left = devices // 2
+        with path.open(newline="") as whole, half.open("w", newline="") as stream:
+            for line in whole:
+                stream.write(line)
+                left -= line == _LAST_LINE
+                if not left:
+                    break
+    return half
 
 
 def _lines(devices: int) -> Iterator[str]:
