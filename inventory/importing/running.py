@@ -5,6 +5,7 @@ what a transaction that did not commit has left in their file is cut off.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ Tell = Callable[[ImportRun], None]
 _FIRST_REJECTS = 10
 _SHOWN_OF_A_REJECT = 300
 _MOST_TRIES = 5
+# The database may need a moment to notice that the process before was killed.
+_TRIES_FOR_LOCK, _SECONDS_BETWEEN_TRIES = 20, 0.25
 _DEADLOCK, _SERIALIZATION_FAILURE = "40P01", "40001"
 
 
@@ -115,7 +118,7 @@ def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Te
     `tell` is called after each block. Raises BusyElsewhere, SourceRefused when the source is not the one that the run
     began with, and Stopped.
     """
-    with _only_worker(run):
+    with _only_worker(run, tries=_TRIES_FOR_LOCK):
         run.refresh_from_db()
         if run.state == ImportState.FINISHED:
             return run
@@ -292,6 +295,13 @@ def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str
     record([event(action, now=now, actor=actor, object_name=f"import {run.pk}: {run.source}", details=details)])
 
 
+def _try_lock(run: ImportRun) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('certportal import', %s))", [run.pk])
+        [taken] = cursor.fetchone()
+    return bool(taken)
+
+
 def nobody_works_on(run: ImportRun) -> bool:
     try:
         with _only_worker(run):
@@ -301,13 +311,13 @@ def nobody_works_on(run: ImportRun) -> bool:
 
 
 @contextmanager
-def _only_worker(run: ImportRun) -> Iterator[None]:
+def _only_worker(run: ImportRun, tries: int = 1) -> Iterator[None]:
     """Hold the lock of a run in this session: it ends with the process, however that ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('certportal import', %s))", [run.pk])
-        [taken] = cursor.fetchone()
-    if not taken:
-        raise BusyElsewhere(f"Another process works on run {run.pk}.")
+    while not _try_lock(run):
+        tries -= 1
+        if not tries:
+            raise BusyElsewhere(f"Another process works on run {run.pk}.")
+        time.sleep(_SECONDS_BETWEEN_TRIES)
     try:
         yield
     finally:
