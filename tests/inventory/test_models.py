@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import CheckConstraint, UniqueConstraint
 
-from inventory.models import Authority, Batch, Certificate, Device, Fleet, ImportRun, Profile, Site
+from inventory.models import Authority, Batch, Certificate, Device, Fleet, ImportRun, OddSighting, Profile, Site
 from renewal.models import Attempt, Campaign, EnrolmentSecret, Target
 from tests.factories import DAY, NOW, device, enrolled, fleet
 from tests.renewal.rows import campaign_with_targets, secret_of
@@ -71,6 +71,10 @@ REFUSED = [
     ("device_status_known", Device, "status = 'lost'"),
     ("import_finished_has_a_time", ImportRun, "state = 'finished'"),
     ("import_state_known", ImportRun, "state = 'lost'"),
+    ("oddsighting_oddity_known", OddSighting, "oddity = 'strange'"),
+    ("oddsighting_once_a_source", OddSighting, "name = 'same'"),
+    ("oddsighting_was_seen", OddSighting, "count = 0"),
+    ("oddsighting_was_seen", OddSighting, "last_seen_at = first_seen_at - interval '1 second'"),
     ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
     ("profile_key_types_known", Profile, "key_types = '{{}}'"),
     ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),
@@ -102,6 +106,9 @@ def rows():
         Site.objects.create(fleet=fleet(), name=name)
         Batch.objects.create(fleet=fleet(), name=name)
         secret_of(device())
+        OddSighting.objects.create(
+            oddity="unknown", name=name, source="x", first_seen_at=NOW, last_seen_at=NOW, count=1
+        )
     targets = campaign_with_targets(meters)
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
