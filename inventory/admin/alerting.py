@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
@@ -82,9 +83,18 @@ class AlertPolicyAdmin(AuditedAdmin):
         return ", ".join(str(days) for days in policy.thresholds) or cells.NOTHING
 
 
+class MuteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    def clean_until(self) -> Any:
+        until = self.cleaned_data["until"]
+        if until <= (self.instance.created_at or timezone.now()):
+            raise forms.ValidationError(_("A mute ends after it began; choose a later time."))
+        return until
+
+
 class MuteAdmin(AuditedAdmin):
     """Mutes of whole fleets are made here, those of one certificate on its alert. Bring the end nearer to end one."""
 
+    form = MuteForm
     list_display = ["title", "until_when", "why", "made", "created_by"]
     list_select_related = ["certificate", "fleet"]
     list_filter = ["fleet"]

@@ -116,6 +116,27 @@ def test_a_mute_needs_an_end_and_a_reason(alerts, page):
     assert "muted" in page(LIST)
 
 
+def test_a_fleet_is_muted_until_a_later_time_only_and_ended_by_an_earlier_one(alerts, page):
+    fleet, add = factories.fleet(), reverse("admin:inventory_mute_add")
+    now = timezone.now()
+
+    def post(address: str, until, **more: object) -> int:
+        moment = {"until_0": f"{until:%Y-%m-%d}", "until_1": f"{until:%H:%M:%S}"}
+        return page.client.post(address, {"fleet": fleet.pk, "reason": "works", **moment, **more}).status_code
+
+    assert post(add, now - DAY) == 200
+    assert post(add, now + DAY, fleet="") == 200
+    assert not Mute.objects.exists()
+    assert post(add, now + DAY) == 302
+    mute = Mute.objects.get()
+    change = reverse("admin:inventory_mute_change", args=[mute.pk])
+    assert post(change, now - 2 * DAY) == 200
+    assert post(change, now + DAY / 2) == 302
+    mute.refresh_from_db()
+    assert (mute.fleet, mute.created_by) == (fleet, "boss")
+    assert mute.until < now + DAY
+
+
 def test_every_page_of_alerting_opens(alerts, page):
     recipient = Recipient.objects.create(name="hook", channel="webhook", address="https://hooks.example/x")
     run = AlertRun.objects.get()

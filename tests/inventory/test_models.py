@@ -8,7 +8,24 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import CheckConstraint, UniqueConstraint
 
-from inventory.models import Authority, Batch, Certificate, Device, Fleet, ImportRun, OddSighting, Profile, Site
+from inventory.models import (
+    Alert,
+    AlertLevel,
+    AlertPolicy,
+    AlertRun,
+    Authority,
+    Batch,
+    Certificate,
+    Delivery,
+    Device,
+    Fleet,
+    ImportRun,
+    Mute,
+    OddSighting,
+    Profile,
+    Recipient,
+    Site,
+)
 from renewal.models import Attempt, Campaign, EnrolmentSecret, Target
 from tests.factories import DAY, NOW, device, enrolled, fleet
 from tests.renewal.rows import campaign_with_targets, secret_of
@@ -18,6 +35,30 @@ OURS = ("inventory", "renewal")
 
 # constraint, table, assignments of an UPDATE that must not pass
 REFUSED = [
+    ("alert_acknowledged_by_somebody", Alert, "acknowledged_at = now()"),
+    ("alert_acknowledged_by_somebody", Alert, "acknowledged_by = 'ops'"),
+    ("alert_channel_known", Recipient, "channel = 'fax'"),
+    ("alert_delivery_one_digest_a_run", Delivery, "recipient_id = (SELECT min(id) FROM inventory_recipient)"),
+    ("alert_kind_known", Alert, "kind = 'weather'"),
+    ("alert_level_once_in_policy", AlertLevel, "number = 3"),
+    ("alert_level_takes_time", AlertLevel, "number = 0"),
+    ("alert_level_takes_time", AlertLevel, "repeat_every = interval '0'"),
+    ("alert_level_takes_time", AlertLevel, "silence = interval '0'"),
+    ("alert_names_its_subject", Alert, "certificate_id = NULL"),
+    ("alert_names_its_subject", Alert, "about = 'x'"),
+    ("alert_names_its_subject", Alert, "kind = 'crl', about = 'x'"),
+    ("alert_once_for_certificate_and_threshold", Alert, "threshold = 1"),
+    ("alert_open_once_for_own", Alert, "kind = 'crl', urgency = 0, about = 'x', threshold = 1"),
+    ("alert_policy_one_for_a_scope", AlertPolicy, "applies_to = 'daily'"),
+    ("alert_policy_scope_known", AlertPolicy, "applies_to = 'never'"),
+    ("alert_policy_thresholds_iff_devices", AlertPolicy, "thresholds = '{{}}'"),
+    ("alert_policy_thresholds_iff_devices", AlertPolicy, "applies_to = 'portal'"),
+    ("alert_recipient_named_once", Recipient, "address = 'same'"),
+    ("alert_resolved_has_date_and_reason", Alert, "resolved_at = now()"),
+    ("alert_resolved_has_date_and_reason", Alert, "resolution = 'renewed'"),
+    ("alert_resolved_has_date_and_reason", Alert, "resolution = 'forgotten', resolved_at = now()"),
+    ("alert_run_one_unfinished", AlertRun, "finished_at = NULL"),
+    ("alert_told_in_a_run", Alert, "told_at = now()"),
     ("audit_action_in_vocabulary", "INSERT", "'certificate:wish:granted'"),
     ("authority_has_a_crl_shard", Authority, "crl_shards = 0"),
     ("authority_not_its_own_parent", Authority, "parent_id = id"),
@@ -71,6 +112,10 @@ REFUSED = [
     ("device_status_known", Device, "status = 'lost'"),
     ("import_finished_has_a_time", ImportRun, "state = 'finished'"),
     ("import_state_known", ImportRun, "state = 'lost'"),
+    ("mute_ends_and_has_a_reason", Mute, "reason = ''"),
+    ("mute_ends_and_has_a_reason", Mute, "until = created_at"),
+    ("mute_of_one_thing", Mute, "about = 'x'"),
+    ("mute_of_one_thing", Mute, "certificate_id = NULL"),
     ("oddsighting_oddity_known", OddSighting, "oddity = 'strange'"),
     ("oddsighting_once_a_source", OddSighting, "name = 'same'"),
     ("oddsighting_was_seen", OddSighting, "count = 0"),
@@ -116,7 +161,25 @@ def rows():
         ImportRun.objects.create(
             source=name, format="csv", actor_kind="system", actor="x", started_at=NOW, worked_at=NOW
         )
+    alerting(meters[0].certificate)
     return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
+
+
+def alerting(certificate: Certificate) -> None:
+    run = AlertRun.objects.create(started_at=NOW, finished_at=NOW)
+    AlertRun.objects.create(started_at=NOW, finished_at=NOW)
+    policies = [
+        AlertPolicy.objects.create(name=scope, applies_to=scope, thresholds=[90]) for scope in ("daily", "always_on")
+    ]
+    for number in (1, 2):
+        AlertLevel.objects.create(policy=policies[0], number=number, repeat_every=DAY, silence=DAY)
+        to = Recipient.objects.create(name=f"r{number}", channel="email", address=f"r{number}@example.org")
+        Delivery.objects.create(run=run, recipient=to, content={}, certificates=1, created_at=NOW)
+        Mute.objects.create(certificate=certificate, until=NOW + DAY, reason="r", created_at=NOW, created_by="ops")
+        Alert.objects.create(
+            kind="device_expiry", urgency=1, certificate=certificate, policy=policies[0], threshold=30 * number,
+            ends_at=NOW, raised_at=NOW, level_since=NOW,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
