@@ -32,8 +32,8 @@ def run(size: Size) -> list[Figure]:
         ends = Certificate.objects.order_by("not_after", "id")[rows].not_after
         query = f"not_after_before={ends:%Y-%m-%dT%H:%M:%SZ}"
         sides: dict[str, Callable[[], int]] = {
-            "ndjson": lambda: _stream(client, f"/api/v1/certificates/export.ndjson?{query}"),
-            "csv": lambda: _stream(client, f"/api/v1/certificates/export.csv?{query}"),
+            "ndjson": lambda: _stream(client, f"/api/v1/certificates/export.ndjson/?{query}"),
+            "csv": lambda: _stream(client, f"/api/v1/certificates/export.csv/?{query}"),
             "pages": lambda: _pages(client, f"/api/v1/certificates/?limit=1000&ordering=not_after&{query}"),
         }
         seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -59,7 +59,7 @@ def run(size: Size) -> list[Figure]:
         ]
         if size == Size.FULL:
             before, started = _peak(), time.perf_counter()
-            done = _stream(client, "/api/v1/certificates/export.ndjson")
+            done = _stream(client, "/api/v1/certificates/export.ndjson/")
             whole = time.perf_counter() - started
             figures.append(Figure("export.all_certificates_s", whole, f"s for {done:,}"))
             figures.append(Figure("export.all_memory_growth_mib", _peak() - before, "MiB"))
