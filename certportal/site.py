@@ -59,13 +59,17 @@ class CertportalAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.
         from certportal import saved_filters
-        from certportal.dashboard import views
+        from certportal.dashboard import jitter, views
         from revocation.admin.revoking import revoke_view
 
         def revoke(request: HttpRequest, pk: int) -> HttpResponse:
             return revoke_view(request, pk, self)
 
+        def planner(request: HttpRequest, pk: int) -> HttpResponse:
+            return jitter.planner(request, pk, self)
+
         own: list[URLPattern] = [
+            path("inventory/profile/<int:pk>/jitter/", self.admin_view(planner), name="profile_jitter"),
             path("search/", self.admin_view(views.search), name="search"),
             path("saved-filters/keep/", self.admin_view(saved_filters.keep), name="saved_filter_keep"),
             path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),

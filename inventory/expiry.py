@@ -46,6 +46,8 @@ class Cliff:
     count: int
     fleet_size: int
     cause: Cause | None
+    # By whose rules the next certificates of the fleet are made.
+    profile_id: int
 
     @property
     def share(self) -> float:
@@ -77,20 +79,21 @@ def least_of_cliff(fleet_size: int) -> float:
 def cliffs(now: datetime, fleet_id: int | None = None, horizon: timedelta = HORIZON) -> list[Cliff]:
     """Return the cliffs from today to the horizon, the largest first. At most eleven queries, whatever their number."""
     fleets = Fleet.objects.filter(pk=fleet_id) if fleet_id is not None else Fleet.objects.all()
-    names = dict(fleets.values_list("id", "name"))
-    if not names:
+    found = {pk: (name, profile) for pk, name, profile in fleets.values_list("id", "name", "profile_id")}
+    if not found:
         return []
     sizes = {fleet: devices.number for fleet, devices in reading.devices(fleet_id=fleet_id).items()}
-    heaps = _cliffs(now.astimezone(UTC).date(), horizon, {fleet: sizes.get(fleet, 0) for fleet in names})
+    heaps = _cliffs(now.astimezone(UTC).date(), horizon, {fleet: sizes.get(fleet, 0) for fleet in found})
     causes = _causes(heaps)
     return [
         Cliff(
             heap.fleet_id,
-            names[heap.fleet_id],
+            found[heap.fleet_id][0],
             heap.day,
             heap.count,
             sizes.get(heap.fleet_id, 0),
             causes.get((heap.fleet_id, heap.day)),
+            found[heap.fleet_id][1],
         )
         for heap in heaps
     ]

@@ -12,6 +12,8 @@ from rq.exceptions import DuplicateJobError
 
 from inventory.alerts import delivering
 from inventory.alerts.sweep import Swept, sweep, sweep_own
+
+from inventory import cliff_watch
 from inventory.counters import checking, folding
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
@@ -107,3 +109,8 @@ def check_counters() -> None:
     if wrong:
         log.error("counters were wrong", number=len(wrong), differences=[str(each) for each in wrong[:_NAMED]])
         checking.repair()
+
+
+def watch_cliffs() -> None:
+    """Notice days that issuing pushes over their share of a fleet."""
+    cliff_watch.watch(timezone.now())

@@ -13,7 +13,7 @@ from certportal.dashboard.scope import Scope
 from inventory.admin import cells, links
 from inventory.counters.standings import standings
 from inventory.expiry import Cliff
-from inventory.models import AuditAction, AuditEvent
+from inventory.models import AuditAction, AuditEvent, CliffNotice
 from renewal import coverage_counts
 from renewal.coverage import Coverage
 from renewal.models import Campaign, CampaignState, Target, TargetState
@@ -22,6 +22,8 @@ from revocation.freshness import Freshness
 # A cliff is no decision any more when this share of it is renewed or in a campaign.
 _CLIFF_HANDLED = 0.95
 _MOST_CLIFFS = 5
+# A cliff that did not grow for so long is made; it will need a campaign, but nothing now.
+_GROWING_SPAN = timedelta(days=14)
 # What ends later than this cannot be renewed yet: its window is closed.
 _CAMPAIGN_REACH = timedelta(days=365)
 _GUESSES = 10
@@ -46,6 +48,7 @@ def read(scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness]
         *_expired(scope, now),
         *_guessing(now),
         *_cliffs(cliffs, now),
+        *_growing(cliffs, now),
         *_campaigns(scope, now),
     ]
     return sorted(found, key=lambda need: need.tone != "late")
@@ -116,6 +119,24 @@ def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
         words = {**_words(cliff), "unplanned": cells.count(unplanned)}
         text = _("Cliff: %(count)s of %(size)s expire on %(day)s%(cause)s, %(unplanned)s unplanned.") % words
         yield Need("attention", text, _("plan a campaign"), plan_url(cliff))
+
+
+def _growing(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
+    """Name the cliffs far ahead that issuing has made lately: it can still be issued otherwise."""
+    lately = {
+        (fleet, day)
+        for fleet, day in CliffNotice.objects.filter(grew_at__gte=now - _GROWING_SPAN).values_list("fleet_id", "day")
+    }
+    far = [cliff for cliff in cliffs if cliff.day - now.astimezone(UTC).date() > _CAMPAIGN_REACH]
+    for cliff in [cliff for cliff in far if (cliff.fleet_id, cliff.day) in lately][:_MOST_CLIFFS]:
+        text = _("Issuing makes a cliff: %(count)s of %(size)s will expire on %(day)s%(cause)s.") % _words(cliff)
+        yield Need("attention", text, _("spread it by jitter"), spread_url(cliff))
+
+
+def spread_url(cliff: Cliff) -> str:
+    """Return the jitter planner of the profile by which the successors of a cliff will be made."""
+    planner = reverse("admin:profile_jitter", args=[cliff.profile_id])
+    return links.with_query(planner, {"fleet": cliff.fleet_id, "cliff": cliff.day.isoformat()})
 
 
 def _words(cliff: Cliff) -> dict[str, str]:

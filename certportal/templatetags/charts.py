@@ -11,7 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from certportal.dashboard.expiry_map import ExpiryMap, day_url
-from certportal.dashboard.geometry import timeline
+from certportal.dashboard.geometry import days, timeline
+from certportal.dashboard.jitter import EXISTING, PLANNED, Simulation
 from certportal.dashboard.weeks import Weeks
 from inventory.admin import cells
 from inventory.story import Moment
@@ -92,6 +93,47 @@ def week_bars(weeks: Weeks) -> dict[str, Any]:
         for bar in weeks.chart.bars
     ]
     return {"chart": weeks.chart, "bars": bars}
+
+
+@register.inclusion_tag("certportal/charts/days.svg")
+def day_bars(chart: days.Days) -> dict[str, Any]:
+    """Draw what ends on each day, with and without a plan."""
+    words = {EXISTING: _("%(count)s end anyway on %(day)s"), PLANNED: _("%(count)s of the run end on %(day)s")}
+    bars = format_html_join(
+        "\n",
+        '<rect x="{}" y="{}" width="{}" height="{}" class="day-{}"><title>{}</title></rect>',
+        (
+            (
+                bar.x,
+                bar.y,
+                bar.width,
+                bar.height,
+                bar.part,
+                words[bar.part] % {"count": _about(bar.count), "day": bar.day},
+            )
+            for bar in chart.bars
+        ),
+    )
+    return {"chart": chart, "bars": bars}
+
+
+@register.simple_tag
+def day_rows(simulation: Simulation) -> SafeString:
+    """Return the histograms of the planner as rows of a table."""
+    histograms = (simulation.existing, simulation.before, simulation.after)
+    return format_html_join(
+        "",
+        '<tr><td>{}</td><td class="number">{}</td><td class="number">{}</td><td class="number">{}</td></tr>',
+        (
+            (day.isoformat(), *(_about(histogram.get(day, 0.0)) for histogram in histograms))
+            for day in sorted({*simulation.before, *simulation.after})
+        ),
+    )
+
+
+def _about(number: float) -> str:
+    """Write an expectation: whole, and below ten with its first decimal."""
+    return cells.count(round(number)) if number >= 10 or number == int(number) else number_format(number, 1)
 
 
 @register.inclusion_tag("certportal/charts/timeline.svg")

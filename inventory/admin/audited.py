@@ -1,5 +1,6 @@
 """What all our pages of the admin share: nothing is deleted, and each change is an entry of the audit log."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -18,6 +19,14 @@ from inventory.models.audit import ActorKind
 def actor_of(request: HttpRequest) -> Actor:
     """Return the person behind a request of the admin."""
     return Actor(ActorKind.USER, request.user.get_username(), record.without_zone(request.META.get("REMOTE_ADDR")))
+
+
+def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> None:
+    """Write to the audit log what was changed of `obj`: old and new values by field. Call it in the change's transaction."""
+    details = {"model": obj._meta.label_lower, "id": obj.pk, "added": added, "changes": changes}
+    name = f"{obj._meta.verbose_name}: {obj}"
+    action = AuditAction.CONFIGURATION_CHANGED
+    record.record([record.event(action, now=now, actor=actor, object_name=name, details=details)])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
@@ -63,20 +72,8 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
 
     def write_change(self, request: HttpRequest, obj: Model, changes: dict[str, Any], *, added: bool) -> None:
         """Record the change; a form saved without one leaves no entry."""
-        if not changes and not added:
-            return
-        details = {"model": obj._meta.label_lower, "id": obj.pk, "added": added, "changes": changes}
-        record.record(
-            [
-                record.event(
-                    AuditAction.CONFIGURATION_CHANGED,
-                    now=timezone.now(),
-                    actor=actor_of(request),
-                    object_name=f"{obj._meta.verbose_name}: {obj}",
-                    details=details,
-                )
-            ]
-        )
+        if changes or added:
+            record_change(obj, changes, actor=actor_of(request), now=timezone.now(), added=added)
 
     # Django's own log of admin actions is not ours: the audit log is append-only and names more.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin
 from inventory.admin.filters import FleetFilter
+from inventory.expiry import cliffs
 from inventory.models import Authority, Batch, Fleet, Profile, Site
 
 
@@ -68,6 +69,7 @@ class BatchAdmin(_GroupAdmin):
 
 
 class ProfileAdmin(AuditedAdmin):
+    change_form_template = "admin/inventory/profile.html"
     list_display = ["title", "slug", "lifetime", "jitter", "window", "key_types", "certificates"]
     search_fields = ["name", "slug"]
     fieldsets = [
@@ -76,6 +78,12 @@ class ProfileAdmin(AuditedAdmin):
         (_("What"), {"fields": ["subject_template", "san_templates", "key_types", "extended_key_usages"]}),
         (_("Keys"), {"fields": ["allow_same_key"]}),
     ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        found = [cliff for cliff in cliffs(timezone.now()) if str(cliff.profile_id) == object_id]
+        return super().change_view(request, object_id, form_url, {"cliffs": found[:5], **(extra_context or {})})
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, profile: Profile) -> SafeString:

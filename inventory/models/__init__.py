@@ -17,7 +17,14 @@ from inventory.models.alert import (
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
-from inventory.models.counters import Axis, CertificateCount, CertificateDelta, DeviceCount, DeviceDelta
+from inventory.models.counters import (
+    Axis,
+    CertificateCount,
+    CertificateDelta,
+    CliffNotice,
+    DeviceCount,
+    DeviceDelta,
+)
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
@@ -42,6 +49,7 @@ __all__ = [
     "CertificateState",
     "Channel",
     "ColumnMapping",
+    "CliffNotice",
     "Connectivity",
     "Delivery",
     "Device",

@@ -66,6 +66,23 @@ class CertificateCount(models.Model):
         return f"{self.axis} {self.group_id} on {self.day}"
 
 
+class CliffNotice(models.Model):
+    """A day on which too much of a fleet ends, since a job first noticed it. Gone when it is no cliff any more."""
+
+    fleet = models.ForeignKey("inventory.Fleet", models.CASCADE, related_name="+")
+    day = models.DateField()
+    count = models.BigIntegerField()
+    noticed_at = models.DateTimeField()
+    # While issuing makes it larger, somebody should change the profile.
+    grew_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["fleet", "day"], name="cliffnotice_one_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.fleet} on {self.day}"
+
+
 class DeviceDelta(models.Model):
     """By how much one statement changed the number of devices of a fleet, and of those never seen."""
 
