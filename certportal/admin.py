@@ -8,7 +8,7 @@ from csp.decorators import csp_update
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +23,7 @@ from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.audit import record
 from inventory.models import AuditAction, Certificate, Device
 from renewal import story as renewal_story
+from renewal.admin import planning
 from renewal.admin.filters import CoverageFilter
 from renewal.models import EnrolmentSecret
 
@@ -50,7 +51,14 @@ class DeviceAdmin(inventory_admin.DeviceAdmin):
 
 @admin.register(Certificate)
 class CertificateAdmin(inventory_admin.CertificateAdmin):
+    """Certificates, with what is planned for them: from the list of a cell it is one click to a campaign."""
+
+    change_list_template = "admin/inventory/certificates.html"
     list_filter = [CoverageFilter, *inventory_admin.CertificateAdmin.list_filter]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        plan = {"plan_url": planning.url_for_list(request.GET)}
+        return super().changelist_view(request, {**plan, **(extra_context or {})})
 
 
 @admin.register(User)

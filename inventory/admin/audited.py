@@ -22,7 +22,7 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> None:
-    """Write to the audit log what was changed of `obj`: old and new values by field. Call it in the change's transaction."""
+    """Write old and new values by field to the audit log, in the transaction of the change."""
     details = {"model": obj._meta.label_lower, "id": obj.pk, "added": added, "changes": changes}
     name = f"{obj._meta.verbose_name}: {obj}"
     action = AuditAction.CONFIGURATION_CHANGED

@@ -9,7 +9,7 @@ from inventory.jitter.expectation import Rules, Run, expected, largest, together
 
 @dataclass(frozen=True)
 class Advice:
-    """Renew `units_a_day` from `first_day` to `last_day`; then no day ends more of them and others than `largest_day`."""
+    """Renew `units_a_day` from `first_day` to `last_day`: then the `largest_day` is as it says, others included."""
 
     first_day: date
     last_day: date

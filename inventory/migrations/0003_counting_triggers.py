@@ -22,7 +22,9 @@ $$;
 
 # A certificate counts where its device is. Whoever writes certificates locks their devices FOR KEY SHARE, as the
 # foreign key would at commit anyway; who moves a device locks it FOR UPDATE. Of the two the second waits, and then
-# reads what the first did. Neither hinders a sighting. A certificate of no device fails on the column `fleet_id`.
+# reads what the first did. Neither hinders a sighting. But an UPDATE holds its rows already when this trigger waits:
+# who moves devices beside others at work should lock them FOR UPDATE before, or may be the victim of a deadlock.
+# A certificate of no device fails on the column `fleet_id`.
 CERTIFICATES = "".join(
     f"""
 CREATE FUNCTION inventory_count_certificates_on_{event.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -46,9 +48,18 @@ CREATE TRIGGER count_{event.lower()} AFTER {event} ON inventory_certificate
 
 # By row, because that costs nothing when a device was only seen: `WHEN` is decided before anything is called.
 MOVES = f"""
+CREATE FUNCTION inventory_lock_moving_device() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM inventory_device WHERE id = OLD.id FOR UPDATE;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER lock_move BEFORE UPDATE OF fleet_id, site_id, batch_id ON inventory_device FOR EACH ROW
+    WHEN ((OLD.fleet_id, OLD.site_id, OLD.batch_id) IS DISTINCT FROM (NEW.fleet_id, NEW.site_id, NEW.batch_id))
+    EXECUTE FUNCTION inventory_lock_moving_device();
+
 CREATE FUNCTION inventory_count_moved_device() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM inventory_device WHERE id = NEW.id FOR UPDATE;
     INSERT INTO {_DELTA}
     SELECT {_CELL}, sum(number)
     FROM inventory_certificate
@@ -124,6 +135,7 @@ FORGET = "".join(
     for rows in ("certificates", "devices")
 )
 FORGET += """
+DROP FUNCTION inventory_lock_moving_device() CASCADE;
 DROP FUNCTION inventory_count_moved_device() CASCADE;
 DROP FUNCTION inventory_count_truncation() CASCADE;
 DROP FUNCTION inventory_counter_state(varchar, bigint);

@@ -1,5 +1,6 @@
 """The page on which a campaign is planned: choose, see what it would hold, then make it."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -93,6 +95,47 @@ def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
     if len(fleets) == 1:
         initial["fleet"] = fleets[0]
     return {**initial, **{key: value for key, value in request.GET.items() if key in PlanForm.base_fields and value}}
+
+
+def url_for_list(query: Mapping[str, str]) -> str | None:
+    """Return the planning page filled in for a list of certificates, None when no campaign could be for that list.
+
+    A campaign is for one fleet, and one site or batch of it or none, and for whole days of expiry.
+    """
+    start, end = (_midnight(query.get(bound, "")) for bound in ("not_after__gte", "not_after__lt"))
+    groups = {name: query[name] for name in ("fleet", "site", "batch") if query.get(name, "").isdecimal()}
+    fleet = groups.get("fleet") or _fleet_of(groups)
+    wanted = query.get("state", "standing") == "standing" and query.get("coverage", "unplanned") == "unplanned"
+    if start is None or end is None or fleet is None or not wanted or set(query) - _PLANNABLE:
+        return None
+    name = _("Expiry of %s") % start if end == start + timedelta(days=1) else _("Expiry %s to %s") % (start, end)
+    question = {**groups, "name": name, "fleet": fleet, "expires_from": start, "expires_before": end}
+    return links.with_query(reverse("admin:renewal_campaign_plan"), question)
+
+
+# What a list may be narrowed by: the state and coverage that a campaign chooses by itself, and what it can be told.
+_PLANNABLE = {"purpose", "state", "coverage", "fleet", "site", "batch", "not_after__gte", "not_after__lt", "p", "o"}
+
+
+def _fleet_of(groups: Mapping[str, str]) -> str | None:
+    """Return the fleet of the site or batch that was chosen, or the only one there is."""
+    if "site" in groups:
+        fleets = Site.objects.filter(pk=groups["site"]).values_list("fleet_id", flat=True)
+    elif "batch" in groups:
+        fleets = Batch.objects.filter(pk=groups["batch"]).values_list("fleet_id", flat=True)
+    else:
+        fleets = Fleet.objects.values_list("pk", flat=True)[:2]
+    found = list(fleets)
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _midnight(text: str) -> date | None:
+    """Return the day that begins at the moment of an address, None when none does."""
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+    return moment.date() if start_of(moment.date()) == moment else None
 
 
 def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from certportal.dashboard import campaigns, expiry_map, needs, tiles, weeks
@@ -69,6 +70,30 @@ def test_each_cell_of_the_map_leads_to_exactly_its_certificates(small_fleet, pag
         assert rows_of(page(drawn.urls[cell])) == cell.count
     for row in drawn.rows:
         assert rows_of(page(row.url)) == row.total
+
+
+def test_a_cell_leads_to_its_list_and_from_there_to_a_plan_for_the_same(small_fleet, page):
+    drawn = expiry_map.read(Scope(axis=Axis.BATCH), timezone.now())
+    [cell] = [cell for cell in drawn.map.cells if cell.count == 12]
+    text = page(drawn.urls[cell])
+    (plan,) = re.findall(r'href="([^"]+)" class="addlink">Plan a campaign for these', text)
+    form = page(html.unescape(plan))
+    assert f'value="{cell.column.start}"' in form
+    assert f'value="{cell.column.end}"' in form
+    assert f'<option value="{cell.row}" selected>' in form
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=standing",
+        "not_after__gte=2027-03-01T12:00:00Z&not_after__lt=2027-03-02T00:00:00Z",
+        "not_after__gte=2027-03-01T00:00:00Z&not_after__lt=2027-03-02T00:00:00Z&q=SM1",
+    ],
+)
+def test_a_list_that_no_campaign_can_hold_exactly_offers_none(small_fleet, page, query):
+    text = page(f"{reverse('admin:inventory_certificate_changelist')}?{query}")
+    assert "Plan a campaign for these" not in text
 
 
 def test_each_bar_of_the_weeks_leads_to_exactly_its_certificates(small_fleet, page):
