@@ -119,13 +119,12 @@ _PLANNABLE = {"purpose", "state", "coverage", "fleet", "site", "batch", "not_aft
 
 def _fleet_of(groups: Mapping[str, str]) -> str | None:
     """Return the fleet of the site or batch that was chosen, or the only one there is."""
+    fleets = Fleet.objects.all()
     if "site" in groups:
-        fleets = Site.objects.filter(pk=groups["site"]).values_list("fleet_id", flat=True)
-    elif "batch" in groups:
-        fleets = Batch.objects.filter(pk=groups["batch"]).values_list("fleet_id", flat=True)
-    else:
-        fleets = Fleet.objects.values_list("pk", flat=True)[:2]
-    found = list(fleets)
+        fleets = fleets.filter(sites=int(groups["site"]))
+    if "batch" in groups:
+        fleets = fleets.filter(batches=int(groups["batch"]))
+    found = list(fleets.values_list("pk", flat=True)[:2])
     return str(found[0]) if len(found) == 1 else None
 
 

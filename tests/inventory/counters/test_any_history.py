@@ -56,7 +56,7 @@ class History(RuleBasedStateMachine):
     @rule(data=st.data(), profile=st.integers(0, 1), many=st.integers(1, 3))
     def issue(self, data, profile: int, many: int) -> None:
         devices = [data.draw(st.sampled_from(self.devices)) for _ in range(many)]
-        admissions = []
+        admissions: list[Admission] = []
         for device in devices:
             held = list(Certificate.objects.standing().filter(device=device, renewals=None))
             predecessor = data.draw(st.sampled_from([None, *held]))
