@@ -17,9 +17,10 @@ from certportal.dashboard import expiry_map, needs, tiles, weeks
 from certportal.dashboard.scope import Scope
 from certportal.models import User
 from inventory.audit.record import SYSTEM
-from inventory.counters import checking, folding, reading
+from inventory.counters import checking, reading
 from inventory.expiry import cliffs, start_of
 from inventory.issuing import issue, issue_many
+from inventory.jobs import fold_counters
 from inventory.models import Axis
 from renewal import coverage_counts
 from renewal.campaigns import planning
@@ -46,12 +47,12 @@ def run(size: Size) -> list[Figure]:
         fleet = planted.fleet(_DEVICES[size], now)
         day = now.date() + timedelta(days=60)
         planted.spike(fleet, _SPIKE[size], start_of(day), now)
-        folding.fold_all()
+        fold_counters()
         _assert_named(day, _SPIKE[size], now)
         devices = f"{_DEVICES[size]:_}"
         figures = [*_readings(size, now, f"{devices}_devices"), *_campaign(fleet, size, now)]
         planted.older_certificates(fleet, _OLDER_GENERATIONS, now)
-        folding.fold_all()
+        fold_counters()
         return [*writing, *figures, *_readings(size, now, f"{devices}_devices_x3"), *_check()]
 
 

@@ -10,10 +10,9 @@ from django.utils import timezone
 from rq import Retry
 from rq.exceptions import DuplicateJobError
 
+from inventory import cliff_watch
 from inventory.alerts import delivering
 from inventory.alerts.sweep import Swept, sweep, sweep_own
-
-from inventory import cliff_watch
 from inventory.counters import checking, folding
 from inventory.importing import putting_off, running, uploads
 from inventory.importing.sources import SourceRefused
@@ -23,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _RETRIES_AFTER_SECONDS = [30, 120, 600]
 _FAILED_WAITS_SECONDS = 60
+# After an import autovacuum would come too late.
+_MANY = 10_000
 # Of a broken counter's rows, this many are named in the log; the command names them all.
 _NAMED = 20
 
@@ -100,6 +101,8 @@ def fold_counters() -> None:
     folded = folding.fold_all()
     if folded:
         log.info("counters folded", deltas=folded)
+    if folded >= _MANY:
+        folding.tidy()
 
 
 def check_counters() -> None:

@@ -50,14 +50,12 @@ class ExpiryMap:
 
 
 def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> ExpiryMap:
-    """Return the map. Four queries of counters and names, and those of the cliffs unless they are given."""
+    """Return the map. At most six queries of counters and names, and those of the cliffs unless they are given."""
     today = now.astimezone(UTC).date()
     columns = heatmap.columns(scope.first_day(now), scope.days, _WIDTH)
     first, end = columns[0].start, columns[-1].end
-    names, groups = (
-        _names(scope),
-        reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleet_id=scope.fleet_id),
-    )
+    names = _names(scope)
+    groups = reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleet_id=scope.fleet_id)
     bounds = [*(column.start for column in columns), end]
     counts = reading.cells(scope.axis, bounds, list(groups.largest), fleet_id=scope.fleet_id)
     known = _named(scope, names, groups)

@@ -1,0 +1,41 @@
+"""`verify_counters`: names what differs, exits 1, and puts it right when told to."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from inventory.counters.folding import fold_all
+from inventory.models import CertificateCount
+from tests import factories
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("verify_counters", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+@pytest.fixture
+def wrong(db):
+    factories.enrolled()
+    fold_all()
+    CertificateCount.objects.filter(axis="fleet").update(confirmed=7)
+
+
+def test_true_counters_are_said_to_be(db):
+    factories.enrolled()
+    assert run() == "Every counter equals what it counts.\n"
+    assert json.loads(run("--json")) == []
+
+
+def test_each_wrong_counter_is_named(wrong):
+    with pytest.raises(CommandError, match="1 counters are wrong") as error:
+        run("--json")
+    assert error.value.returncode == 1
+
+
+def test_repair_puts_right_and_the_next_check_agrees(wrong):
+    assert "counted 7, there are 1" in run("--repair")
+    assert run() == "Every counter equals what it counts.\n"
