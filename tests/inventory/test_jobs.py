@@ -11,13 +11,12 @@ from tests.inventory.counters.planting import execute
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_many_deltas_their_space_is_given_back(monkeypatch):
+def test_after_many_deltas_their_space_is_given_back():
     certificate = factories.enrolled().certificate
-    monkeypatch.setattr(jobs, "_MANY", 1000)
     execute(
         "INSERT INTO inventory_certificatedelta (day, fleet_id, profile_id, authority_id, state, number)"
         " SELECT '2030-01-01', %s, %s, %s, 'issued', CASE WHEN n %% 2 = 0 THEN 1 ELSE -1 END"
-        " FROM generate_series(1, 2000) n",
+        " FROM generate_series(1, 10000) n",
         certificate.device.fleet_id,
         certificate.profile_id,
         certificate.authority_id,

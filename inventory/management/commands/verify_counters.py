@@ -36,4 +36,4 @@ class Command(BaseCommand):
             if not found:
                 self.stderr.write("Put right: every counter equals what it counts.")
                 return
-        raise CommandError(f"{len(found)} counters are wrong; --repair puts them right.", returncode=1)
+        raise CommandError(f"Wrong counters: {len(found)}. --repair puts them right.", returncode=1)

@@ -31,7 +31,7 @@ def test_true_counters_are_said_to_be(db):
 
 
 def test_each_wrong_counter_is_named(wrong):
-    with pytest.raises(CommandError, match="1 counters are wrong") as error:
+    with pytest.raises(CommandError, match="Wrong counters: 1") as error:
         run("--json")
     assert error.value.returncode == 1
 
