@@ -58,7 +58,8 @@ class CertificateAdmin(inventory_admin.CertificateAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         plan = {"plan_url": planning.url_for_list(request.GET)}
-        return super().changelist_view(request, {**plan, **(extra_context or {})})
+        page: HttpResponse = super().changelist_view(request, {**plan, **(extra_context or {})})
+        return page
 
 
 @admin.register(User)

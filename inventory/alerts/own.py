@@ -55,8 +55,9 @@ class OwnCertificate:
 
 def certificates() -> list[OwnCertificate]:
     """Return the portal's own certificates, of each name and purpose the one that ends last. One query."""
-    own = Certificate.objects.standing().exclude(purpose=Purpose.DEVICE).order_by("subject", "purpose", "-not_after")
-    return [OwnCertificate(certificate) for certificate in own.distinct("subject", "purpose").defer("der")]
+    own = Certificate.objects.standing().filter(authority__in=Authority.objects.own()).exclude(purpose=Purpose.DEVICE)
+    latest = own.order_by("subject", "purpose", "-not_after").distinct("subject", "purpose")
+    return [OwnCertificate(certificate) for certificate in latest.defer("der")]
 
 
 def concerns(now: datetime) -> list[Concern]:

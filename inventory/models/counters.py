@@ -1,6 +1,6 @@
 """Counters of certificates by the day they end, and of devices. Numbers of a fleet are read here, never counted anew.
 
-Triggers (migration 0003) write what each statement changed as deltas; a job folds deltas into counts. Nothing on a
+Triggers (migration 0004) write what each statement changed as deltas; a job folds deltas into counts. Nothing on a
 write path updates a row that another writer might want.
 """
 
@@ -28,7 +28,8 @@ class CertificateDelta(models.Model):
     fleet_id = models.BigIntegerField()
     site_id = models.BigIntegerField(null=True)
     batch_id = models.BigIntegerField(null=True)
-    profile_id = models.BigIntegerField()
+    # Null for what another authority issued.
+    profile_id = models.BigIntegerField(null=True)
     authority_id = models.BigIntegerField()
     state = models.CharField(max_length=16)
     number = models.IntegerField()

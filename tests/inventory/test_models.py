@@ -16,6 +16,8 @@ from inventory.models import (
     Authority,
     Batch,
     Certificate,
+    CertificateCount,
+    CliffNotice,
     Delivery,
     Device,
     Fleet,
@@ -26,7 +28,7 @@ from inventory.models import (
     Recipient,
     Site,
 )
-from renewal.models import Attempt, Campaign, EnrolmentSecret, Target
+from renewal.models import Attempt, Campaign, CoverageCount, EnrolmentSecret, Target
 from tests.factories import DAY, NOW, device, enrolled, fleet
 from tests.renewal.rows import campaign_with_targets, secret_of
 
@@ -91,6 +93,9 @@ REFUSED = [
     ("certificate_serial_unique_for_issuer", Certificate, "serial = 'ab'"),
     ("certificate_state_known", Certificate, "state = 'expired'"),
     ("certificate_superseded_has_successor", Certificate, "state = 'superseded'"),
+    ("certificatecount_one_row_a_group", CertificateCount, "day = '2030-01-01'"),
+    ("cliffnotice_one_a_day", CliffNotice, "day = '2030-01-01'"),
+    ("coveragecount_one_row_a_day", CoverageCount, "day = '2030-01-01'"),
     ("device_connectivity_known", Device, "connectivity = 'weekly'"),
     ("device_coordinates_are_on_earth", Device, "latitude = 90.000001, longitude = 0"),
     ("device_coordinates_are_on_earth", Device, "latitude = 0, longitude = -180.000001"),
@@ -162,7 +167,19 @@ def rows():
             source=name, format="csv", actor_kind="system", actor="x", started_at=NOW, worked_at=NOW
         )
     alerting(meters[0].certificate)
+    counting()
     return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
+
+
+def counting() -> None:
+    # None is a group as well: what stands at no site is counted in one row.
+    numbers = dict.fromkeys(("issued", "unconfirmed", "confirmed", "superseded", "revoked"), 1)
+    for day in (NOW.date(), NOW.date() + DAY):
+        CertificateCount.objects.create(axis="site", fleet_id=fleet().pk, group_id=None, day=day, **numbers)
+        CliffNotice.objects.create(fleet=fleet(), day=day, count=1, noticed_at=NOW, grew_at=NOW)
+        CoverageCount.objects.create(
+            fleet_id=fleet().pk, day=day, renewed=0, renewed_ended=0, in_campaign=0, counted_at=NOW
+        )
 
 
 def alerting(certificate: Certificate) -> None:

@@ -1,6 +1,7 @@
 """`manage.py import_inventory`: what it prints, how it ends, what it keeps."""
 
 import json
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -82,9 +83,7 @@ def test_indexes_put_off_by_a_first_load_are_made_again(tmp_path, monkeypatch):
     run.refresh_from_db()
 
     gone = " ".join(original - during[0])
-    assert (
-        "certificate_expiry" in gone and "FOREIGN KEY (device_id)" in gone and "certificate_serial_unique" not in gone
-    )
+    assert "certificate_expiry" in gone and "FOREIGN KEY device_id" in gone and "certificate_serial_unique" not in gone
     assert indexes() == original and run.put_off == []
 
 
@@ -103,4 +102,5 @@ def indexes() -> set[str]:
             " UNION SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN"
             " ('inventory_device'::regclass, 'inventory_certificate'::regclass)"
         )
-        return {name for (name,) in cursor.fetchall()}
+        # Made again from its definition, an index says its casts otherwise.
+        return {re.sub(r"::[a-z ]+(\[\])?|[()]", "", name) for (name,) in cursor.fetchall()}

@@ -150,6 +150,6 @@ DROP FUNCTION inventory_counter_state(varchar, bigint);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0002_audit_is_append_only")]
+    dependencies = [("inventory", "0003_fleet_scale")]
 
     operations = [migrations.RunSQL(STATE + CERTIFICATES + MOVES + DEVICES + TRUNCATION + STORAGE + ALL, FORGET)]
