@@ -255,6 +255,11 @@ class CsvRenderer(FileRenderer):
     format = "csv"
 
 
+class XlsxRenderer(FileRenderer):
+    media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    format = "xlsx"
+
+
 class NdjsonRenderer(FileRenderer):
     media_type = "application/x-ndjson"
     format = "ndjson"
@@ -279,6 +284,17 @@ class ExportMixin:
     def export_csv(self, request: Request, **path: str) -> StreamingHttpResponse:
         """Every row that the filter holds now, once, in no particular order. The audit log tells of it."""
         return self._export(request, Format.CSV)
+
+    @extend_schema(
+        responses={(200, XlsxRenderer.media_type): OpenApiResponse(OpenApiTypes.BINARY)},
+        summary="All rows of the list as a workbook",
+    )
+    @action(
+        detail=False, url_path="export.xlsx", url_name="xlsx", pagination_class=None, renderer_classes=[XlsxRenderer]
+    )
+    def export_xlsx(self, request: Request, **path: str) -> StreamingHttpResponse:
+        """Every row that the filter holds now, once, in no particular order. The audit log tells of it."""
+        return self._export(request, Format.XLSX)
 
     @extend_schema(
         responses={(200, NdjsonRenderer.media_type): OpenApiResponse(OpenApiTypes.STR)},

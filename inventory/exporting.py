@@ -1,13 +1,15 @@
 """Exports: every row of a list, as PostgreSQL writes them, straight to whoever asked.
 
-PostgreSQL makes the lines and sends them one by one, so memory is flat and no object is made for a row. An export is
-one statement and therefore one moment: each row that the list held then, once. Who exported what is in the audit log
-before the first row leaves; how many rows left, after the last.
+PostgreSQL makes the lines and sends them one by one, so memory is flat and no object is made for a row. A workbook is
+an archive, which is sent when its last row is in it; until then it grows on disk. An export is one statement and
+therefore one moment: each row that the list held then, once. Who exported what is in the audit log before the first row
+leaves; how many rows left, after the last.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from tempfile import TemporaryFile
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -17,6 +19,7 @@ from django.db.models import Case, Expression, F, Func, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from inventory import workbook
 from inventory.audit import record
 from inventory.audit.record import Actor
 from inventory.models import AuditAction, ShownState
@@ -32,10 +35,15 @@ _FORMULA = "^([=+@\t\r\uff1d\uff0b\uff0d\uff20-])"
 
 class Format(models.TextChoices):
     CSV = "csv", _("CSV")
+    XLSX = "xlsx", _("workbook")
     NDJSON = "ndjson", _("JSON lines")
 
 
-MEDIA_TYPES = {Format.CSV: "text/csv; charset=utf-8", Format.NDJSON: "application/x-ndjson"}
+MEDIA_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.NDJSON: "application/x-ndjson",
+}
 
 
 class ExportRefused(Exception):  # named for the condition
@@ -47,11 +55,12 @@ class ExportRefused(Exception):  # named for the condition
 
 @dataclass(frozen=True)
 class Column:
-    """`text`: its values are chosen by people or devices, and may look like formulas."""
+    """`text`: its values are chosen by people or devices, and may look like formulas. `moment`: they are times."""
 
     name: str
     value: Expression | F
     text: bool = False
+    moment: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,18 @@ class Export:
     def _blocks(self, now: datetime) -> Iterator[tuple[bytes, int]]:
         """Yield bytes, and how many rows end in them."""
         columns = self.listing.columns(now)
+        yield from self._workbook(columns) if self.format == Format.XLSX else self._lines(columns)
+
+    def _workbook(self, columns: Sequence[Column]) -> Iterator[tuple[bytes, int]]:
+        rows = _plain(self.queryset, [column.value for column in columns]).iterator()
+        with TemporaryFile() as file:
+            count = workbook.write(file, self.listing.name, [column.name for column in columns], rows)
+            file.seek(0)
+            while block := file.read(_CHUNK):
+                yield block, 0
+        yield b"", count
+
+    def _lines(self, columns: Sequence[Column]) -> Iterator[tuple[bytes, int]]:
         header = ",".join(column.name for column in columns).encode() + b"\n"
         if self.format == Format.CSV:
             yield header, 0
@@ -126,14 +147,24 @@ class Export:
 
 def _statement(queryset: QuerySet[Any], columns: Sequence[Column], kind: Format) -> tuple[str, tuple[Any, ...]]:
     """Return the COPY that writes the lines. Raises EmptyResultSet when the filter excludes everything by itself."""
-    safe = kind == Format.CSV
-    expressions = [_harmless(column.value) if safe and column.text else column.value for column in columns]
-    # Without an order: PostgreSQL then needs no place to sort millions of rows.
-    plain = queryset.select_related(None).prefetch_related(None).order_by().values_list(*expressions)
-    statement, values = plain.query.sql_with_params()
+    expressions = [_written(column, kind) for column in columns]
+    statement, values = _plain(queryset, expressions).query.sql_with_params()
     names = ", ".join(f'"{column.name}"' for column in columns)
     shown, options = ("*", "(FORMAT csv)") if kind == Format.CSV else ("row_to_json(r)", "")
     return f"COPY (SELECT {shown} FROM ({statement}) r({names})) TO STDOUT {options}", values  # noqa: S608
+
+
+def _plain(queryset: QuerySet[Any], expressions: Sequence[Expression | F]) -> QuerySet[Any, tuple[Any, ...]]:
+    """Return the rows with nothing but these values. In no order: millions of rows need no place to be sorted then."""
+    return queryset.select_related(None).prefetch_related(None).order_by().values_list(*expressions)
+
+
+def _written(column: Column, kind: Format) -> Expression | F:
+    if column.moment:
+        # In UTC, ISO 8601.
+        utc = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        return Func(column.value, template=utc, output_field=models.TextField())
+    return _harmless(column.value) if kind == Format.CSV and column.text else column.value
 
 
 def _harmless(value: Expression | F) -> Func:
@@ -153,9 +184,7 @@ def text(name: str, path: str = "") -> Column:
 
 
 def moment(name: str, path: str = "") -> Column:
-    """A time in UTC, ISO 8601."""
-    utc = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-    return Column(name, Func(F(path or name), template=utc, output_field=models.TextField()))
+    return Column(name, F(path or name), moment=True)
 
 
 def hexadecimal(name: str) -> Column:

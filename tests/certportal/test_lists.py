@@ -14,7 +14,7 @@ from certportal.models import SavedFilter, User
 from inventory import counting, exporting
 from inventory.counting import Count
 from inventory.models import AuditAction, AuditEvent, Certificate, Device
-from tests import factories
+from tests import factories, workbooks
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
 
@@ -137,18 +137,25 @@ def hostile(db):
     return device
 
 
+def ids_in(content: bytes, kind: str) -> list[int]:
+    match kind:
+        case "csv":
+            return [int(row["id"]) for row in csv.DictReader(io.StringIO(content.decode()))]
+        case "xlsx":
+            [sheet] = workbooks.sheets(content).values()
+            return [int(row[sheet[0].index("id")]) for row in sheet[1:]]
+        case _:
+            return [json.loads(line)["id"] for line in content.splitlines()]
+
+
 @pytest.mark.parametrize("name", EVERY_LIST)
-@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+@pytest.mark.parametrize("kind", exporting.Format.values)
 def test_an_export_holds_the_rows_that_sql_counts(client, boss, small_fleet, name, kind):
     client.force_login(boss)
     model = dict(zip(EVERY_LIST[:3], (Device, Certificate, AuditEvent), strict=True)).get(name)
     expected = set(model.objects.values_list("id", flat=True)) if model else set()
-    text = body(client.get(reverse(name.replace("changelist", "export"), args=[kind])))
-    found = (
-        [int(row["id"]) for row in csv.DictReader(io.StringIO(text))]
-        if kind == "csv"
-        else [json.loads(line)["id"] for line in text.splitlines()]
-    )
+    content = client.get(reverse(name.replace("changelist", "export"), args=[kind])).getvalue()
+    found = ids_in(content, kind)
     assert len(found) == len(set(found))
     # The event of the export itself is written before.
     assert expected <= set(found) and len(found) <= len(expected) + 1
@@ -175,6 +182,9 @@ def test_no_cell_of_a_csv_is_a_formula_and_json_keeps_names_as_they_are(client, 
         address = f"admin:inventory_{listed}_export"
         table = list(csv.DictReader(io.StringIO(body(client.get(reverse(address, args=["csv"]))))))
         assert not [cell for row in table for cell in row.values() if cell[:1] in tuple("=+-@\t\r") and cell]
+        book = client.get(reverse(address, args=["xlsx"])).getvalue()
+        assert workbooks.formulas(book) == []
+        assert any(HOSTILE in row for [sheet] in [workbooks.sheets(book).values()] for row in sheet)
         row = next(row for row in table if row["site"])
         assert (row["site"], row["batch"]) == (f"'{HOSTILE}", "'-1+1\nB")
         lines = [json.loads(line) for line in body(client.get(reverse(address, args=["ndjson"]))).splitlines()]
