@@ -220,6 +220,15 @@ def _audit_events(now: datetime) -> list[Column]:
     ]  # fmt: skip
 
 
+def _odd_sightings(now: datetime) -> list[Column]:
+    return [
+        plain("id"), plain("oddity"), text("name"), text("source"), text("fleet", "device__fleet__slug"),
+        text("device", "device__serial"), plain("certificate", "certificate__serial"), moment("first_seen_at"),
+        moment("last_seen_at"), plain("count"),
+    ]  # fmt: skip
+
+
 DEVICES = Listing("devices", _devices)
 CERTIFICATES = Listing("certificates", _certificates)
 AUDIT_EVENTS = Listing("audit-events", _audit_events)
+ODD_SIGHTINGS = Listing("odd-sightings", _odd_sightings)

@@ -6,8 +6,7 @@ from datetime import datetime
 import structlog
 from django.utils import timezone
 
-from inventory.alerts import own
-from inventory.alerts.own import Concern
+from inventory.alerts.concerns import Concern, report
 from inventory.keys.software import KeyUnavailable
 from inventory.models import AlertKind, Authority
 from revocation import queueing, signers
@@ -49,7 +48,7 @@ def _due(line: Freshness, now: datetime) -> bool:
 def report_late_crls() -> None:
     """Raise an alert for each CRL that is late or has ended, and settle those of the others."""
     now = timezone.now()
-    own.report([AlertKind.CRL], concerns(freshness(now), now), now)
+    report([AlertKind.CRL], concerns(freshness(now), now), now)
 
 
 _LATE, _ENDED = 1, 0

@@ -1,7 +1,6 @@
 """What a person must decide, worst first, each with its one next step."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Max
@@ -10,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from certportal.dashboard.scope import Scope
-from inventory.admin import cells, links
+from inventory.admin import attention, cells, links
+from inventory.admin.attention import Need
 from inventory.counters.standings import standings
 from inventory.expiry import Cliff
 from inventory.models import AuditAction, AuditEvent, CliffNotice
@@ -29,16 +29,8 @@ _CAMPAIGN_REACH = timedelta(days=365)
 _GUESSES = 10
 _GUESSING_SPAN = timedelta(hours=1)
 _TICK_SILENCE = timedelta(minutes=15)
-
-
-@dataclass(frozen=True)
-class Need:
-    """One decision. `tone` is late or attention; `step` names what to do next, at `url`."""
-
-    tone: str
-    text: str
-    step: str
-    url: str
+# Worst first.
+_TONES = ("late", "stopped", "attention")
 
 
 def read(scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness]) -> list[Need]:
@@ -47,11 +39,12 @@ def read(scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness]
         *_late_crls(crls, now),
         *_expired(scope, now),
         *_guessing(now),
+        *attention.needs(now, scope.fleet_id),
         *_cliffs(cliffs, now),
         *_growing(cliffs, now),
         *_campaigns(scope, now),
     ]
-    return sorted(found, key=lambda need: need.tone != "late")
+    return sorted(found, key=lambda need: _TONES.index(need.tone))
 
 
 def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:

@@ -13,6 +13,7 @@ from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin
 from inventory.admin.device import DeviceAdmin
 from inventory.admin.importing import ColumnMappingAdmin, ImportRunAdmin
 from inventory.admin.queues import ExpiredDeviceAdmin, RevokedDeviceAdmin
+from inventory.admin.sightings import OddSightingAdmin
 from inventory.models import (
     Alert,
     AlertPolicy,
@@ -24,6 +25,7 @@ from inventory.models import (
     Fleet,
     ImportRun,
     Mute,
+    OddSighting,
     Profile,
     Recipient,
     Site,
@@ -38,6 +40,7 @@ admin.site.register(Batch, BatchAdmin)
 admin.site.register(Profile, ProfileAdmin)
 admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
+admin.site.register(OddSighting, OddSightingAdmin)
 admin.site.register(ImportRun, ImportRunAdmin)
 admin.site.register(ColumnMapping, ColumnMappingAdmin)
 admin.site.register(Alert, AlertAdmin)

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.paging import EstimatingPaginator
-from inventory.alerts import answering
+from inventory.alerts import answering, odd
 from inventory.alerts.wording import own_text
 from inventory.expiry import start_of
 from inventory.models import Alert, AlertKind, Mute
@@ -111,6 +111,14 @@ class MuteForm(forms.Form):
         if until <= timezone.now():
             raise forms.ValidationError(_("A mute ends in the future; choose a later day."))
         return until
+
+
+def _sightings(alert: Alert) -> str | None:
+    """Return the list of what an alert of odd sightings is about."""
+    if alert.kind != AlertKind.ODD_SIGHTING:
+        return None
+    oddity, source = odd.parts(alert.about)
+    return links.changelist("inventory_oddsighting", oddity__exact=oddity.value, source=source)
 
 
 class AlertAdmin(ReadOnlyAdmin):
@@ -210,6 +218,7 @@ class AlertAdmin(ReadOnlyAdmin):
             "now": now,
             "alert": alert,
             "text": own_text(AlertKind(alert.kind), alert.about, alert.ends_at, now) if own else "",
+            "sightings_url": _sightings(alert),
             "state": self.state_word(alert),
             "retirement": earliest_retirement(authority, now) if authority else None,
             "waiting": alert.resolved_at is None and alert.acknowledged_at is None,

@@ -20,6 +20,7 @@ from inventory.audit import record
 from inventory.exporting import DEVICES
 from inventory.lookup import devices_named
 from inventory.models import AuditAction, Batch, Certificate, Device, Site
+from inventory.sightings import story as sightings_story
 from inventory.standing import current
 
 
@@ -116,7 +117,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
 
     def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
         """Return what happened; packages above add what they know."""
-        return [*story.past(device, certificates), *alert_story.past(device)]
+        return [*story.past(device, certificates), *alert_story.past(device), *sightings_story.past(device)]
 
     def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[story.Moment]:
         return story.future(certificate, now)

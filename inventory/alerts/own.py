@@ -1,43 +1,21 @@
 """What the portal needs for itself and must not lose: its certificates, and authorities that can still sign in full.
 
-The doctor and the sweep ask here, so both know the same. What lies above this package (CRLs) is told from there by
-`report`.
+The doctor and the sweep ask here, so both know the same.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
-
-from inventory.models import (
-    Alert,
-    AlertKind,
-    AlertPolicy,
-    AppliesTo,
-    Authority,
-    Certificate,
-    Purpose,
-    Resolution,
-    Urgency,
-)
+from inventory.alerts.concerns import Concern
+from inventory.models import AlertKind, Authority, Certificate, Purpose
 from inventory.succession import last_full_day
 
 # Days before the end, widest first. Its own certificates are renewed by jobs, long before: who comes this near was not.
 CERTIFICATE_THRESHOLDS = (5, 1, 0)
 # Another authority needs a ceremony and must reach every verifier.
 AUTHORITY_THRESHOLDS = (365, 180, 90, 30, 0)
-
-
-@dataclass(frozen=True)
-class Concern:
-    """Something of the portal's own that somebody must look after. `threshold` tells its degrees apart, in days."""
-
-    kind: AlertKind
-    about: str
-    ends_at: datetime
-    threshold: int = 0
-    certificate_id: int | None = None
+KINDS = (AlertKind.OWN_EXPIRY, AlertKind.AUTHORITY_TOO_SHORT)
 
 
 @dataclass(frozen=True)
@@ -82,44 +60,3 @@ def _too_short(now: datetime) -> Iterator[Concern]:
         days = [last_full_day(ends, fleet.profile) for fleet in authority.fleets.all()]
         if min(days) <= now < ends:
             yield Concern(AlertKind.AUTHORITY_TOO_SHORT, authority.name, ends, 0, authority.certificate.pk)
-
-
-INVENTORY_KINDS = (AlertKind.OWN_EXPIRY, AlertKind.AUTHORITY_TOO_SHORT)
-
-
-def report(kinds: Collection[AlertKind], found: Sequence[Concern], now: datetime) -> int:
-    """Make the open alerts of `kinds` those that `found` names: raise what is new, settle what is no longer so.
-
-    Return how many were raised. The next sweep tells of them. Without an enabled policy for the portal's own nothing
-    is raised. Five queries.
-    """
-    policy = AlertPolicy.objects.filter(applies_to=AppliesTo.PORTAL, enabled=True).first()
-    with transaction.atomic():
-        alerts = Alert.objects.open().filter(urgency=Urgency.PORTAL, kind__in=kinds).select_for_update()
-        known = {(alert.kind, alert.about, alert.threshold): alert for alert in alerts}
-        named = {(concern.kind.value, concern.about, concern.threshold): concern for concern in found}
-        gone = {key: alert.pk for key, alert in known.items() if key not in named}
-        worse = {(kind, about) for kind, about, _threshold in named}
-        nearer = [pk for (kind, about, _threshold), pk in gone.items() if (kind, about) in worse]
-        settled = [pk for (kind, about, _threshold), pk in gone.items() if (kind, about) not in worse]
-        Alert.objects.filter(pk__in=nearer).update(resolved_at=now, resolution=Resolution.TIGHTENED)
-        Alert.objects.filter(pk__in=settled).update(resolved_at=now, resolution=Resolution.SETTLED)
-        if policy is None:
-            return 0
-        new = [_alert(concern, policy, now) for key, concern in named.items() if key not in known]
-        Alert.objects.bulk_create(new, ignore_conflicts=True)
-    return len(new)
-
-
-def _alert(concern: Concern, policy: AlertPolicy, now: datetime) -> Alert:
-    return Alert(
-        kind=concern.kind,
-        urgency=Urgency.PORTAL,
-        about=concern.about[:600],
-        certificate_id=concern.certificate_id,
-        policy=policy,
-        threshold=concern.threshold,
-        ends_at=concern.ends_at,
-        raised_at=now,
-        level_since=now,
-    )

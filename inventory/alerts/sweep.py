@@ -13,10 +13,11 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from inventory.alerts import digest, own
+from inventory.alerts import digest, odd, own
+from inventory.alerts.concerns import report
 from inventory.alerts.levels import fires_before
 from inventory.alerts.policies import rungs_in_force
-from inventory.models import AlertPolicy, AlertRun, AppliesTo
+from inventory.models import AlertKind, AlertPolicy, AlertRun, AppliesTo
 
 BATCH = 20_000
 # The first eight bytes of "alertrun", as PostgreSQL's advisory locks have numbers for names.
@@ -58,7 +59,7 @@ def _sweep(now: datetime, devices: Callable[[AlertRun], Swept]) -> Swept | None:
     with _alone() as alone:
         if not alone:
             return None
-        own.report(own.INVENTORY_KINDS, own.concerns(now), now)
+        report([*own.KINDS, AlertKind.ODD_SIGHTING], [*own.concerns(now), *odd.concerns(now)], now)
         run, _created = AlertRun.objects.get_or_create(finished_at=None, defaults={"started_at": now})
         told = _step_own(run, now)
         done = devices(run)

@@ -11,7 +11,9 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from inventory.alerts.odd import parts
 from inventory.models import AlertKind
+from inventory.models.sighting import Oddity
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def digest(content: Mapping[str, Any], now: datetime) -> Wording:
     """Put a digest into words: the portal's own first, then counts by threshold, then what ends soonest."""
     lines = [_own(own, now) for own in content["portal"]]
     if lines:
-        lines = [_("The portal itself needs you:"), *(f"- {line}" for line in lines), ""]
+        lines = [_("First of all:"), *(f"- {line}" for line in lines), ""]
     for line in content["devices"]:
         lines.append(_devices(line))
     if content["soonest"]:
@@ -43,15 +45,15 @@ def digest(content: Mapping[str, Any], now: datetime) -> Wording:
 def _subject(content: Mapping[str, Any]) -> str:
     own = len(content["portal"])
     count = sum(line["count"] for line in content["devices"])
-    parts = []
+    subjects = []
     if own:
-        parts.append(ngettext("%(count)s of the portal's own", "%(count)s of the portal's own", own) % {"count": own})
+        subjects.append(ngettext("%(count)s urgent matter", "%(count)s urgent matters", own) % {"count": own})
     if count:
         text = ngettext("%(count)s device certificate ends", "%(count)s device certificates end", count)
-        parts.append(text % {"count": number_format(count, force_grouping=True)})
+        subjects.append(text % {"count": number_format(count, force_grouping=True)})
     level = max(row["level"] for row in [*content["portal"], *content["devices"]])
     raised = _(" (level %(level)s)") % {"level": level} if level > 1 else ""
-    return f"certportal: {', '.join(parts)}{raised}"
+    return f"certportal: {', '.join(subjects)}{raised}"
 
 
 def _devices(line: Mapping[str, Any]) -> str:
@@ -78,7 +80,7 @@ def _own(own: Mapping[str, Any], now: datetime) -> str:
 
 
 def own_text(kind: AlertKind, about: str, ends_at: datetime, now: datetime) -> str:
-    """Say what is wrong with something of the portal's own, and the next step."""
+    """Say what is wrong with a thing of the portal's own, or with a sighting, and the next step."""
     words = {"about": about, "day": f"{ends_at:%Y-%m-%d %H:%M}"}
     ended = ends_at <= now
     match kind:
@@ -86,6 +88,8 @@ def own_text(kind: AlertKind, about: str, ends_at: datetime, now: datetime) -> s
             return _("CRL %(about)s ended on %(day)s: verifiers refuse every device. Look at the workers.") % words
         case AlertKind.CRL:
             return _("CRL %(about)s is late and ends on %(day)s. Look at the workers.") % words
+        case AlertKind.ODD_SIGHTING:
+            return _odd(about, ends_at)
         case AlertKind.AUTHORITY_TOO_SHORT:
             text = _("Authority %(about)s ends on %(day)s: it can no longer sign a full-length certificate. Rotate it.")
             return text % words
@@ -93,6 +97,17 @@ def own_text(kind: AlertKind, about: str, ends_at: datetime, now: datetime) -> s
             return _("The portal's own %(about)s ended on %(day)s. Renew it now.") % words
         case _:
             return _("The portal's own %(about)s ends on %(day)s. Renew it.") % words
+
+
+def _odd(about: str, ends_at: datetime) -> str:
+    oddity, source = parts(about)
+    texts = {
+        Oddity.UNKNOWN: _("%(source)s met certificates or devices that nobody here knows. Find out whose they are."),
+        Oddity.REVOKED: _("%(source)s met revoked certificates alive. Check its CRL, and who holds them."),
+        Oddity.OUT_OF_SERVICE: _("%(source)s met devices that are out of service. Find out where they are."),
+    }
+    settles = _(" It settles when nothing more is seen until %(day)s.") % {"day": f"{ends_at:%Y-%m-%d}"}
+    return texts[oddity] % {"source": source} + settles
 
 
 def _end(text: str, now: datetime) -> str:

@@ -61,7 +61,7 @@ class AppliesTo(models.TextChoices):
     ALWAYS_ON = Connectivity.ALWAYS_ON.value, _("devices always on")
     DAILY = Connectivity.DAILY.value, _("devices on daily")
     INTERMITTENT = Connectivity.INTERMITTENT.value, _("devices on intermittently")
-    PORTAL = "portal", _("the portal's own certificates and CRLs")
+    PORTAL = "portal", _("the portal's own certificates and CRLs, and odd sightings")
 
 
 def default_thresholds() -> list[int]:
@@ -174,12 +174,13 @@ class AlertKind(models.TextChoices):
     OWN_EXPIRY = "own_expiry", _("certificate of the portal ends")
     AUTHORITY_TOO_SHORT = "authority_too_short", _("authority can no longer sign a full-length certificate")
     CRL = "crl", _("CRL near its end")
+    ODD_SIGHTING = "odd_sighting", _("seen alive, though it should not be")
 
 
 class Urgency(models.IntegerChoices):
     """What comes first in every list: without the portal's own, no device can be helped."""
 
-    PORTAL = 0, _("the portal's own")
+    PORTAL = 0, _("the portal's own, and odd sightings")
     DEVICE = 1, _("device")
 
 

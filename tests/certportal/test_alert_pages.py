@@ -1,14 +1,19 @@
 """Alerts answered on pages and over the API, and the two queues of devices that cannot authenticate."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from inventory.admin.attention import attention
-from inventory.alerts.sweep import sweep
+from inventory.admin import attention
+from inventory.admin.attention import needs
+from inventory.alerts.policies import make_defaults
+from inventory.alerts.sweep import sweep, sweep_own
+from inventory.audit.record import Actor
 from inventory.models import (
     Alert,
     AlertLevel,
@@ -22,7 +27,10 @@ from inventory.models import (
     Mute,
     Recipient,
 )
+from inventory.models.audit import ActorKind
 from inventory.queues import READINGS, Queue, in_queue, queue_of
+from inventory.sightings import Sighting, record_sightings
+from inventory.sightings.naming import Fingerprint
 from tests import factories
 from tests.factories import DAY
 
@@ -237,32 +245,58 @@ def test_a_device_out_of_service_or_with_another_certificate_stands_in_no_queue(
         assert not in_queue(Device.objects.all(), queue, now).exists()
 
 
-def test_the_attention_names_each_queue_with_its_tone_and_its_list(alerts, django_assert_num_queries):
+def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_queries):
     now = timezone.now()
-    factories.enrolled(factories.device("EXPIRED-1"), expires_in=-3 * DAY, now=now)
     revoked("REVOKED-1", now)
     Alert.objects.filter(threshold=30).update(level=2)
     with django_assert_num_queries(5):
-        found = attention(now)
+        found = needs(now)
     assert [(each.tone, each.text) for each in found] == [
         ("stopped", "1 device is cut off by a revocation."),
-        ("late", "1 device stands on an expired certificate."),
-        ("late", "3 certificates reached their alert thresholds. 1 went unanswered up to level 2."),
+        ("late", "3 certificates reached their alert thresholds. 1 went unanswered and climbed."),
     ]
-    assert attention(now, fleet_id=-1) == []
+    assert needs(now, fleet_id=-1) == []
 
 
-def test_the_lists_that_attention_leads_to_hold_what_it_counts(alerts, page):
+def test_a_dashboard_counts_so_far_as_a_person_cares(alerts, monkeypatch):
+    monkeypatch.setattr(attention, "_COUNTED", 2)
+    assert [each.text for each in needs(timezone.now())] == ["over 2 certificates reached their alert thresholds."]
+
+
+def test_the_lists_that_needs_lead_to_hold_what_they_count(alerts, page):
     now = timezone.now()
-    factories.enrolled(factories.device("EXPIRED-1"), expires_in=-3 * DAY, now=now)
     revoked("REVOKED-1", now)
     run = AlertRun.objects.get()
     to = Recipient.objects.create(name="ops", channel="email", address="ops@example.org")
     Delivery.objects.create(run=run, recipient=to, content={}, certificates=1, created_at=now - DAY)
-    texts = [page(each.url) for each in attention(now, factories.fleet().pk)]
-    assert ["1 alert digest" in texts[0], "REVOKED-1" in texts[1], "EXPIRED-1" in texts[2], "3 alerts" in texts[3]] == [
-        True
-    ] * 4
+    texts = [page(each.url) for each in needs(now, factories.fleet().pk)]
+    assert ["1 alert digest" in texts[0], "REVOKED-1" in texts[1], "3 alerts" in texts[2]] == [True] * 3
+
+
+# --- Odd sightings ---------------------------------------------------------------------------------------------------
+
+
+def test_what_was_seen_alive_and_should_not_have_been_is_listed_and_told_of(page):
+    now = timezone.now()
+    make_defaults()
+    device = revoked("REVOKED-1", now - DAY)
+    certificate = device.certificates.get()
+    seen = [Sighting(now, Fingerprint(bytes(certificate.sha256))), Sighting(now, Fingerprint(b"\x07" * 32))]
+    record_sightings(seen, now, Actor(ActorKind.USER, "gateway-1"))
+    sweep_own(now)
+
+    listed = page(reverse("admin:inventory_oddsighting_changelist"))
+    assert "REVOKED-1" in listed and "07" * 32 in listed
+    found = needs(now)
+    assert [need.tone for need in found] == ["late", "late", "stopped"]
+    dead, stranger, _cut_off = sorted(found, key=lambda need: (need.tone, "nobody here knows" in need.text))
+    assert "gateway-1 met revoked certificates alive" in dead.text
+    assert "gateway-1 met certificates or devices that nobody here knows" in stranger.text
+    alert = page(dead.url)
+    [address] = re.findall(r'href="([^"]*oddsighting[^"]*)"', alert)
+    only = page(unescape(address))
+    assert "REVOKED-1" in only and "07" * 32 not in only
+    assert "seen alive: revoked" in page(reverse("admin:inventory_device_change", args=[device.pk]))
 
 
 # --- The API ---------------------------------------------------------------------------------------------------------

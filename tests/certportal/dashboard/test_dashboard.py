@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from certportal.dashboard import campaigns, expiry_map, needs, tiles, weeks
 from certportal.dashboard.scope import SPANS, Scope
+from inventory.admin.attention import Need
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
 from inventory.expiry import cliffs
@@ -139,7 +140,7 @@ def test_the_funnel_of_a_campaign_leads_to_its_targets(small_fleet, page):
         assert rows_of(page(step.url)) == step.count
 
 
-def needs_now() -> list[needs.Need]:
+def needs_now() -> list[Need]:
     now = timezone.now()
     return needs.read(Scope(), now, cliffs(now), [])
 

@@ -213,7 +213,7 @@ def test_a_digest_goes_to_a_real_mail_server(settings):
         assert deliver(sent.pk, NOW).accepted
     [text] = server.received
     received = message_from_string(text, policy=policy.default)
-    assert received["Subject"] == "certportal: 1 of the portal's own, 50,000 device certificates end (level 2)"
+    assert received["Subject"] == "certportal: 1 urgent matter, 50,000 device certificates end (level 2)"
     assert received["Message-ID"] == f"<msg_{sent.pk.hex}@certportal>"
     assert "D1 (demo): ends on 2027-03-21, in 20 d" in received.get_content()
 

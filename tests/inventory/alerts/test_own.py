@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from inventory.alerts import own
-from inventory.alerts.own import Concern
+from inventory.alerts.concerns import Concern, report
 from inventory.alerts.sweep import sweep, sweep_own
 from inventory.alerts.wording import digest
 from inventory.audit.record import SYSTEM
@@ -78,9 +77,9 @@ def test_the_portals_own_come_first_in_a_digest(portal, make_policy):
     sweep(now)
     [content] = Delivery.objects.filter(recipient__name="ops").values_list("content", flat=True)
     words = digest(content, now)
-    assert words.lines[0] == "The portal itself needs you:"
+    assert words.lines[0] == "First of all:"
     assert "device plane" in words.lines[1]
-    assert words.subject.startswith("certportal: 1 of the portal's own, 1 device certificate ends")
+    assert words.subject.startswith("certportal: 1 urgent matter, 1 device certificate ends")
 
 
 def test_an_authority_is_an_alert_a_year_before_its_end(portal):
@@ -125,19 +124,19 @@ def test_the_earliest_retirement_is_the_end_of_the_last_certificate():
 
 def test_what_a_package_above_reports_is_raised_once_and_settled_when_it_is_gone(portal):
     late = Concern(AlertKind.CRL, "mfg-1/0", NOW + DAY, 1)
-    assert own.report([AlertKind.CRL], [late], NOW) == 1
-    assert own.report([AlertKind.CRL], [late], NOW) == 0
+    assert report([AlertKind.CRL], [late], NOW) == 1
+    assert report([AlertKind.CRL], [late], NOW) == 0
     sweep(NOW)
     assert ("crl", "mfg-1/0", 1) in open_own()
     ended = Concern(AlertKind.CRL, "mfg-1/0", NOW + DAY, 0)
-    own.report([AlertKind.CRL], [ended], NOW + DAY)
+    report([AlertKind.CRL], [ended], NOW + DAY)
     sweep(NOW + DAY)
-    own.report([AlertKind.CRL], [], NOW + 2 * DAY)
+    report([AlertKind.CRL], [], NOW + 2 * DAY)
     assert list(Alert.objects.order_by("-threshold").values_list("threshold", "resolution")) == [
         (1, "tightened"),
         (0, "settled"),
     ]
-    own.report([AlertKind.CRL], [late], NOW + 3 * DAY)
+    report([AlertKind.CRL], [late], NOW + 3 * DAY)
     assert open_own() == [("crl", "mfg-1/0", 1)]
     assert Delivery.objects.filter(recipient__name="ops").count() == 2
 
@@ -145,7 +144,7 @@ def test_what_a_package_above_reports_is_raised_once_and_settled_when_it_is_gone
 def test_a_mute_of_one_thing_silences_that_thing_only(portal):
     Mute.objects.create(about="mfg-1/0", until=NOW + DAY, reason="known", created_at=NOW - DAY, created_by="ops")
     crls = [Concern(AlertKind.CRL, about, NOW + DAY, 1) for about in ("mfg-1/0", "mfg-1/1")]
-    own.report([AlertKind.CRL], crls, NOW)
+    report([AlertKind.CRL], crls, NOW)
     sweep(NOW)
     [content] = Delivery.objects.values_list("content", flat=True)
     assert [row["about"] for row in content["portal"]] == ["mfg-1/1"]
@@ -162,7 +161,7 @@ def test_the_portals_own_are_told_without_waiting_for_the_sweep_of_the_fleet(
 ):
     make_policy(recipients=["ops"])
     factories.enrolled(factories.device(connectivity="intermittent"), expires_in=20 * DAY)
-    own.report([AlertKind.CRL], [Concern(AlertKind.CRL, "mfg-1/0", NOW + DAY, 1)], NOW)
+    report([AlertKind.CRL], [Concern(AlertKind.CRL, "mfg-1/0", NOW + DAY, 1)], NOW)
     with django_assert_max_num_queries(32):
         assert sweep_own(NOW).digests == 1
     assert open_own() == [("crl", "mfg-1/0", 1)]
