@@ -18,6 +18,7 @@ from inventory.models import AlertLevel, AlertPolicy, Channel, Delivery, Mute, R
 
 
 class RecipientAdmin(AuditedAdmin):
+    empty_state = _("Nobody is told yet. Add an e-mail address or a webhook, then name it in the levels of a policy.")
     list_display = ["title", "channel", "address"]
     list_filter = ["channel"]
     search_fields = ["name", "address"]
@@ -94,6 +95,7 @@ class MuteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in th
 class MuteAdmin(AuditedAdmin):
     """Mutes of whole fleets are made here, those of one certificate on its alert. Bring the end nearer to end one."""
 
+    empty_state = _("Nothing is muted. A mute is made on the page of an alert, or here for a whole fleet.")
     form = MuteForm
     list_display = ["title", "until_when", "why", "made", "created_by"]
     list_select_related = ["certificate", "fleet"]
@@ -139,6 +141,7 @@ class MuteAdmin(AuditedAdmin):
 
 
 class DeliveryAdmin(ReadOnlyAdmin):
+    empty_state = _("No digest yet. Each sweep writes at most one for each recipient.")
     ordering = ["-created_at"]
     list_display = ["to", "written", "certificates", "attempts", "outcome", "why"]
     list_display_links = None

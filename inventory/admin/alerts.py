@@ -122,6 +122,9 @@ def _sightings(alert: Alert) -> str | None:
 
 
 class AlertAdmin(ReadOnlyAdmin):
+    empty_state = gettext_lazy(
+        "Nothing is near its end. What reaches a threshold of a policy stands here, the portal's own first."
+    )
     change_list_template = "admin/inventory/alerts.html"
     change_form_template = "admin/inventory/alert.html"
     paginator = EstimatingPaginator

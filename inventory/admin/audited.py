@@ -1,19 +1,23 @@
 """What all our pages of the admin share: nothing is deleted, and each change is an entry of the audit log."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import links
 from inventory.audit import record
 from inventory.audit.record import Actor
 from inventory.models import AuditAction
 from inventory.models.audit import ActorKind
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -36,6 +40,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # one count a choice, over the whole table
+    # What would be listed here, and how it gets here.
+    empty_state: "StrOrPromise" = _("Nothing here yet.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -54,6 +60,8 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    # What would be listed here, and how it gets here.
+    empty_state: "StrOrPromise" = _("Nothing here yet.")
     # Fields whose values never enter the log.
     secret_fields: tuple[str, ...] = ()
 

@@ -26,6 +26,7 @@ _MOST_GENERATIONS = 20
 
 
 class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
+    empty_state = _("No certificate yet. Each that is issued or imported stands here for good.")
     listing = CERTIFICATES
     change_form_template = "admin/inventory/certificate.html"
     list_order = "not_after"

@@ -25,7 +25,9 @@ from inventory.standing import current
 
 
 class DeviceAdmin(ListAdmin, AuditedAdmin):
+    empty_state = _("No device yet. Import a manifest, add one, or let devices enrol with one-time secrets.")
     listing = DEVICES
+    change_list_template = "admin/inventory/devices.html"
     change_form_template = "admin/inventory/device.html"
     list_display = ["serial", "fleet_name", "site_name", "batch_name", "connectivity", "expires", "state", "seen"]
     list_select_related = ["fleet", "site", "batch"]

@@ -101,6 +101,9 @@ class ImportForm(forms.Form):
 
 
 class ImportRunAdmin(ReadOnlyAdmin):
+    empty_state = gettext_lazy(
+        "Nothing was imported yet. Import a file here, or one of any size by manage.py import_inventory."
+    )
     change_form_template = "admin/inventory/importrun.html"
     change_list_template = "admin/inventory/importruns.html"
     list_display = ["title", "state_word", "kind", "progress", "records", "rejected", "begun", "who"]
@@ -263,6 +266,7 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in
 
 
 class ColumnMappingAdmin(AuditedAdmin):
+    empty_state = gettext_lazy("No mapping yet. A mapping says once what the columns of a manifest mean.")
     form = MappingForm
     list_display = ["title", "link", "encoding"]
     search_fields = ["name"]

@@ -19,6 +19,7 @@ from inventory.queues import READINGS, Queue, in_queue
 class QueueAdmin(ReadOnlyAdmin):
     """One queue. Each row leads to the device's own page, on which the step is taken."""
 
+    empty_state = _("No device stands here.")
     queue: Queue
     change_list_template = "admin/inventory/queue.html"
     paginator = EstimatingPaginator

@@ -21,6 +21,9 @@ _SHOWN = ("wrong", "what", "device_page", "certificate_page", "reporter", "first
 
 
 class OddSightingAdmin(ListAdmin, ReadOnlyAdmin):
+    empty_state = _(
+        "Nothing odd was seen. What verifiers report, and what is unknown, revoked or out of service, stands here."
+    )
     listing = ODD_SIGHTINGS
     list_order = "-last_seen_at"
     list_display = _SHOWN
@@ -42,7 +45,8 @@ class OddSightingAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("what was seen"))
     def what(self, sighting: OddSighting) -> SafeString:
-        return cells.name(sighting.name)
+        kind, _colon, fingerprint = sighting.name.partition(":")
+        return cells.code(fingerprint) if kind == "sha256" else cells.name(sighting.name)
 
     @admin.display(description=_("device"))
     def device_page(self, sighting: OddSighting) -> SafeString:

@@ -15,7 +15,7 @@ class AuditAction(models.TextChoices):
     ENROLMENT_REFUSED = "certificate:enrolment:refused", _("enrolment refused")
     RENEWAL_REFUSED = "certificate:renewal:refused", _("renewal refused")
     CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
-    ODD_SIGHTING = "certificate:use:odd", _("seen, though unknown, revoked or out of service")
+    ODD_SIGHTING = "certificate:use:odd", _("odd sighting")
     CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
     CRL_PUBLISHED = "crl:publication:done", _("CRL published")
     SECRET_CREATED = "enrolment:secret:created", _("enrolment secret created")

@@ -7,10 +7,10 @@ from inventory.story import MOST_EVENTS, Moment
 
 
 def past(device: Device) -> list[Moment]:
-    """Return when it was seen though it should not have been, and by whom. One query."""
-    sightings = OddSighting.objects.filter(device=device).select_related("certificate").defer("certificate__der")
+    """Return when it was seen again though it should not have been, by whom. The log tells of the first. One query."""
+    again = OddSighting.objects.filter(device=device, count__gt=1).select_related("certificate")
     moments = []
-    for sighting in sightings.order_by("-last_seen_at", "-id")[:MOST_EVENTS]:
+    for sighting in again.defer("certificate__der").order_by("-last_seen_at", "-id")[:MOST_EVENTS]:
         title = _("seen alive: %(oddity)s") % {"oddity": sighting.get_oddity_display()}
         why = _("%(count)s times since %(first)s") % {
             "count": sighting.count,

@@ -104,6 +104,7 @@ def escalated_line(campaign: Campaign, escalated: int) -> str:
 
 
 class CampaignAdmin(ReadOnlyAdmin):
+    empty_state = gettext_lazy("No campaign yet. Plan one here, or from a cell of the expiry map.")
     change_form_template = "admin/renewal/campaign.html"
     change_list_template = "admin/renewal/campaigns.html"
     list_display = ["title", "fleet_name", "state_word", "progress", "targets", "due", "created"]

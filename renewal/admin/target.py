@@ -59,6 +59,7 @@ class TargetSiteFilter(SiteFilter):
 
 
 class TargetAdmin(ListAdmin, ReadOnlyAdmin):
+    empty_state = _("No target yet. A campaign that starts freezes its targets.")
     listing = TARGETS
     sortable_by = ()
     list_display = [

@@ -16,6 +16,7 @@ _SHOWN = ("authority_name", "scope", "number", "made", "ends", "state", "entry_c
 
 
 class CrlAdmin(ReadOnlyAdmin):
+    empty_state = gettext_lazy("No CRL yet. Each authority publishes its own once it is established.")
     ordering = ["-this_update", "-id"]
     list_display = ["authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count"]
     list_select_related = ["authority"]

@@ -1,6 +1,7 @@
 """Alerts answered on pages and over the API, and the two queues of devices that cannot authenticate."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -282,7 +283,8 @@ def test_what_was_seen_alive_and_should_not_have_been_is_listed_and_told_of(page
     device = revoked("REVOKED-1", now - DAY)
     certificate = device.certificates.get()
     seen = [Sighting(now, Fingerprint(bytes(certificate.sha256))), Sighting(now, Fingerprint(b"\x07" * 32))]
-    record_sightings(seen, now, Actor(ActorKind.USER, "gateway-1"))
+    for moment in (now - DAY / 24, now):
+        record_sightings([replace(each, at=moment) for each in seen], now, Actor(ActorKind.USER, "gateway-1"))
     sweep_own(now)
 
     listed = page(reverse("admin:inventory_oddsighting_changelist"))

@@ -7,13 +7,28 @@ import re
 from html import unescape
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 from django.urls import reverse
 
 from certportal.models import SavedFilter, User
 from inventory import counting, exporting
 from inventory.counting import Count
-from inventory.models import AuditAction, AuditEvent, Certificate, Device
+from inventory.models import (
+    Alert,
+    AuditAction,
+    AuditEvent,
+    Certificate,
+    Delivery,
+    Device,
+    ImportRun,
+    Mute,
+    OddSighting,
+    Recipient,
+)
+from inventory.models.device import ExpiredDevice, RevokedDevice
+from renewal.models import Campaign
+from revocation.models import Crl
 from tests import factories, workbooks
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
@@ -229,6 +244,36 @@ def test_one_export_too_many_is_refused_with_the_limit(client, boss, small_fleet
 def test_who_may_not_see_a_list_may_not_export_it(client, db):
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     assert client.get(reverse("admin:inventory_device_export", args=["csv"])).status_code == 403
+
+
+# --- Nothing to show -------------------------------------------------------------------------------------------------
+
+
+EMPTY = (
+    Device,
+    Certificate,
+    Alert,
+    ImportRun,
+    OddSighting,
+    Recipient,
+    Mute,
+    Delivery,
+    ExpiredDevice,
+    RevokedDevice,
+    Campaign,
+    Crl,
+)
+
+
+@pytest.mark.parametrize("model", EMPTY)
+def test_an_empty_list_says_what_would_stand_there(page, model):
+    text = page(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"))
+    assert str(admin.site._registry[model].empty_state) in unescape(text)
+
+
+def test_a_filter_that_nothing_matches_leads_back_to_all(page, small_fleet):
+    text = page(reverse(DEVICES), connectivity__exact="always_on", q="nothing-of-that-name")
+    assert "Nothing matches." in text and 'href="?"' in text
 
 
 # --- Saved filters --------------------------------------------------------------------------------------------------
