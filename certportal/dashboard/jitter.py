@@ -176,6 +176,7 @@ def _results(profile: Profile, form: RunForm, cliff: date | None, now: datetime)
     fleet, rules = form.cleaned_data["fleet"], form.rules
     before = Rules(profile.validity, profile.jitter_max)
     found: dict[str, Any] = {"simulation": simulate(fleet, form.run, before, rules), "fleet": fleet, "rules": rules}
+    found["unchanged"] = rules == before
     if cliff is not None:
         advice = restagger(profile, fleet, cliff, rules, now)
         found |= {"cliff": cliff, "advice": advice, "campaign_url": _campaign_url(fleet, cliff, advice)}
