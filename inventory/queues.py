@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from inventory.counting import Count
 from inventory.models import Certificate, CertificateState, Device, DeviceStatus
 
 
@@ -48,15 +49,31 @@ READINGS = {
 
 def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "QuerySet[Device]":
     """Return those of `devices` that stand in a queue: in service, and no certificate to use."""
-    own = Certificate.objects.filter(device=OuterRef("pk"))
-    able = own.standing().filter(not_after__gte=now)
-    certificates: dict[Queue, QuerySet[Certificate]] = {
-        Queue.EXPIRED: Certificate.objects.of_devices().expired(now).exclude(Exists(_newer(CertificateState.REVOKED))),
-        # A later certificate that ended says that the device was trusted again since.
-        Queue.REVOKED: Certificate.objects.of_devices().revoked().exclude(Exists(_newer_standing())),
-    }
-    stranded = certificates[queue].order_by().values("device_id")
-    return devices.filter(~Exists(able), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
+    stranded = _stranding(queue, now).order_by().values("device_id")
+    return devices.filter(~Exists(_able(OuterRef("pk"), now)), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
+
+
+def count_up_to(most: int, queue: Queue, now: datetime, fleet_id: int | None = None) -> Count:
+    """Count the devices of a queue, reading at most `most` certificates: beyond that there are at least so many."""
+    ended = _stranding(queue, now).filter(~Exists(_able(OuterRef("device"), now)))
+    ended = ended.filter(device__status=DeviceStatus.IN_SERVICE)
+    if fleet_id is not None:
+        ended = ended.filter(device__fleet_id=fleet_id)
+    found = ended.order_by().values_list("device_id", flat=True)[:most]
+    return Count(len(set(found)), exact=len(found) < most)
+
+
+def _stranding(queue: Queue, now: datetime) -> "QuerySet[Certificate]":
+    """Return the certificates that put their devices into a queue, unless those can use another one."""
+    certificates = Certificate.objects.of_devices()
+    if queue == Queue.EXPIRED:
+        return certificates.expired(now).exclude(Exists(_newer(CertificateState.REVOKED)))
+    # A later certificate that ended says that the device was trusted again since.
+    return certificates.revoked().exclude(Exists(_newer_standing()))
+
+
+def _able(device: OuterRef, now: datetime) -> "QuerySet[Certificate]":
+    return Certificate.objects.standing().filter(device=device, not_after__gte=now)
 
 
 def _newer(state: CertificateState) -> "QuerySet[Certificate]":

@@ -11,15 +11,16 @@ from django.utils.translation import ngettext
 
 from inventory.admin import cells, links
 from inventory.alerts.wording import own_text
-from inventory.models import Alert, AlertKind, Delivery, Device, Urgency
-from inventory.queues import Queue, in_queue
+from inventory.counting import Count
+from inventory.models import Alert, AlertKind, Delivery, Urgency
+from inventory.queues import Queue, count_up_to
 
 _MOST = 5
 _DIGESTS_MAY_WAIT = timedelta(minutes=30)
 
 
 # Counts for the dashboard stop here: what goes beyond is as urgent as ten times more.
-_COUNTED = 10_000
+_COUNTED = 1000
 
 
 @dataclass(frozen=True)
@@ -55,37 +56,41 @@ def _digests(now: datetime) -> Iterator[Need]:
 
 
 def _revoked(now: datetime, fleet_id: int | None) -> Iterator[Need]:
-    devices = Device.objects.filter(fleet_id=fleet_id) if fleet_id is not None else Device.objects.all()
-    number, count = _bounded(in_queue(devices, Queue.REVOKED, now))
-    if number:
+    count = count_up_to(_COUNTED, Queue.REVOKED, now, fleet_id)
+    if count.number:
         text = ngettext(
-            "%(count)s device is cut off by a revocation.", "%(count)s devices are cut off by revocations.", number
+            "%(count)s device is cut off by a revocation.",
+            "%(count)s devices are cut off by revocations.",
+            count.number,
         )
         url = links.changelist("inventory_revokeddevice", fleet=fleet_id)
-        yield Need("stopped", text % {"count": count}, _("look into them"), url)
+        yield Need("stopped", text % {"count": _said(count)}, _("look into them"), url)
 
 
 def _alerts(fleet_id: int | None) -> Iterator[Need]:
     alerts = Alert.objects.waiting().filter(urgency=Urgency.DEVICE)
     if fleet_id is not None:
         alerts = alerts.filter(certificate__device__fleet_id=fleet_id)
-    number, count = _bounded(alerts)
-    if not number:
+    count = _up_to(_COUNTED, alerts)
+    if not count.number:
         return
     text = ngettext(
         "%(count)s certificate reached its alert threshold.",
         "%(count)s certificates reached their alert thresholds.",
-        number,
+        count.number,
     )
-    text %= {"count": count}
-    silent, climbed = _bounded(alerts.filter(level__gt=1))
-    if silent:
-        text += _(" %(climbed)s went unanswered and climbed.") % {"climbed": climbed}
+    text %= {"count": _said(count)}
+    silent = _up_to(_COUNTED, alerts.filter(level__gt=1))
+    if silent.number:
+        text += _(" %(climbed)s went unanswered and climbed.") % {"climbed": _said(silent)}
     url = links.changelist("inventory_alert", state="waiting", fleet=fleet_id)
-    yield Need("late" if silent else "attention", text, _("acknowledge or plan a campaign"), url)
+    yield Need("late" if silent.number else "attention", text, _("acknowledge or plan a campaign"), url)
 
 
-def _bounded(rows: QuerySet[Any]) -> tuple[int, str]:
-    """Return how many rows there are, counted so far as a person cares, and how that is said."""
-    number = rows.order_by()[: _COUNTED + 1].count()
-    return number, cells.count(number) if number <= _COUNTED else _("over %(count)s") % {"count": cells.count(_COUNTED)}
+def _up_to(most: int, rows: QuerySet[Any]) -> Count:
+    number = rows.order_by()[:most].count()
+    return Count(number, exact=number < most)
+
+
+def _said(count: Count) -> str:
+    return cells.count(count.number) if count.exact else _("at least %(count)s") % {"count": cells.count(count.number)}

@@ -15,6 +15,7 @@ from inventory.admin.attention import needs
 from inventory.alerts.policies import make_defaults
 from inventory.alerts.sweep import sweep, sweep_own
 from inventory.audit.record import Actor
+from inventory.counting import Count
 from inventory.models import (
     Alert,
     AlertLevel,
@@ -29,7 +30,7 @@ from inventory.models import (
     Recipient,
 )
 from inventory.models.audit import ActorKind
-from inventory.queues import READINGS, Queue, in_queue, queue_of
+from inventory.queues import READINGS, Queue, count_up_to, in_queue, queue_of
 from inventory.sightings import Sighting, record_sightings
 from inventory.sightings.naming import Fingerprint
 from tests import factories
@@ -244,6 +245,19 @@ def test_a_device_out_of_service_or_with_another_certificate_stands_in_no_queue(
     Device.objects.filter(pk=expired.pk).update(status="retired")
     for queue in Queue:
         assert not in_queue(Device.objects.all(), queue, now).exists()
+        assert count_up_to(10, queue, now) == Count(0, exact=True)
+
+
+@pytest.mark.parametrize("queue", Queue)
+def test_a_queue_is_counted_to_the_row_so_far_as_asked(db, queue):
+    now = timezone.now()
+    for number in range(4):
+        revoked(f"R{number}", now)
+        factories.enrolled(factories.device(f"E{number}"), expires_in=-3 * DAY, now=now)
+    count = in_queue(Device.objects.all(), queue, now).count()
+    assert count_up_to(count + 1, queue, now, factories.fleet().pk) == Count(count, exact=True)
+    assert count_up_to(2, queue, now) == Count(2, exact=False)
+    assert count_up_to(10, queue, now, fleet_id=-1) == Count(0, exact=True)
 
 
 def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_queries):
@@ -261,7 +275,7 @@ def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_qu
 
 def test_a_dashboard_counts_so_far_as_a_person_cares(alerts, monkeypatch):
     monkeypatch.setattr(attention, "_COUNTED", 2)
-    assert [each.text for each in needs(timezone.now())] == ["over 2 certificates reached their alert thresholds."]
+    assert [each.text for each in needs(timezone.now())] == ["at least 2 certificates reached their alert thresholds."]
 
 
 def test_the_lists_that_needs_lead_to_hold_what_they_count(alerts, page):
