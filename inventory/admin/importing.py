@@ -123,7 +123,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("source"))
     def title(self, run: ImportRun) -> SafeString:
-        return cells.name(f"{run.pk}: {Path(run.source).name}")
+        return cells.name(str(run))
 
     @admin.display(description=gettext_lazy("state"))
     def state_word(self, run: ImportRun) -> SafeString:
@@ -165,7 +165,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
         return {
             "now": timezone.now(),
             "run": run,
-            "name": Path(run.source).name,
+            "name": run.name,
             "state": cells.state(_TONES[ImportState(run.state)], run.get_state_display()),
             "share": share,
             "rate": rate,

@@ -292,7 +292,7 @@ def stop(run: ImportRun, problem: str, now: datetime) -> None:
 def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str, Any]) -> None:
     actor = Actor(ActorKind(run.actor_kind), run.actor)
     details = {"run": run.pk, **details}
-    record([event(action, now=now, actor=actor, object_name=f"import {run.pk}: {run.source}", details=details)])
+    record([event(action, now=now, actor=actor, object_name=f"import {run}", details=details)])
 
 
 def _try_lock(run: ImportRun) -> bool:

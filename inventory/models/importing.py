@@ -120,7 +120,12 @@ class ImportRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk}: {self.source}"
+        return f"{self.pk}: {self.name}"
+
+    @property
+    def name(self) -> str:
+        """What people call the source: a file by its name, a database by that of its address."""
+        return self.source.rstrip("/").rpartition("/")[2]
 
     @property
     def spent(self) -> timedelta:
