@@ -228,7 +228,16 @@ def _odd_sightings(now: datetime) -> list[Column]:
     ]  # fmt: skip
 
 
+def _cases(now: datetime) -> list[Column]:
+    return [
+        plain("id"), text("fleet", "device__fleet__slug"), text("device", "device__serial"),
+        plain("certificate", "certificate__serial"), text("finding"), plain("proposal"), moment("opened_at"),
+        text("opened_by"), plain("outcome"), moment("closed_at"), text("closed_by"), text("note"),
+    ]  # fmt: skip
+
+
 DEVICES = Listing("devices", _devices)
 CERTIFICATES = Listing("certificates", _certificates)
 AUDIT_EVENTS = Listing("audit-events", _audit_events)
 ODD_SIGHTINGS = Listing("odd-sightings", _odd_sightings)
+CASES = Listing("cases", _cases)

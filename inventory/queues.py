@@ -1,7 +1,7 @@
 """Two queues of devices that cannot authenticate. Expired is an accident, revoked is a judgement: never one list.
 
 An expired certificate was never distrusted: its device may be given the next one. A revoked one was: its device is
-looked into first. A revocation outweighs an older certificate that merely ended.
+looked into first, in a case that a second person closes. A revocation outweighs an older certificate that merely ended.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inventory.counting import Count
-from inventory.models import Certificate, CertificateState, Device, DeviceStatus
+from inventory.models import Case, Certificate, CertificateState, Device, DeviceStatus
 
 
 class Queue(models.TextChoices):
@@ -41,35 +41,42 @@ READINGS = {
     Queue.REVOKED: Reading(
         "stopped",
         _("The certificate was revoked by order. Whoever holds its key may not be the device."),
-        (_("find out what happened to it"), _("retire it if it stays distrusted")),
-        _("It must not renew or enrol until a second person has cleared it."),
+        (_("find out what happened to it and open a case"), _("retire it if it stays distrusted")),
+        _("It cannot renew or enrol until a second person has cleared it."),
     ),
 }
 
 
 def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "QuerySet[Device]":
     """Return those of `devices` that stand in a queue: in service, and no certificate to use."""
-    stranded = _stranding(queue, now).order_by().values("device_id")
+    first, *others = (part.order_by().values("device_id") for part in _stranding(queue, now))
+    stranded = first.union(*others, all=True) if others else first
     return devices.filter(~Exists(_able(OuterRef("pk"), now)), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
 
 
 def count_up_to(most: int, queue: Queue, now: datetime, fleet_id: int | None = None) -> Count:
     """Count the devices of a queue, reading at most `most` certificates: beyond that there are at least so many."""
-    ended = _stranding(queue, now).filter(~Exists(_able(OuterRef("device"), now)))
-    ended = ended.filter(device__status=DeviceStatus.IN_SERVICE)
-    if fleet_id is not None:
-        ended = ended.filter(device__fleet_id=fleet_id)
-    found = ended.order_by().values_list("device_id", flat=True)[:most]
+    found: list[int] = []
+    for part in _stranding(queue, now):
+        ended = part.filter(~Exists(_able(OuterRef("device"), now)), device__status=DeviceStatus.IN_SERVICE)
+        if fleet_id is not None:
+            ended = ended.filter(device__fleet_id=fleet_id)
+        found += ended.order_by().values_list("device_id", flat=True)[: most - len(found)]
     return Count(len(set(found)), exact=len(found) < most)
 
 
-def _stranding(queue: Queue, now: datetime) -> "QuerySet[Certificate]":
-    """Return the certificates that put their devices into a queue, unless those can use another one."""
+def _stranding(queue: Queue, now: datetime) -> "list[QuerySet[Certificate]]":
+    """Return the certificates that put their devices into a queue, unless those can use another one, in parts."""
     certificates = Certificate.objects.of_devices()
-    if queue == Queue.EXPIRED:
-        return certificates.expired(now).exclude(Exists(_newer(CertificateState.REVOKED)))
-    # A later certificate that ended says that the device was trusted again since.
-    return certificates.revoked().exclude(Exists(_newer_standing()))
+    later_revoked = Exists(_newer(CertificateState.REVOKED))
+    # A later certificate that ended says that the device was trusted again since; of revocations the last one counts.
+    revoked = certificates.revoked().exclude(Exists(_newer_standing())).exclude(later_revoked)
+    cleared = Exists(Case.objects.cleared().filter(certificate=OuterRef("pk")))
+    if queue == Queue.REVOKED:
+        return [revoked.exclude(cleared)]
+    ended = certificates.expired(now).exclude(later_revoked)
+    # Once it is cleared nobody distrusts the device any more.
+    return [ended, revoked.filter(cleared)]
 
 
 def _able(device: OuterRef, now: datetime) -> "QuerySet[Certificate]":

@@ -7,8 +7,9 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from inventory.audit.telling import told
-from inventory.models import AuditAction, AuditEvent, Certificate, Device, DeviceStatus
+from inventory.models import AuditAction, AuditEvent, Case, Certificate, Device, DeviceStatus
 from inventory.models.audit import ActorKind
+from inventory.models.case import Outcome
 from inventory.models.certificate import LIVE_STATES
 from inventory.standing import Standing, current, standing_of
 
@@ -47,6 +48,8 @@ _TONES = {
     AuditAction.CERTIFICATE_RENEWED: "good",
     AuditAction.CERTIFICATE_CONFIRMED: "good",
     AuditAction.CERTIFICATE_REVOKED: "stopped",
+    AuditAction.CASE_OPENED: "attention",
+    AuditAction.CASE_CLOSED: "attention",
     AuditAction.ENROLMENT_REFUSED: "late",
     AuditAction.RENEWAL_REFUSED: "late",
 }
@@ -92,15 +95,28 @@ def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) 
         return Outlook(_("It has no certificate yet: it enrols with a one-time secret."), "neutral")
     standing = standing_of(certificate, now)
     if standing == Standing.REVOKED:
-        text = _("Its certificate was revoked (%(reason)s) on %(when)s; renewal is refused.")
-        words = {"reason": str(certificate.get_revocation_reason_display())}
-        return Outlook(text, "stopped", certificate.revoked_at, words)
+        return _after_revocation(certificate)
     if standing == Standing.SUPERSEDED:
         return Outlook(_("Its last certificate was superseded and none is in use: enrol it anew."), "late")
     if standing == Standing.EXPIRED:
         text = _("Its certificate ended on %(when)s; it can no longer authenticate: enrol it anew.")
         return Outlook(text, "late", certificate.not_after)
     return _renewal(certificate, certificates, now)
+
+
+def _after_revocation(certificate: Certificate) -> Outlook:
+    """Say how the investigation of a revoked device stands. One query."""
+    case = Case.objects.filter(certificate=certificate).order_by("-opened_at", "-pk").first()
+    if case is not None and case.outcome == Outcome.CLEARED:
+        text = _("Cleared by %(who)s on %(when)s: it enrols anew with a one-time secret.")
+        return Outlook(text, "attention", case.closed_at, {"who": case.closed_by})
+    words = {"reason": str(certificate.get_revocation_reason_display())}
+    if case is not None and case.closed_at is None:
+        text = _("Revoked (%(reason)s) on %(when)s. %(who)s proposes: %(proposal)s. A second person decides.")
+        words |= {"who": case.opened_by, "proposal": str(case.get_proposal_display())}
+    else:
+        text = _("Its certificate was revoked (%(reason)s) on %(when)s; it is given no other until a case clears it.")
+    return Outlook(text, "stopped", certificate.revoked_at, words)
 
 
 def _renewal(certificate: Certificate, certificates: Iterable[Certificate], now: datetime) -> Outlook:

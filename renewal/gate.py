@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from inventory.audit.record import Actor
+from inventory.cases import is_cleared, newest
 from inventory.issuing import Admission
 from inventory.lifetimes import renewal_opens
 from inventory.models import Certificate, CertificateState, Device, DeviceStatus, Profile, Purpose
@@ -226,12 +227,12 @@ def _refuse_device(device: Device) -> Refusal | None:
 
 
 def _refuse_revoked_device(device: Device) -> Refusal | None:
-    newest = device.certificates.order_by("-issued_at", "-pk").values_list("state", flat=True).first()
-    if newest != CertificateState.REVOKED:
+    last = newest(device)
+    if last is None or last.state != CertificateState.REVOKED or is_cleared(last.pk):
         return None
     return Refusal(
         RefusalCode.DEVICE_REVOKED,
-        f"The last certificate of device {device.serial} was revoked; the device needs an investigation first.",
+        f"The last certificate of device {device.serial} was revoked; an investigation must clear the device first.",
     )
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from inventory.admin.alerting import AlertPolicyAdmin, DeliveryAdmin, MuteAdmin, RecipientAdmin
 from inventory.admin.alerts import AlertAdmin
 from inventory.admin.audit import AuditEventAdmin
+from inventory.admin.cases import CaseAdmin
 from inventory.admin.certificate import CertificateAdmin
 from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin, ProfileAdmin, SiteAdmin
 from inventory.admin.device import DeviceAdmin
@@ -20,6 +21,7 @@ from inventory.models import (
     AuditEvent,
     Authority,
     Batch,
+    Case,
     ColumnMapping,
     Delivery,
     Fleet,
@@ -41,6 +43,7 @@ admin.site.register(Profile, ProfileAdmin)
 admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
 admin.site.register(OddSighting, OddSightingAdmin)
+admin.site.register(Case, CaseAdmin)
 admin.site.register(ImportRun, ImportRunAdmin)
 admin.site.register(ColumnMapping, ColumnMappingAdmin)
 admin.site.register(Alert, AlertAdmin)

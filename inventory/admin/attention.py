@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from inventory.admin import cells, links
 from inventory.alerts.wording import own_text
 from inventory.counting import Count
-from inventory.models import Alert, AlertKind, Delivery, Urgency
+from inventory.models import Alert, AlertKind, Case, Delivery, Urgency
 from inventory.queues import Queue, count_up_to
 
 _MOST = 5
@@ -34,8 +34,14 @@ class Need:
 
 
 def needs(now: datetime, fleet_id: int | None = None) -> list[Need]:
-    """Return what waits for a person, of one fleet or of all. Five queries, none of which grows with the fleet."""
-    return [*_first_of_all(now), *_digests(now), *_revoked(now, fleet_id), *_alerts(fleet_id)]
+    """Return what waits for a person, of one fleet or of all. Six queries, none of which grows with the fleet."""
+    return [
+        *_first_of_all(now),
+        *_digests(now),
+        *_revoked(now, fleet_id),
+        *_cases(fleet_id),
+        *_alerts(fleet_id),
+    ]
 
 
 def _first_of_all(now: datetime) -> Iterator[Need]:
@@ -65,6 +71,17 @@ def _revoked(now: datetime, fleet_id: int | None) -> Iterator[Need]:
         )
         url = links.changelist("inventory_revokeddevice", fleet=fleet_id)
         yield Need("stopped", text % {"count": _said(count)}, _("look into them"), url)
+
+
+def _cases(fleet_id: int | None) -> Iterator[Need]:
+    waiting = Case.objects.waiting()
+    if fleet_id is not None:
+        waiting = waiting.filter(device__fleet_id=fleet_id)
+    count = _up_to(_COUNTED, waiting)
+    if count.number:
+        text = ngettext("%(count)s case is open.", "%(count)s cases are open.", count.number)
+        url = links.changelist("inventory_case", state="waiting", fleet=fleet_id)
+        yield Need("attention", text % {"count": _said(count)}, _("decide as the second person"), url)
 
 
 def _alerts(fleet_id: int | None) -> Iterator[Need]:

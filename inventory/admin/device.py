@@ -7,19 +7,21 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from inventory import story
-from inventory.admin import cells, filters, links
+from inventory.admin import cases, cells, filters, links
 from inventory.admin.audited import AuditedAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.alerts import story as alert_story
 from inventory.audit import record
 from inventory.exporting import DEVICES
 from inventory.lookup import devices_named
-from inventory.models import AuditAction, Batch, Certificate, Device, Site
+from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site
+from inventory.models.case import Outcome
 from inventory.sightings import story as sightings_story
 from inventory.standing import current
 
@@ -142,7 +144,22 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
             "moments": sorted(moments, key=lambda moment: moment.at, reverse=True),
             "outlook": self.outlook(device, certificates, now),
             "audit_url": links.audit(device=device.pk),
+            **self._case(certificates),
         }
+
+    def _case(self, certificates: list[Certificate]) -> dict[str, Any]:
+        """Return the case of the revocation that a device stands on, and whether one is wanted. At most one query."""
+        if not certificates or certificates[0].state != CertificateState.REVOKED:
+            return {}
+        case = Case.objects.filter(certificate=certificates[0]).order_by("-opened_at", "-id").first()
+        return {"case": case, "wants_case": case is None or case.outcome == Outcome.DISMISSED}
+
+    def get_urls(self) -> list[URLPattern]:
+        opening = self.admin_site.admin_view(self.open_case)
+        return [path("<int:pk>/case/", opening, name="inventory_device_case"), *super().get_urls()]
+
+    def open_case(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return cases.open_view(request, pk, self.admin_site)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -7,12 +7,13 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.paging import EstimatingPaginator
-from inventory.models import Certificate, CertificateState, Device
+from inventory.models import Case, Certificate, CertificateState, Device
 from inventory.queues import READINGS, Queue, in_queue
 
 
@@ -35,12 +36,12 @@ class QueueAdmin(ReadOnlyAdmin):
         return self.has_view_permission(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        state = CertificateState.REVOKED
         ended = Certificate.objects.defer("der").order_by("-pk")
-        ended = ended.revoked() if self.queue == Queue.REVOKED else ended.exclude(state=state)
+        ended = ended.revoked() if self.queue == Queue.REVOKED else ended
         held = Prefetch("certificates", ended, to_attr="ended")
+        waiting = Prefetch("cases", Case.objects.waiting(), to_attr="open_cases")
         devices = in_queue(super().get_queryset(request), self.queue, timezone.now())
-        return devices.select_related("fleet", "site").prefetch_related(held)
+        return devices.select_related("fleet", "site").prefetch_related(held, waiting)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(
@@ -62,14 +63,16 @@ class QueueAdmin(ReadOnlyAdmin):
     @admin.display(description=_("since"))
     def stopped(self, device: Device) -> SafeString:
         certificate = self._certificate(device)
-        at = certificate.revoked_at if self.queue == Queue.REVOKED else certificate.not_after
-        return cells.when(at, timezone.now())
+        return cells.when(certificate.revoked_at or certificate.not_after, timezone.now())
 
     @admin.display(description=_("why"))
     def why(self, device: Device) -> SafeString:
         certificate = self._certificate(device)
-        word = certificate.get_revocation_reason_display() if self.queue == Queue.REVOKED else self.queue.label
-        return cells.state(READINGS[self.queue].tone, word)
+        if self.queue == Queue.REVOKED:
+            return cells.state(READINGS[self.queue].tone, certificate.get_revocation_reason_display())
+        if certificate.state == CertificateState.REVOKED:
+            return cells.state("attention", gettext("revoked, then cleared"))
+        return cells.state(READINGS[self.queue].tone, self.queue.label)
 
     @admin.display(description=_("last seen"), ordering="last_seen_at")
     def seen(self, device: Device) -> SafeString:
@@ -77,6 +80,9 @@ class QueueAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("next step"))
     def step(self, device: Device) -> SafeString:
+        open_cases: list[Case] = device.open_cases  # type: ignore[attr-defined]  # prefetched in get_queryset
+        if open_cases:
+            return cells.link(links.page("inventory_case", open_cases[0].pk), gettext("decide on its case"))
         return cells.link(links.device(device.pk), READINGS[self.queue].steps[0])
 
     def _certificate(self, device: Device) -> Certificate:

@@ -16,6 +16,7 @@ from inventory.models.alert import (
 )
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
+from inventory.models.case import Case
 from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
 from inventory.models.counters import (
     Axis,
@@ -43,6 +44,7 @@ __all__ = [
     "Authority",
     "Axis",
     "Batch",
+    "Case",
     "Certificate",
     "CertificateCount",
     "CertificateDelta",

@@ -17,6 +17,8 @@ class AuditAction(models.TextChoices):
     CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
     ODD_SIGHTING = "certificate:use:odd", _("odd sighting")
     CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
+    CASE_OPENED = "device:case:opened", _("case opened")
+    CASE_CLOSED = "device:case:closed", _("case closed")
     CRL_PUBLISHED = "crl:publication:done", _("CRL published")
     SECRET_CREATED = "enrolment:secret:created", _("enrolment secret created")
     DEVICE_REGISTERED = "device:registration:done", _("device registered")

@@ -15,6 +15,7 @@ from inventory.models import (
     AlertRun,
     Authority,
     Batch,
+    Case,
     Certificate,
     CertificateCount,
     CliffNotice,
@@ -71,6 +72,12 @@ REFUSED = [
     ("campaign_retry_positive", Campaign, "retry_interval = interval '0'"),
     ("campaign_selects_a_span", Campaign, "expires_before = expires_from"),
     ("campaign_state_known", Campaign, "state = 'resting'"),
+    ("case_closed_by_a_second_person", Case, "closed_at = now(), closed_by = opened_by, outcome = 'cleared'"),
+    ("case_closed_by_somebody_with_an_outcome", Case, "closed_at = now()"),
+    ("case_closed_by_somebody_with_an_outcome", Case, "outcome = 'cleared'"),
+    ("case_one_open_for_a_revocation", Case, "certificate_id = {certificate}"),
+    ("case_outcome_was_proposed", Case, "closed_at = now(), closed_by = 'bob', outcome = 'retired'"),
+    ("case_outcome_was_proposed", Case, "proposal = 'forgiven'"),
     ("certificate_confirmed_was_used", Certificate, "state = 'confirmed', activated_at = NULL"),
     ("certificate_device_iff_purpose", Certificate, "purpose = 'tls_server'"),
     ("certificate_device_iff_purpose", Certificate, "device_id = NULL"),
@@ -168,6 +175,11 @@ def rows():
         )
     alerting(meters[0].certificate)
     counting()
+    for meter in meters:
+        Case.objects.create(
+            device=meter.device, certificate=meter.certificate, finding="x", proposal="cleared", opened_at=NOW,
+            opened_by="ann",
+        )  # fmt: skip
     return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
 
 

@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 
 from inventory.admin import cells
-from inventory.audit.record import SYSTEM
+from inventory.audit.record import SYSTEM, Actor
+from inventory.cases import close_case, open_case
 from inventory.issuing import Admission, issue
 from inventory.models import Certificate, Device
+from inventory.models.audit import ActorKind
+from inventory.models.case import Verdict
 from inventory.story import Outlook, outlook
 from tests.factories import DAY, NOW, certification_request, device, enrolled
 
@@ -66,8 +69,21 @@ def test_a_revoked_certificate_says_why_and_when():
     meter = enrolled()
     Certificate.objects.update(state="revoked", revoked_at=NOW - 3 * DAY, revocation_reason="keyCompromise")
     assert said(meter.device) == (
-        "Its certificate was revoked (key compromise) on 2027-02-26, 3 d ago; renewal is refused."
+        "Its certificate was revoked (key compromise) on 2027-02-26, 3 d ago; "
+        "it is given no other until a case clears it."
     )
+
+
+def test_a_revoked_device_says_how_its_case_stands():
+    meter = enrolled()
+    Certificate.objects.update(state="revoked", revoked_at=NOW - 3 * DAY, revocation_reason="keyCompromise")
+    ann, bob = (Actor(ActorKind.USER, name) for name in ("ann", "bob"))
+    case = open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=ann)
+    assert said(meter.device) == (
+        "Revoked (key compromise) on 2027-02-26, 3 d ago. ann proposes: it may enrol again. A second person decides."
+    )
+    close_case(case.pk, agrees=True, note="", now=NOW, actor=bob)
+    assert said(meter.device) == "Cleared by bob on 2027-03-01 12:00, now: it enrols anew with a one-time secret."
 
 
 def test_a_superseded_certificate_is_nothing_to_stand_on():

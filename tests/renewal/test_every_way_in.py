@@ -4,8 +4,11 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
-from inventory.audit.record import SYSTEM
+from inventory.audit.record import SYSTEM, Actor
+from inventory.cases import close_case, open_case
 from inventory.models import AuditEvent, Certificate, Device, DeviceStatus, RevocationReason
+from inventory.models.audit import ActorKind
+from inventory.models.case import Verdict
 from revocation import orders
 from tests.factories import DAY, Enrolled, enrolled
 from tests.renewal.ways_in import WAYS_IN, WayIn
@@ -59,6 +62,21 @@ def test_a_revocation_closes_every_way_in_the_same_second(way, meter):
     ask = way.prepare(meter)
     revoke(meter.certificate)
     assert refused(way, ask, meter) in ("certificate_revoked", "device_revoked")
+
+
+def test_a_revoked_device_enrols_again_only_when_a_second_person_has_cleared_it(way, meter):
+    ask = way.prepare(meter)
+    revoke(meter.certificate)
+    now = timezone.now()
+    ann, bob = (Actor(ActorKind.USER, name) for name in ("ann", "bob"))
+    case = open_case(meter.device, finding="Stolen, found again.", proposal=Verdict.CLEARED, now=now, actor=ann)
+    assert refused(way, ask, meter) in ("certificate_revoked", "device_revoked")
+    close_case(case.pk, agrees=True, note="", now=now, actor=bob)
+    if way is WAYS_IN["simpleenroll by secret"]:
+        assert ask().status_code == 200
+    else:
+        # The device is cleared, not the key: the revoked certificate opens nothing.
+        assert ask().status_code == 403
 
 
 @pytest.mark.parametrize("status", [DeviceStatus.SUSPENDED, DeviceStatus.RETIRED])
