@@ -59,6 +59,11 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+def end_of(day: date) -> datetime:
+    """Return the midnight UTC at which `day` is over, of the last day of all (IEEE 802.1AR 8.7) its last moment."""
+    return start_of(day + timedelta(days=1)) if day < date.max else datetime.max.replace(tzinfo=UTC)
+
+
 def is_cliff(count: int, *, fleet_size: int, around: int, days_around: int) -> bool:
     """Tell whether `count` certificates of a fleet that end on one day are too many.
 

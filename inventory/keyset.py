@@ -1,63 +1,17 @@
 """Pages by position: a page costs the same wherever it stands, and nothing is counted to find it.
 
-A cursor holds the position of a row in the order of the list. The next page is what stands behind that position, so
-rows that are added or removed meanwhile neither repeat nor hide any other row. Lists are ordered by one column, ties
-by id, both in one direction; empty values stand behind all others, or before all when the order is turned around.
+The next page is what stands behind the cursor, so rows that are added or removed meanwhile neither repeat nor hide any
+other row.
 """
 
-import base64
-import binascii
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.db.models import Field, Func, Model, Q, QuerySet, TextField, Value
-from django.db.models.expressions import F, OrderBy
-from django.db.models.lookups import GreaterThan, LessThan
-from django.utils.encoding import force_str
+from django.db.models import QuerySet
 
-_LARGEST_ID = (1 << 63) - 1
-_LONGEST_CURSOR = 1024
-
-
-class InvalidCursor(ValueError):
-    """A cursor that this list did not hand out."""
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A position in a list: behind it (or before it, when `backwards`) the page begins.
-
-    `ordering` is a column with an optional minus sign; `value` is the text of that column, None where it is empty;
-    `id` breaks ties.
-    """
-
-    ordering: str
-    backwards: bool
-    value: str | None
-    id: int
-
-    def encode(self) -> str:
-        text = json.dumps([self.ordering, self.backwards, self.value, self.id], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> "Cursor":
-        """Raises InvalidCursor."""
-        if len(text) > _LONGEST_CURSOR:
-            raise InvalidCursor
-        try:
-            padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-            ordering, backwards, value, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError) as error:
-            raise InvalidCursor from error
-        if [type(part) for part in (ordering, backwards, row_id)] != [str, bool, int]:
-            raise InvalidCursor
-        if not (value is None or isinstance(value, str)) or not 0 <= row_id <= _LARGEST_ID:
-            raise InvalidCursor
-        return cls(ordering, backwards, value, row_id)
+from inventory.positions import Cursor, check, cursor_at
+from inventory.stretches import Portion, stretches
 
 
 @dataclass(frozen=True)
@@ -69,15 +23,23 @@ class Page:
     previous: Cursor | None
 
 
-def page(queryset: "QuerySet[Any]", ordering: str, cursor: Cursor | None, limit: int) -> Page:
-    """Return the `limit` rows at `cursor`, or the first. Raises InvalidCursor for one of another list or order."""
+def page(
+    queryset: "QuerySet[Any]",
+    ordering: str,
+    cursor: Cursor | None,
+    limit: int,
+    portions: Sequence[Portion] | None = None,
+) -> Page:
+    """Return the `limit` rows at `cursor`, or the first. Raises InvalidCursor for one of another list or order.
+
+    `portions`, ascending, say where in the list its rows are, where that is known; its column then holds times.
+    """
     if cursor is not None:
         check(queryset.model, ordering, cursor)
     backwards = cursor is not None and cursor.backwards
     rows: list[Any] = []
-    for stretch in _stretches(queryset.model, ordering, cursor, backwards=backwards):
-        found = queryset.filter(*stretch).order_by(*_order_by(queryset.model, ordering, reverse=backwards))
-        rows += found[: limit + 1 - len(rows)]
+    for stretch in stretches(queryset, ordering, cursor, limit + 1, portions):
+        rows += stretch[: limit + 1 - len(rows)]
         if len(rows) > limit:
             break
     more, rows = len(rows) > limit, rows[:limit]
@@ -90,82 +52,5 @@ def page(queryset: "QuerySet[Any]", ordering: str, cursor: Cursor | None, limit:
     )
 
 
-def check(model: type[Model], ordering: str, cursor: Cursor) -> None:
-    """Raises InvalidCursor unless the cursor is a position in this order that PostgreSQL can hold."""
-    if cursor.ordering != ordering or (cursor.value is None and not _column(model, ordering).null):
-        raise InvalidCursor
-    if cursor.value is not None:
-        _position(model, cursor)
-
-
-def _stretches(model: type[Model], ordering: str, cursor: Cursor | None, *, backwards: bool) -> list[list[Any]]:
-    """Return the conditions of the parts of the list that the page may lie in, in the order of reading.
-
-    Filled and empty values are asked for apart: only so is each a range of the index.
-    """
-    column = _column(model, ordering)
-    if not column.null:
-        return [[_behind(model, cursor)] if cursor else []]
-    filled_first = ordering.startswith("-") is not backwards
-    empty_ones = [False, True] if filled_first else [True, False]
-    if cursor is not None:
-        empty_ones = empty_ones[empty_ones.index(cursor.value is None) :]
-    stretches: list[list[Any]] = [[Q(**{f"{column.attname}__isnull": empty})] for empty in empty_ones]
-    if cursor is not None:
-        stretches[0].append(_behind(model, cursor))
-    return stretches
-
-
 def _cursor(rows: list[Any], ordering: str, *, backwards: bool) -> Cursor | None:
-    if not rows:
-        return None
-    row = rows[0 if backwards else -1]
-    column = _column(type(row), ordering)
-    empty = getattr(row, column.attname) is None
-    return Cursor(ordering, backwards, None if empty else column.value_to_string(row), row.pk)
-
-
-def _column(model: type[Model], ordering: str) -> "Field[Any, Any]":
-    return model._meta.get_field(ordering.lstrip("-"))  # type: ignore[return-value]  # orderings name columns
-
-
-def _order_by(model: type[Model], ordering: str, *, reverse: bool) -> list[str | OrderBy]:
-    name = ordering.lstrip("-")
-    descending = ordering.startswith("-") is not reverse
-    if _column(model, ordering).null:
-        empty_last = F(name).desc(nulls_last=True) if descending else F(name).asc(nulls_first=True)
-        return [empty_last, "-id" if descending else "id"]
-    sign = "-" if descending else ""
-    return list(dict.fromkeys([f"{sign}{name}", f"{sign}id"]))
-
-
-def _position(model: type[Model], cursor: Cursor) -> Any:
-    """Return the value of the cursor's column. Raises InvalidCursor when the text is none, or none PostgreSQL holds."""
-    try:
-        value = _column(model, cursor.ordering).to_python(cursor.value)
-        if isinstance(value, datetime):
-            # PostgreSQL refuses offsets that Python takes.
-            value = value.astimezone(UTC)
-    except (ValidationError, ValueError, OverflowError) as error:
-        raise InvalidCursor from error
-    if isinstance(value, int) and not 0 <= value <= _LARGEST_ID:
-        raise InvalidCursor
-    if "\x00" in force_str(value):
-        raise InvalidCursor
-    return value
-
-
-def _behind(model: type[Model], cursor: Cursor) -> LessThan | GreaterThan:
-    """Compare rows as PostgreSQL does, `(column, id) > (value, id)`: one range of one index, however many ties."""
-    column = _column(model, cursor.ordering)
-    here: Any = F("id")
-    there: Any = Value(cursor.id)
-    if not column.primary_key and cursor.value is not None:
-        here = _row(F(column.attname), here)
-        there = _row(Value(_position(model, cursor), output_field=column), there)
-    descending = cursor.ordering.startswith("-") is not cursor.backwards
-    return LessThan(here, there) if descending else GreaterThan(here, there)
-
-
-def _row(*parts: Any) -> Func:
-    return Func(*parts, function="ROW", output_field=TextField())
+    return cursor_at(rows[0 if backwards else -1], ordering, backwards=backwards) if rows else None

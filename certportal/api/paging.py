@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from inventory import keyset
-from inventory.keyset import Cursor, InvalidCursor
+from inventory.positions import Cursor, InvalidCursor, check
 
 
 class KeysetPagination(BasePagination):
@@ -59,7 +59,7 @@ class KeysetPagination(BasePagination):
             return None
         try:
             cursor = Cursor.decode(text)
-            keyset.check(model, self._ordering, cursor)
+            check(model, self._ordering, cursor)
         except InvalidCursor as error:
             message = "Not a cursor of this list in this order. Follow 'next' and 'previous', or leave it out."
             raise ValidationError({self.cursor_parameter: [message]}) from error

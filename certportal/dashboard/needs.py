@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from certportal.dashboard.scope import Scope
 from inventory.admin import attention, cells, links
 from inventory.admin.attention import Need
-from inventory.counters.standings import standings
+from inventory.counters import standings
 from inventory.expiry import Cliff
 from inventory.models import AuditAction, AuditEvent, CliffNotice
 from renewal import coverage_counts
@@ -70,7 +70,7 @@ def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
 
 
 def _expired(scope: Scope, now: datetime) -> Iterable[Need]:
-    ended = standings(now, fleet_id=scope.fleet_id).expired
+    ended = standings.expired(now, fleet_id=scope.fleet_id)
     count = coverage_counts.expired(ended, fleet_id=scope.fleet_id)
     if count:
         text = ngettext(

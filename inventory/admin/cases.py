@@ -97,7 +97,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
     change_form_template = "admin/inventory/case.html"
     list_display = ["device_page", "state_word", "proposed", "found", "opener", "opened", "closer", "closed"]
     list_display_links = ["state_word"]
-    list_filter = [WaitingFilter, filters.CertificateFleetFilter]
+    list_filter = [WaitingFilter, filters.OfDeviceFleetFilter]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("device", "certificate").defer("certificate__der")

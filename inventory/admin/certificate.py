@@ -6,6 +6,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +21,7 @@ from inventory.admin.listing import ListAdmin
 from inventory.exporting import CERTIFICATES
 from inventory.lookup import certificates_named
 from inventory.models import Certificate
+from inventory.stretches import Portion
 from inventory.x509 import reading
 
 _MOST_GENERATIONS = 20
@@ -57,6 +59,19 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         return (certificates_named(queryset, search_term) if search_term.strip() else queryset), False
+
+    def portions(self, request: HttpRequest, changelist: ChangeList, ordering: str) -> list[Portion] | None:
+        """Return on which days certificates of the list end, where a filter or the search says it by counters."""
+        if ordering.lstrip("-") != "not_after":
+            return None
+        specs = [spec for spec in changelist.filter_specs if isinstance(spec, filters.CountedByDay)]
+        counted = next((portions for spec in specs if (portions := spec.portions(request)) is not None), None)
+        if counted is None:
+            counted = filters.portions_named(changelist.query)
+        [span] = [spec.bounds for spec in changelist.filter_specs if isinstance(spec, filters.ExpiryFilter)]
+        return counted and [
+            each for each in counted if _meets(each, span.get("not_after__gte"), span.get("not_after__lt"))
+        ]
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup == "device" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
@@ -140,6 +155,10 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
             "lineage": lineage(certificate),
             "revocable": certificate.device is not None and certificate.is_revocable(now),
         }
+
+
+def _meets(portion: Portion, start: datetime | None, end: datetime | None) -> bool:
+    return (start is None or portion.end > start) and (end is None or portion.start < end)
 
 
 def lineage(certificate: Certificate) -> list[Certificate]:

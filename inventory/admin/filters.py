@@ -1,6 +1,7 @@
 """List filters. Their parameters are the vocabulary in which `links` writes addresses."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -15,9 +16,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
-from inventory.expiry import start_of
-from inventory.models import Batch, Certificate, Fleet, Site
+from inventory.counters import reading
+from inventory.expiry import end_of, start_of
+from inventory.lookup import find
+from inventory.models import Axis, Batch, Certificate, Fleet, Site
 from inventory.standing import Standing, with_standing
+from inventory.stretches import Portion
 
 # A choice list longer than this is cut; the search finds what is beyond it.
 MOST_CHOICES = 200
@@ -125,16 +129,53 @@ class BatchFilter(_GroupFilter):
         return self.within_fleet(request, Batch)
 
 
-class CertificateFleetFilter(FleetFilter):
+class OfDeviceFleetFilter(FleetFilter):
     path = "device__"
 
 
-class CertificateSiteFilter(SiteFilter):
-    path = "device__"
+class CountedByDay(ABC):
+    """A filter of certificates that knows how many of those it holds end on which day."""
+
+    @abstractmethod
+    def portions(self, request: HttpRequest) -> list[Portion] | None:
+        """Return on which days they end, None when nothing is chosen. At most four queries."""
 
 
-class CertificateBatchFilter(BatchFilter):
+class _CertificateGroupFilter(CountedByDay, _GroupFilter):
+    """A group of devices, as certificates are counted by it."""
+
     path = "device__"
+
+    def portions(self, request: HttpRequest) -> list[Portion] | None:
+        value = self.value()
+        if value is None:
+            return None
+        return by_days(reading.days_of(Axis(self.field), [None if value == NONE else int(value)]))
+
+
+class CertificateFleetFilter(_CertificateGroupFilter, FleetFilter):
+    pass
+
+
+class CertificateSiteFilter(_CertificateGroupFilter, SiteFilter):
+    pass
+
+
+class CertificateBatchFilter(_CertificateGroupFilter, BatchFilter):
+    pass
+
+
+def portions_named(term: str) -> list[Portion] | None:
+    """Return on which days certificates end that a search finds by batch or by site, None when it finds none so."""
+    found = find(term)
+    axis, groups = (Axis.BATCH, found.batch_ids) if found.batch_ids else (Axis.SITE, found.site_ids)
+    by_both = found.batch_ids and found.site_ids
+    return by_days(reading.days_of(axis, groups)) if groups and not by_both else None
+
+
+def by_days(counts: Iterable[tuple[date, int]]) -> list[Portion]:
+    """Return the portions of a list of certificates in the order of their end, counted by day, ascending."""
+    return [Portion(start_of(day), end_of(day), count) for day, count in counts if count]
 
 
 class SeenFilter(admin.SimpleListFilter):

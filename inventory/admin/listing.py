@@ -22,7 +22,8 @@ from inventory.admin.audited import actor_of
 from inventory.counting import Count, about, exactly
 from inventory.downloads import download
 from inventory.exporting import Export, ExportRefused, Format, Listing
-from inventory.keyset import Cursor, InvalidCursor
+from inventory.positions import Cursor, InvalidCursor
+from inventory.stretches import Portion
 
 CURSOR, COUNT = "cursor", "count"
 EXACT = "exact"
@@ -54,7 +55,9 @@ class KeysetChangeList(ChangeList):
         text = request.GET.get(CURSOR)
         try:
             cursor = Cursor.decode(text) if text else None
-            page = keyset.page(self.queryset, self.column(request), cursor, self.list_per_page)
+            ordering = self.column(request)
+            portions = self.model_admin.portions(request, self, ordering)
+            page = keyset.page(self.queryset, ordering, cursor, self.list_per_page, portions)
         except InvalidCursor as error:
             raise IncorrectLookupParameters from error
         self.result_list = page.rows
@@ -86,6 +89,10 @@ class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
 
     def get_ordering(self, request: HttpRequest) -> tuple[str]:
         return (self.list_order,)
+
+    def portions(self, request: HttpRequest, changelist: ChangeList, ordering: str) -> list[Portion] | None:
+        """Return where in the list its rows are, if its filters know."""
+        return None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList

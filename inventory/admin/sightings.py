@@ -28,7 +28,7 @@ class OddSightingAdmin(ListAdmin, ReadOnlyAdmin):
     list_order = "-last_seen_at"
     list_display = _SHOWN
     list_display_links = None
-    list_filter = ["oddity", filters.CertificateFleetFilter]
+    list_filter = ["oddity", filters.OfDeviceFleetFilter]
     fields = _SHOWN
     readonly_fields = _SHOWN
 

@@ -62,6 +62,8 @@ class CertificateCount(models.Model):
                 name="certificatecount_one_row_a_group",
             ),
         ]
+        # On which days certificates of one group end: a page of their list begins there.
+        indexes = [models.Index(fields=["axis", "group_id", "day"], name="certificatecount_of_group")]
 
     def __str__(self) -> str:
         return f"{self.axis} {self.group_id} on {self.day}"

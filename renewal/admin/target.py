@@ -72,12 +72,13 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         "ends",
         "seen",
     ]
-    list_select_related = ["campaign", "device", "device__site"]
     list_filter = [ReachedFilter, "state", TargetSiteFilter, "campaign"]
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
-        return super().get_queryset(request).select_related("certificate").defer("certificate__der")
+        # Here and not in `list_select_related`, which the admin leaves aside once a queryset selects for itself.
+        targets = super().get_queryset(request).select_related("campaign", "device__site", "certificate")
+        return targets.defer("certificate__der")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup in {"campaign", "device"} or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]

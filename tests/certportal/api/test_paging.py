@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from inventory.keyset import Cursor, InvalidCursor
 from inventory.models import Certificate, Purpose
+from inventory.positions import Cursor, InvalidCursor
 from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
