@@ -18,6 +18,7 @@ from benchmarks import fleet
 from benchmarks.figure import Figure
 from benchmarks.measuring import Size, percentile
 from certportal.api.tokens import create_token
+from certportal.dashboard.views import BLOCKS
 from certportal.models import User
 from inventory.audit.record import SYSTEM
 from inventory.keyset import Cursor
@@ -27,6 +28,7 @@ ROUNDS = {Size.SMALL: 2, Size.FULL: 3}
 LIMIT_MS = 200
 _DEVICES, _CERTIFICATES = "/admin/inventory/device/", "/admin/inventory/certificate/"
 _AUDIT, _TARGETS = "/admin/inventory/auditevent/", "/admin/renewal/target/"
+_DASHBOARD = ("/admin/", "/admin/?rows=batch&span=3650", *(f"/admin/dashboard/{name}/" for name in BLOCKS))
 _FILTER = re.compile(r'<details data-filter-title="([^"]*)"(.*?)</details>', re.DOTALL)
 _CHOICE = re.compile(r'<a href="(\?[^"]+)"')
 
@@ -54,6 +56,7 @@ def run(size: Size) -> list[Figure]:
             "filters": {address: _asking(admin, address) for address in _choices(admin)},
             "search": {address: _asking(admin, address) for address in _searches()},
             "device_page": {f"{_DEVICES}{pk}/change/": _asking(admin, f"{_DEVICES}{pk}/change/") for pk in _devices()},
+            "dashboard": {address: _asking(admin, address) for address in _DASHBOARD},
             "api_page": {address: _asking(api, address) for address in _api_addresses()},
         }
         return _figures(groups, ROUNDS[size]) + _depth(admin, ROUNDS[size])

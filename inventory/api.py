@@ -22,8 +22,8 @@ from inventory import addresses
 from inventory.audit.record import Actor
 from inventory.authorities import chain
 from inventory.downloads import download
-from inventory.exporting import AUDIT_EVENTS, CERTIFICATES, DEVICES, Export, ExportRefused, Format, Listing
-from inventory.filters import AuditEventFilter, CertificateFilter, DeviceFilter, FleetFilter
+from inventory.exporting import AUDIT_EVENTS, CERTIFICATES, Export, ExportRefused, Format, Listing
+from inventory.filters import AuditEventFilter, CertificateFilter, FleetFilter
 from inventory.models import AuditEvent, Authority, Certificate, Device, Fleet, Profile, RevocationReason, ShownState
 from inventory.models.audit import ActorKind
 
@@ -354,18 +354,6 @@ class AuthorityViewSet(ReadOnlyModelViewSet[Authority]):
     orderings = ("slug", "-slug")
     lookup_field = "slug"
     lookup_value_regex = SLUG
-
-
-class DeviceViewSet(ExportMixin, ReadOnlyModelViewSet[Device]):
-    """Devices: what carries a certificate, where it is and how it can be reached."""
-
-    listing = DEVICES
-    resource = "devices"
-    queryset = Device.objects.select_related("fleet", "batch", "site")
-    serializer_class = DeviceSerializer
-    filterset_class = DeviceFilter
-    orderings = ("-id", "id", "serial", "-serial")
-    lookup_value_regex = ID
 
 
 class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):

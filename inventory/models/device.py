@@ -23,6 +23,13 @@ class DeviceStatus(models.TextChoices):
     RETIRED = "retired", _("retired")
 
 
+# The serial stands in distinguished names, Basic credentials and file names.
+SERIAL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+# MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
+MQTT_ID = r"^[A-Za-z0-9._:-]{1,128}$"
+PHONE_NUMBER = r"^\+[1-9][0-9]{6,14}$"
+
+
 class DeviceQuerySet(models.QuerySet["Device"]):
     def seen_since(self, moment: datetime) -> "DeviceQuerySet":
         return self.filter(last_seen_at__gte=moment)
@@ -78,17 +85,13 @@ class Device(models.Model):
             models.UniqueConstraint(
                 fields=["fleet", "mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id_unique_in_fleet"
             ),
-            # The serial stands in distinguished names, Basic credentials and file names.
+            models.CheckConstraint(condition=Q(serial__regex=SERIAL), name="device_serial_is_plain"),
             models.CheckConstraint(
-                condition=Q(serial__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), name="device_serial_is_plain"
-            ),
-            models.CheckConstraint(
-                # MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
-                condition=Q(mqtt_id="") | Q(mqtt_id__regex=r"^[A-Za-z0-9._:-]{1,128}$"),
+                condition=Q(mqtt_id="") | Q(mqtt_id__regex=MQTT_ID),
                 name="device_mqtt_id_is_plain",
             ),
             models.CheckConstraint(
-                condition=Q(phone_number="") | Q(phone_number__regex=r"^\+[1-9][0-9]{6,14}$"),
+                condition=Q(phone_number="") | Q(phone_number__regex=PHONE_NUMBER),
                 name="device_phone_number_is_e164",
             ),
             models.CheckConstraint(
