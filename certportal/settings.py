@@ -240,6 +240,8 @@ SPECTACULAR_SETTINGS = {
         "CertificateState": "inventory.models.ShownState",
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
+        "ExpiryAxis": "inventory.models.Axis",
+        "ExpiryStep": "inventory.api_expiry.Step",
         "Oddity": "inventory.models.sighting.Oddity",
         "RowOutcome": "inventory.registering.Outcome",
         "SightingOutcome": "inventory.sightings.Outcome",

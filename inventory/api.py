@@ -356,6 +356,9 @@ class AuthorityViewSet(ReadOnlyModelViewSet[Authority]):
     lookup_value_regex = SLUG
 
 
+_BY_END = frozenset({"not_after_after", "not_after_before"})
+
+
 class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
     """Certificates: every one that any authority of the portal ever signed."""
 
@@ -371,6 +374,12 @@ class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
     def now(self) -> datetime:
         """The moment of the request: one row is not shown as expired and filtered as not."""
         return timezone.now()
+
+    def ordering_for(self, request: Request) -> str:
+        """Return the order of a list that says none: what is asked for by its end is read in the order of ends."""
+        asked = request.query_params
+        by_end = _BY_END & asked.keys() or asked.get("state") == ShownState.EXPIRED
+        return "not_after" if by_end else self.orderings[0]
 
     @property
     def filterset_arguments(self) -> dict[str, Any]:

@@ -31,12 +31,18 @@ def about(queryset: QuerySet[Any]) -> Count:
         rows_of_table = int(row[0]) if row else 0
         if rows_of_table <= COUNTED_EXACTLY:
             return exactly(queryset)
-        if not queryset.query.where:
-            return Count(rows_of_table, exact=False)
-        try:
-            statement, values = queryset.order_by().values("pk").query.sql_with_params()
-        except EmptyResultSet:
-            return Count(0, exact=True)
+    if not queryset.query.where:
+        return Count(rows_of_table, exact=False)
+    return expected(queryset)
+
+
+def expected(queryset: QuerySet[Any]) -> Count:
+    """Return how many rows the planner expects. It reads statistics, no rows."""
+    try:
+        statement, values = queryset.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return Count(0, exact=True)
+    with connections[queryset.db].cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)  # Django's own statement
         (plan,) = cursor.fetchone() or ("[]",)
     found = json.loads(plan) if isinstance(plan, str) else plan

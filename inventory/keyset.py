@@ -15,11 +15,18 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.expressions import F, OrderBy
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThan, LessThan
 from django.utils.encoding import force_str
 
+from inventory import counting
+
 _LARGEST_ID = (1 << 63) - 1
 _LONGEST_CURSOR = 1024
+# So many rows are found and sorted in a moment. When another table chooses them, such as the devices of a batch,
+# PostgreSQL would rather walk the list until it has met a page of them: it takes them to lie anywhere, but what was
+# made together lies together, and then it walks millions.
+_FEW = 50_000
 
 
 class InvalidCursor(ValueError):
@@ -74,9 +81,11 @@ def page(queryset: "QuerySet[Any]", ordering: str, cursor: Cursor | None, limit:
     if cursor is not None:
         check(queryset.model, ordering, cursor)
     backwards = cursor is not None and cursor.backwards
+    gathered = _asks_another_table(queryset) and counting.expected(queryset).number <= _FEW
+    order = _order_by(queryset.model, ordering, reverse=backwards, gathered=gathered)
     rows: list[Any] = []
     for stretch in _stretches(queryset.model, ordering, cursor, backwards=backwards):
-        found = queryset.filter(*stretch).order_by(*_order_by(queryset.model, ordering, reverse=backwards))
+        found = queryset.filter(*stretch).order_by(*order)
         rows += found[: limit + 1 - len(rows)]
         if len(rows) > limit:
             break
@@ -88,6 +97,10 @@ def page(queryset: "QuerySet[Any]", ordering: str, cursor: Cursor | None, limit:
         _cursor(rows, ordering, backwards=False) if more or backwards else None,
         _cursor(rows, ordering, backwards=True) if (more if backwards else cursor is not None) else None,
     )
+
+
+def _asks_another_table(queryset: "QuerySet[Any]") -> bool:
+    return sum(count > 0 for count in queryset.query.alias_refcount.values()) > 1
 
 
 def check(model: type[Model], ordering: str, cursor: Cursor) -> None:
@@ -129,9 +142,14 @@ def _column(model: type[Model], ordering: str) -> "Field[Any, Any]":
     return model._meta.get_field(ordering.lstrip("-"))  # type: ignore[return-value]  # orderings name columns
 
 
-def _order_by(model: type[Model], ordering: str, *, reverse: bool) -> list[str | OrderBy]:
+def _order_by(model: type[Model], ordering: str, *, reverse: bool, gathered: bool) -> list[str | OrderBy]:
+    """Return the order; `gathered` says it in a way that no index gives, so that all rows are found, then sorted."""
     name = ordering.lstrip("-")
     descending = ordering.startswith("-") is not reverse
+    if gathered:
+        key = Coalesce(F(name), F(name))
+        ordered = key.desc(nulls_last=True) if descending else key.asc(nulls_first=True)
+        return [ordered, *(["-id" if descending else "id"] if name != "id" else [])]
     if _column(model, ordering).null:
         empty_last = F(name).desc(nulls_last=True) if descending else F(name).asc(nulls_first=True)
         return [empty_last, "-id" if descending else "id"]

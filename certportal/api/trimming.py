@@ -12,7 +12,8 @@ _ACTIONS = frozenset({"list", "retrieve"})
 
 
 def may_trim(view: Any) -> bool:
-    return view.action in _ACTIONS
+    # What has no pages is no list of objects.
+    return view.action in _ACTIONS and view.pagination_class is not None
 
 
 def trimmed(viewset: Any) -> Any:

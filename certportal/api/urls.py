@@ -20,6 +20,7 @@ from inventory.api import (
     ProfileViewSet,
 )
 from inventory.api_devices import DeviceViewSet
+from inventory.api_expiry import ExpiryViewSet
 from inventory.api_sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
@@ -49,6 +50,7 @@ for viewset in (
     ProfileViewSet,
     AuthorityViewSet,
     SightingViewSet,
+    ExpiryViewSet,
     CampaignViewSet,
     CrlViewSet,
     AlertViewSet,
