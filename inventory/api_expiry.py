@@ -11,6 +11,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -170,7 +171,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
     pagination_class = None
     filter_backends = []
 
-    @extend_schema(parameters=[CountsQuestionSerializer], responses=CountsSerializer)
+    @extend_schema(parameters=[CountsQuestionSerializer], responses=forced_singular_serializer(CountsSerializer))
     def list(self, request: Request) -> Response:
         """Count the certificates that end in each step of a span, by group. Days are days of UTC."""
         asked = CountsQuestionSerializer().asked(request)
