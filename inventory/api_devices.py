@@ -132,7 +132,10 @@ class DeviceViewSet(ExportMixin, ReadOnlyModelViewSet[Device]):
     lookup_value_regex = ID
 
     @extend_schema(
-        request=DeviceRowsSerializer, responses=RowsAnswerSerializer, filters=False, parameters=[_IDEMPOTENCY_KEY]
+        request=DeviceRowsSerializer,
+        responses={200: RowsAnswerSerializer},
+        filters=False,
+        parameters=[_IDEMPOTENCY_KEY],
     )
     def create(self, request: Request) -> Response:
         """Register devices. A row that is refused says why, and keeps no other from landing."""
