@@ -21,7 +21,7 @@ from inventory.exporting import DEVICES
 from inventory.filters import DeviceFilter
 from inventory.models import Connectivity, Device, DeviceStatus
 from inventory.models.audit import ActorKind
-from inventory.models.device import MQTT_ID, PHONE_NUMBER, SERIAL
+from inventory.models.device import MQTT_ID, PHONE_NUMBER, SERIAL, SHORTEST_PHONE_NUMBER
 from inventory.registering import MOST_ROWS, Outcome, Result
 
 _GROUP_NAME: dict[str, Any] = {"max_length": 100, "allow_null": True, "required": False}
@@ -41,19 +41,13 @@ class DeviceChangeSerializer(serializers.Serializer[Any]):
     latitude = serializers.DecimalField(8, 6, min_value=-90, max_value=90, allow_null=True, required=False)
     longitude = serializers.DecimalField(9, 6, min_value=-180, max_value=180, allow_null=True, required=False)
     mqtt_id = serializers.RegexField(
-        _whole(MQTT_ID),
-        trim_whitespace=False,
-        allow_blank=True,
-        required=False,
+        _whole(MQTT_ID), max_length=128, trim_whitespace=False, allow_blank=True, required=False,
         help_text="MQTT client id; unique in the fleet",
-    )
+    )  # fmt: skip
     phone_number = serializers.RegexField(
-        _whole(PHONE_NUMBER),
-        trim_whitespace=False,
-        allow_blank=True,
-        required=False,
-        help_text="E.164, for example +60123456789",
-    )
+        _whole(PHONE_NUMBER), min_length=SHORTEST_PHONE_NUMBER, max_length=16, trim_whitespace=False,
+        allow_blank=True, required=False, help_text="E.164, for example +60123456789",
+    )  # fmt: skip
     connectivity = serializers.ChoiceField(Connectivity.choices, required=False)
     status = serializers.ChoiceField(DeviceStatus.choices, required=False)
 
@@ -70,7 +64,10 @@ class DeviceRowSerializer(DeviceChangeSerializer):
 
     fleet = serializers.RegexField(f"^{SLUG}$", max_length=50, help_text="Slug of its fleet")
     serial = serializers.RegexField(
-        _whole(SERIAL), trim_whitespace=False, help_text="Serial number, unique in the fleet; it never changes"
+        _whole(SERIAL),
+        max_length=64,
+        trim_whitespace=False,
+        help_text="Serial number, unique in the fleet; it never changes",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
