@@ -55,6 +55,8 @@ _OF_ANY_DEVICE = _INSERT_CERTIFICATES.format(devices="inventory_device")
 _OF_STAGED_DEVICE = _INSERT_CERTIFICATES.format(devices="import_device")
 _UNLESS_KNOWN = " ON CONFLICT DO NOTHING"
 _UNIQUE_VIOLATION = "23505"
+# The first eight bytes of "importing", as PostgreSQL's advisory locks have numbers for names.
+_LOCK = int.from_bytes(b"importin")
 # What another authority has revoked since an earlier import. Our own are revoked by orders, never by a file.
 _REVOKE = """
     UPDATE inventory_certificate certificate
@@ -162,6 +164,8 @@ def merge(cursor: Any, staged: Staged, *, all_new: bool, first_certificate_id: i
 
     `all_new` says that nothing of it is expected to be known; that costs time when it is wrong, and nothing else.
     """
+    # Two imports of the same devices would insert them in different orders, and each wait for the other.
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     if staged.names_places:
         cursor.execute(_INSERT_SITES)
         cursor.execute(_INSERT_BATCHES)
