@@ -31,7 +31,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 1
+_RECIPE = 2
 _TABLES = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 
 
@@ -172,10 +172,10 @@ _STATEMENTS = {
                CASE WHEN n %% 20 = 0 THEN 'rsa-2048' ELSE 'ec-p256' END,
                overlay(%(der)s::bytea PLACING digest FROM length(%(der)s::bytea) - 31),
                digest, sha256(digest),
-               ends - interval '3 years 1 hour', ends, spread, ends - interval '3 years', n %% 8, state,
+               begins - interval '1 hour', ends, spread, begins, n %% 8, state,
                CASE WHEN generation > 0 THEN id - %(devices)s END,
                CASE WHEN state = 'superseded' THEN id + %(devices)s END,
-               CASE WHEN state <> 'issued' THEN ends - interval '3 years' + interval '1 hour' END,
+               CASE WHEN state <> 'issued' THEN begins + interval '1 hour' END,
                CASE WHEN state = 'revoked' THEN %(now)s - random() * interval '300 days' END,
                CASE WHEN state <> 'revoked' THEN '' WHEN n %% 3 = 0 THEN 'cessationOfOperation'
                     ELSE 'keyCompromise' END
@@ -192,7 +192,7 @@ _STATEMENTS = {
                  LATERAL (SELECT n > %(devices)s * 0.97 AND n %% 2 = 0 AS unconfirmed,
                                  CASE WHEN (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s = 7
                                       THEN interval '0' ELSE random() * interval '30 days' END AS spread) made
-        ) row
+        ) row, LATERAL (SELECT least(ends - interval '3 years', %(now)s::timestamptz - interval '2 hours') AS begins) b
     """,
     "audit events": """
         INSERT INTO inventory_auditevent (id, at, recorded_at, action, actor_kind, actor, source_address, request_id,

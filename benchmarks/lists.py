@@ -4,19 +4,18 @@ A request is answered by the portal's own WSGI application in this process: what
 The yardstick is the same list read by OFFSET, as a stock admin does.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from html import unescape
 
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from benchmarks import fleet
+from benchmarks import fleet, portal
 from benchmarks.figure import Figure
 from benchmarks.measuring import Size, percentile
+from benchmarks.offered import CERTIFICATES, DEVICES, Ask, choices
 from certportal.api.tokens import create_token
 from certportal.dashboard.views import BLOCKS
 from certportal.models import User
@@ -26,26 +25,16 @@ from inventory.positions import Cursor
 
 ROUNDS = {Size.SMALL: 2, Size.FULL: 3}
 LIMIT_MS = 200
-_DEVICES, _CERTIFICATES = "/admin/inventory/device/", "/admin/inventory/certificate/"
-_AUDIT, _TARGETS = "/admin/inventory/auditevent/", "/admin/renewal/target/"
+_OTHERS = (
+    "/admin/inventory/auditevent/", "/admin/renewal/target/", "/admin/inventory/expireddevice/",
+    "/admin/inventory/revokeddevice/",
+)  # fmt: skip
 _DASHBOARD = ("/admin/", "/admin/?rows=batch&span=3650", *(f"/admin/dashboard/{name}/" for name in BLOCKS))
-_FILTER = re.compile(r'<details data-filter-title="([^"]*)"(.*?)</details>', re.DOTALL)
-_CHOICE = re.compile(r'<a href="(\?[^"]+)"')
 
 
 def run(size: Size) -> list[Figure]:
     with fleet.running(size):
-        user, _ = User.objects.get_or_create(
-            username="bench", defaults={"is_superuser": True, "is_staff": True, "is_active": True}
-        )
-        client = Client(headers={"host": "localhost"})
-        client.force_login(user)
-        bearer = f"Bearer {_token(user)}"
-
-        def admin(address: str) -> bytes:
-            answer = client.get(address)
-            assert answer.status_code == 200, (address, answer.status_code, answer.headers.get("Location"))
-            return answer.content
+        admin, bearer = portal.browser(), f"Bearer {_token(portal.person())}"
 
         def api(address: str) -> bytes:
             answer = Client().get(address, headers={"host": "localhost", "Authorization": bearer})
@@ -55,7 +44,7 @@ def run(size: Size) -> list[Figure]:
         groups: dict[str, dict[str, Callable[[], object]]] = {
             "filters": {address: _asking(admin, address) for address in _choices(admin)},
             "search": {address: _asking(admin, address) for address in _searches()},
-            "device_page": {f"{_DEVICES}{pk}/change/": _asking(admin, f"{_DEVICES}{pk}/change/") for pk in _devices()},
+            "device_page": {f"{DEVICES}{pk}/change/": _asking(admin, f"{DEVICES}{pk}/change/") for pk in _devices()},
             "dashboard": {address: _asking(admin, address) for address in _DASHBOARD},
             "api_page": {address: _asking(api, address) for address in _api_addresses()},
         }
@@ -71,13 +60,13 @@ def _token(user: User) -> str:
     return create_token(user, name="bench", scopes=(), lifetime=None, now=timezone.now(), actor=SYSTEM)[1]
 
 
-def _choices(ask: Callable[[str], bytes]) -> list[str]:
+def _choices(ask: Ask) -> list[str]:
     """Return each list, and each choice of each of its filters as the list itself offers it: at most ten a filter."""
     found = []
-    for address in (_DEVICES, _CERTIFICATES, _AUDIT, _TARGETS):
+    for address in (DEVICES, CERTIFICATES, *_OTHERS):
         found.append(address)
-        for _title, panel in _FILTER.findall(ask(address).decode()):
-            found += [address + unescape(query) for query in _CHOICE.findall(panel)[:10]]
+        for offered in choices(ask, address).values():
+            found += [address + query for query in offered[:10]]
     return list(dict.fromkeys(found))
 
 
@@ -91,7 +80,7 @@ def _searches() -> list[str]:
         site.name.replace(" ", "+"), certificate.serial, certificate.serial[:12], decimal,
         bytes(certificate.sha256).hex(":"), "nothing-has-this-name",
     ]  # fmt: skip
-    return [f"{address}?q={term}" for address in (_DEVICES, _CERTIFICATES) for term in terms]
+    return [f"{address}?q={term}" for address in (DEVICES, CERTIFICATES) for term in terms]
 
 
 def _devices() -> list[int]:
@@ -145,8 +134,8 @@ def _depth(ask: Callable[[str], bytes], rounds: int) -> list[Figure]:
     assert last is not None
     behind = Cursor("not_after", True, "9999-12-31T23:59:59+00:00", 1).encode()
     sides = {
-        "first": lambda: ask(_CERTIFICATES),
-        "last": lambda: ask(f"{_CERTIFICATES}?cursor={behind}"),
+        "first": lambda: ask(CERTIFICATES),
+        "last": lambda: ask(f"{CERTIFICATES}?cursor={behind}"),
         "offset": _by_offset,
     }
     seen: dict[str, list[float]] = {name: [] for name in sides}

@@ -31,7 +31,7 @@ _SIGNATURES = 2000
 _CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
 _PLACEHOLDER = "MTR-00000000"
 # Of each record: the quote behind its certificate.
-_LAST_LINE = '"\n'
+LAST_LINE = '"\n'
 
 
 def manifest(path: Path, devices: int) -> Path:
@@ -54,7 +54,7 @@ def first_half(path: Path, devices: int) -> Path:
         with path.open(newline="") as whole, half.open("w", newline="") as stream:
             for line in whole:
                 stream.write(line)
-                left -= line == _LAST_LINE
+                left -= line == LAST_LINE
                 if not left:
                     break
     return half

@@ -1,7 +1,7 @@
 """The parts of a portal that a benchmark needs, started as `manage.py up` starts them: durable, and on real sockets."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
 from django.db import connection, connections
+from django.test import Client
 
 from certportal import home, processes
+from certportal.models import User
 from certportal.supervisor import Supervisor
 from inventory.audit.record import SYSTEM
 from inventory.issuing import Admission
@@ -60,6 +62,27 @@ def refuse_forgetful_database() -> None:
             cursor.execute(f"SHOW {setting}")
             [value] = cursor.fetchone()
             assert value == "on", f"{setting} is {value}: what is measured would not be durable."
+
+
+def person() -> User:
+    """Return somebody who may do everything."""
+    user, _ = User.objects.get_or_create(
+        username="bench", defaults={"is_superuser": True, "is_staff": True, "is_active": True}
+    )
+    return user
+
+
+def browser() -> Callable[[str], bytes]:
+    """Return a way to the pages of the portal, in this process: what is between is everything but the socket."""
+    client = Client(headers={"host": "localhost"})
+    client.force_login(person())
+
+    def ask(address: str) -> bytes:
+        answer = client.get(address)
+        assert answer.status_code == 200, (address, answer.status_code, answer.headers.get("Location"))
+        return answer.content
+
+    return ask
 
 
 def fleet() -> Fleet:

@@ -22,8 +22,8 @@ from inventory import addresses
 from inventory.audit.record import Actor
 from inventory.authorities import chain
 from inventory.downloads import download
-from inventory.exporting import AUDIT_EVENTS, CERTIFICATES, DEVICES, Export, ExportRefused, Format, Listing
-from inventory.filters import AuditEventFilter, CertificateFilter, DeviceFilter, FleetFilter
+from inventory.exporting import AUDIT_EVENTS, CERTIFICATES, Export, ExportRefused, Format, Listing
+from inventory.filters import AuditEventFilter, CertificateFilter, FleetFilter
 from inventory.models import AuditEvent, Authority, Certificate, Device, Fleet, Profile, RevocationReason, ShownState
 from inventory.models.audit import ActorKind
 
@@ -356,16 +356,7 @@ class AuthorityViewSet(ReadOnlyModelViewSet[Authority]):
     lookup_value_regex = SLUG
 
 
-class DeviceViewSet(ExportMixin, ReadOnlyModelViewSet[Device]):
-    """Devices: what carries a certificate, where it is and how it can be reached."""
-
-    listing = DEVICES
-    resource = "devices"
-    queryset = Device.objects.select_related("fleet", "batch", "site")
-    serializer_class = DeviceSerializer
-    filterset_class = DeviceFilter
-    orderings = ("-id", "id", "serial", "-serial")
-    lookup_value_regex = ID
+_BY_END = frozenset({"not_after_after", "not_after_before"})
 
 
 class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
@@ -383,6 +374,12 @@ class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
     def now(self) -> datetime:
         """The moment of the request: one row is not shown as expired and filtered as not."""
         return timezone.now()
+
+    def ordering_for(self, request: Request) -> str:
+        """Return the order of a list that says none: what is asked for by its end is read in the order of ends."""
+        asked = request.query_params
+        by_end = _BY_END & asked.keys() or asked.get("state") == ShownState.EXPIRED
+        return "not_after" if by_end else self.orderings[0]
 
     @property
     def filterset_arguments(self) -> dict[str, Any]:

@@ -31,21 +31,19 @@ def about(queryset: QuerySet[Any]) -> Count:
         rows_of_table = int(row[0]) if row else 0
         if rows_of_table <= COUNTED_EXACTLY:
             return exactly(queryset)
-        if not queryset.query.where:
-            return Count(rows_of_table, exact=False)
-    number = expected(queryset)
-    # Of what may hold anything at least one row is expected.
-    return Count(number, exact=number == 0)
+    if not queryset.query.where:
+        return Count(rows_of_table, exact=False)
+    return expected(queryset)
 
 
-def expected(queryset: QuerySet[Any]) -> int:
-    """Return how many rows PostgreSQL expects. Conditions that depend on each other may make it far too many."""
+def expected(queryset: QuerySet[Any]) -> Count:
+    """Return how many rows the planner expects. It reads statistics, no rows."""
     try:
         statement, values = queryset.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
-        return 0
+        return Count(0, exact=True)
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)  # Django's own statement
         (plan,) = cursor.fetchone() or ("[]",)
     found = json.loads(plan) if isinstance(plan, str) else plan
-    return int(found[0]["Plan"]["Plan Rows"])
+    return Count(int(found[0]["Plan"]["Plan Rows"]), exact=False)

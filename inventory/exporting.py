@@ -237,6 +237,8 @@ def _cases(now: datetime) -> list[Column]:
 
 
 DEVICES = Listing("devices", _devices)
+EXPIRED_DEVICES = Listing("expired-devices", _devices)
+REVOKED_DEVICES = Listing("revoked-devices", _devices)
 CERTIFICATES = Listing("certificates", _certificates)
 AUDIT_EVENTS = Listing("audit-events", _audit_events)
 ODD_SIGHTINGS = Listing("odd-sightings", _odd_sightings)

@@ -53,7 +53,7 @@ def stretches(
         if portions is not None:
             for span in _spans(model, ordering, cursor, wanted, portions):
                 yield rows.filter(span).order_by(*order)
-        elif scattered and expected(rows) <= _SORTABLE:
+        elif scattered and expected(rows).number <= _SORTABLE:
             yield _sorted(rows, sort_by(model, ordering, reverse=backwards), wanted).order_by(*order)
         elif scattered and (near := _end_of_near(model, ordering, conditions, backwards=backwards)):
             yield rows.filter(up_to(model, near)).order_by(*order)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _RULES = ("fleet__profile", "fleet__authority__certificate", "batch", "site")
 # What a renewal is decided and issued on, and no more: on the busiest route, each column costs time to ask and to read.
 _CURRENT = (
-    *("serial", "subject", "state", "not_before", "not_after", "der", "spki_sha256", "revocation_reason"),
+    *("serial", "subject", "state", "issued_at", "not_before", "not_after", "der", "spki_sha256", "revocation_reason"),
     *("authority__slug", "authority__certificate__state"),
     *("device__serial", "device__status", "device__fleet__slug", "device__fleet__profile"),
     *(f"device__fleet__authority__{column}" for column in ("slug", "key_name", "crl_shards")),

@@ -58,6 +58,8 @@ def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"]["default"] = _ERROR_RESPONSE
             for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "If-None-Match":
+                    operation["responses"]["304"] = {"description": "The object is what was seen; there is no body."}
                 if parameter["in"] == "query" and parameter["schema"]["type"] == "string":
                     parameter["schema"]["minLength"] = 1
     return result

@@ -14,7 +14,10 @@ from inventory.positions import Cursor, InvalidCursor, check
 
 
 class KeysetPagination(BasePagination):
-    """Pages of a view that names its `orderings`: indexed columns that are never null, the first one by default."""
+    """Pages of a view that names its `orderings`: indexed columns that are never null, the first one by default.
+
+    A view whose filters go with another order says so by `ordering_for`.
+    """
 
     page_size = 100
     max_page_size = 1000
@@ -41,7 +44,8 @@ class KeysetPagination(BasePagination):
 
     def _asked_ordering(self, request: Request, view: Any) -> str:
         orderings: tuple[str, ...] = view.orderings
-        asked = request.query_params.get(self.ordering_parameter, orderings[0])
+        fitting = view.ordering_for(request) if hasattr(view, "ordering_for") else orderings[0]
+        asked = request.query_params.get(self.ordering_parameter, fitting)
         if asked not in orderings:
             raise ValidationError({self.ordering_parameter: [f"This list can be ordered by {', '.join(orderings)}."]})
         return asked

@@ -17,6 +17,7 @@ class Resource(models.TextChoices):
     CERTIFICATES = "certificates", _("certificates")
     PROFILES = "profiles", _("profiles")
     AUTHORITIES = "authorities", _("authorities")
+    EXPIRY = "expiry", _("expiry")
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
     CRLS = "crls", _("CRLs")

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, tiles, weeks
 from certportal.dashboard.scope import SPANS, Scope
 from inventory.admin import links
+from inventory.counters.standings import standings
 from inventory.expiry import cliffs
 from inventory.lookup import find
 from inventory.models import Axis
@@ -41,14 +42,14 @@ BLOCKS = {
 def index(request: HttpRequest, site: AdminSite) -> TemplateResponse:
     """Show all blocks."""
     now, scope = timezone.now(), Scope.of(request.GET)
-    found, fresh = cliffs(now, scope.fleet_id), freshness(now)
+    found, fresh, counted = cliffs(now, scope.fleet_id), freshness(now), standings(now, fleet_id=scope.fleet_id)
     context = {
         **site.each_context(request),
         **_frame(scope, now),
         "title": _("Dashboard"),
         "subtitle": None,
-        "needs": needs.read(scope, now, found, fresh),
-        "tiles": tiles.read(scope, now),
+        "needs": needs.read(scope, now, found, fresh, counted),
+        "tiles": tiles.read(scope, now, counted),
         "expiry_map": expiry_map.read(scope, now, found),
         "campaigns": campaigns.read(scope, now),
         "weeks": weeks.read(scope, now),

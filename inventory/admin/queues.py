@@ -12,19 +12,20 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin
-from inventory.admin.paging import EstimatingPaginator
+from inventory.admin.listing import ListAdmin
+from inventory.exporting import EXPIRED_DEVICES, REVOKED_DEVICES
 from inventory.models import Case, Certificate, CertificateState, Device
 from inventory.queues import READINGS, Queue, in_queue
 
 
-class QueueAdmin(ReadOnlyAdmin):
+class QueueAdmin(ListAdmin, ReadOnlyAdmin):
     """One queue. Each row leads to the device's own page, on which the step is taken."""
 
     empty_state = _("No device stands here.")
     queue: Queue
     change_list_template = "admin/inventory/queue.html"
-    paginator = EstimatingPaginator
-    ordering = ["id"]
+    list_order = "id"
+    sortable_by = ("device_serial", "seen")
     list_display = ["device_serial", "fleet_name", "site_name", "stopped", "why", "seen", "step"]
     list_display_links = None
     list_filter = [filters.FleetFilter, filters.SiteFilter, filters.BatchFilter]
@@ -44,9 +45,9 @@ class QueueAdmin(ReadOnlyAdmin):
         return devices.select_related("fleet", "site").prefetch_related(held, waiting)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(
-            request, {**(extra_context or {}), "reading": READINGS[self.queue], "queue": self.queue}
-        )
+        queue = {"reading": READINGS[self.queue], "queue": self.queue}
+        page: HttpResponse = super().changelist_view(request, {**(extra_context or {}), **queue})
+        return page
 
     @admin.display(description=_("device"), ordering="serial")
     def device_serial(self, device: Device) -> SafeString:
@@ -91,8 +92,10 @@ class QueueAdmin(ReadOnlyAdmin):
 
 
 class ExpiredDeviceAdmin(QueueAdmin):
+    listing = EXPIRED_DEVICES
     queue = Queue.EXPIRED
 
 
 class RevokedDeviceAdmin(QueueAdmin):
+    listing = REVOKED_DEVICES
     queue = Queue.REVOKED

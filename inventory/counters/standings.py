@@ -5,7 +5,6 @@ The numbers are those of `inventory.standing.with_standing`, to the row: they st
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from typing import Any
 
 from django.db import connection
 
@@ -16,33 +15,18 @@ from inventory.standing import EXPIRING_SPAN
 
 _OF_FLEET = "(%(fleet)s::bigint IS NULL OR fleet_id = %(fleet)s)"
 _DELTA_OF = "CASE WHEN state {} THEN number ELSE 0 END"
-_STANDING = "purpose = %(device)s AND state = ANY(%(live)s)"
-_UNCONFIRMED = "state = %(issued)s AND predecessor_id IS NOT NULL"
-# The rows that a part of a day holds, from the index of expiry.
-_ENDING = f"""
-    SELECT count(*) AS number, count(*) FILTER (WHERE {_UNCONFIRMED}) AS unconfirmed
-    FROM inventory_certificate WHERE {_STANDING}"""
-# Those not valid yet, from the index of beginnings. Their state is asked of the rows: among the conditions it would
-# bring in an index of all that stands, which holds millions and narrows nothing.
-_LATER = f"""
-    SELECT count(*) FILTER (WHERE {_STANDING}) AS number,
-           count(*) FILTER (WHERE {_STANDING} AND not_after < %(soon)s) AS expiring,
-           count(*) FILTER (WHERE {_STANDING} AND {_UNCONFIRMED}) AS unconfirmed
-    FROM inventory_certificate WHERE not_before > %(now)s"""
+# The rows that a part of a day holds are found in the index of expiry, those not valid yet in that of beginnings.
+_ROWS = """
+    SELECT count(*) AS number,
+           count(*) FILTER (WHERE not_after < %(soon)s) AS expiring,
+           count(*) FILTER (WHERE state = %(issued)s AND predecessor_id IS NOT NULL) AS unconfirmed
+    FROM {certificates}
+    WHERE purpose = %(device)s AND state = ANY(%(live)s)"""
+_CERTIFICATES = "inventory_certificate"
+# OFFSET is a fence: PostgreSQL would go through the whole index of what stands to narrow these few.
+_LATER = "(SELECT * FROM inventory_certificate WHERE not_before > %(now)s OFFSET 0) later"
 _IN_FLEET = """
       AND EXISTS (SELECT FROM inventory_device WHERE inventory_device.id = device_id AND fleet_id = %(fleet)s)"""
-
-_ENDED_TODAY = "{rows} AND not_after >= %(start_of_today)s AND not_after < %(now)s"
-_RENEWALS, _REVOKED = (_DELTA_OF.format(test) for test in ("= 'unconfirmed'", "= 'revoked'"))
-# Conditions may be added at the end: they then hold for counts and deltas alike.
-_DAYS = f"""
-    SELECT day, standing, unconfirmed, revoked FROM (
-        SELECT day, {" + ".join(STANDING)} AS standing, unconfirmed, revoked
-        FROM inventory_certificatecount WHERE axis = 'fleet' AND {_OF_FLEET}
-        UNION ALL
-        SELECT day, {_DELTA_OF.format(f"IN {STANDING}")}, {_RENEWALS}, {_REVOKED}
-        FROM inventory_certificatedelta WHERE {_OF_FLEET}
-    ) counted WHERE true"""
 
 
 @dataclass(frozen=True)
@@ -58,21 +42,6 @@ class Standings:
 
 def standings(now: datetime, *, fleet_id: int | None = None) -> Standings:
     """Count them. One statement."""
-    [row] = _fetch(_statement(in_fleet=fleet_id is not None), now, fleet_id)
-    return Standings(*map(int, row))
-
-
-def expired(now: datetime, *, fleet_id: int | None = None) -> int:
-    """Count only the expired, by what has ended: nothing of it depends on when certificates begin. One statement."""
-    ended_today = _ENDED_TODAY.format(rows=_rows(_ENDING, in_fleet=fleet_id is not None))
-    statement = f"""
-    WITH days AS ({_DAYS} AND day < %(today)s), ended_today AS ({ended_today})
-    SELECT (SELECT coalesce(sum(standing), 0) FROM days) + number FROM ended_today"""
-    [(number,)] = _fetch(statement, now, fleet_id)
-    return int(number)
-
-
-def _fetch(statement: str, now: datetime, fleet_id: int | None) -> list[tuple[Any, ...]]:
     soon = now + EXPIRING_SPAN
     today, soon_day = now.astimezone(UTC).date(), soon.astimezone(UTC).date()
     parameters = {
@@ -88,27 +57,34 @@ def _fetch(statement: str, now: datetime, fleet_id: int | None) -> list[tuple[An
         "device": Purpose.DEVICE.value,
     }
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _rows(rows: str, *, in_fleet: bool) -> str:
-    return rows + (_IN_FLEET if in_fleet else "")
+        cursor.execute(_statement(in_fleet=fleet_id is not None), parameters)
+        [row] = cursor.fetchall()
+    return Standings(*map(int, row))
 
 
 def _statement(*, in_fleet: bool) -> str:
-    ending, later = _rows(_ENDING, in_fleet=in_fleet), _rows(_LATER, in_fleet=in_fleet)
+    narrowed = _ROWS + (_IN_FLEET if in_fleet else "")
+    rows, later = narrowed.format(certificates=_CERTIFICATES), narrowed.format(certificates=_LATER)
+    standing, renewals, revoked = (
+        _DELTA_OF.format(test) for test in (f"IN {STANDING}", "= 'unconfirmed'", "= 'revoked'")
+    )
     return f"""
-    WITH days AS ({_DAYS}), whole AS (
+    WITH days AS (
+        SELECT day, {" + ".join(STANDING)} AS standing, unconfirmed, revoked
+        FROM inventory_certificatecount WHERE axis = 'fleet' AND {_OF_FLEET}
+        UNION ALL
+        SELECT day, {standing}, {renewals}, {revoked} FROM inventory_certificatedelta WHERE {_OF_FLEET}
+    ), whole AS (
         SELECT coalesce(sum(standing) FILTER (WHERE day < %(today)s), 0) AS past,
                coalesce(sum(standing) FILTER (WHERE day >= %(today)s), 0) AS ahead,
                coalesce(sum(standing) FILTER (WHERE day >= %(today)s AND day < %(soon_day)s), 0) AS expiring,
                coalesce(sum(unconfirmed) FILTER (WHERE day >= %(today)s), 0) AS unconfirmed,
                coalesce(sum(revoked), 0) AS revoked
         FROM days
-    ), ended_today AS ({_ENDED_TODAY.format(rows=ending)}), ending_that_day AS (
-        {ending} AND not_after >= %(start_of_soon_day)s AND not_after < %(soon)s
+    ), ended_today AS (
+        {rows} AND not_after >= %(start_of_today)s AND not_after < %(now)s
+    ), ending_that_day AS (
+        {rows} AND not_after >= %(start_of_soon_day)s AND not_after < %(soon)s
     ), later AS (
         {later}
     )

@@ -145,6 +145,8 @@ class _Work:
         self._clock = clock
         self._tell = tell
         self._pool_size = workers
+        # Whether the block before was.
+        self._all_new = True
 
     def do(self) -> None:
         run = self._run
@@ -212,7 +214,10 @@ class _Work:
             run.certificates_repeated += staged.repeated
         else:
             run.authorities_new += self._issuers.make(staged.issuers, now)
-            merged = merging.merge(cursor, staged, first_certificate_id=run.first_certificate_id, now=now)
+            merged = merging.merge(
+                cursor, staged, all_new=self._all_new, first_certificate_id=run.first_certificate_id, now=now
+            )
+            self._all_new = merged.is_all_new(staged)
             if staged.authorities:
                 self._issuers.link(staged.authorities)
             for name in _MERGED:

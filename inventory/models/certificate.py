@@ -173,10 +173,9 @@ class Certificate(models.Model):
                 condition=Q(predecessor__isnull=False),
                 name="certificate_one_renewal_for_a_key",
             ),
-            # RFC 5280 4.1.2.2: a positive integer of at most 20 octets.
-            models.CheckConstraint(
-                condition=Q(serial__regex="^[1-9a-f][0-9a-f]{0,39}$"), name="certificate_serial_hex"
-            ),
+            # RFC 5280 4.1.2.2: a positive integer of at most 20 octets, which is the length of the column. To count in
+            # the expression costs PostgreSQL eight times as much, at each change of a state.
+            models.CheckConstraint(condition=Q(serial__regex="^[1-9a-f][0-9a-f]*$"), name="certificate_serial_hex"),
             models.CheckConstraint(condition=Q(not_after__gt=F("not_before")), name="certificate_ends_after_it_begins"),
             models.CheckConstraint(
                 # Our door gives each a profile; what somebody else signed has none.

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 
@@ -21,6 +23,17 @@ class DeviceStatus(models.TextChoices):
     IN_SERVICE = "in_service", _("in service")
     SUSPENDED = "suspended", _("suspended")
     RETIRED = "retired", _("retired")
+
+
+# Columns bound the lengths: counted repetition costs PostgreSQL up to fifteen times as much, and these are checked
+# whenever a device is seen.
+# The serial stands in distinguished names, Basic credentials and file names.
+SERIAL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+# MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
+MQTT_ID = r"^[A-Za-z0-9._:-]*$"
+# E.164.
+PHONE_NUMBER = r"^\+[1-9][0-9]*$"
+SHORTEST_PHONE_NUMBER = 8
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -78,17 +91,12 @@ class Device(models.Model):
             models.UniqueConstraint(
                 fields=["fleet", "mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id_unique_in_fleet"
             ),
-            # The serial stands in distinguished names, Basic credentials and file names.
+            models.CheckConstraint(condition=Q(serial__regex=SERIAL), name="device_serial_is_plain"),
+            models.CheckConstraint(condition=Q(mqtt_id__regex=MQTT_ID), name="device_mqtt_id_is_plain"),
             models.CheckConstraint(
-                condition=Q(serial__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), name="device_serial_is_plain"
-            ),
-            models.CheckConstraint(
-                # MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
-                condition=Q(mqtt_id="") | Q(mqtt_id__regex=r"^[A-Za-z0-9._:-]{1,128}$"),
-                name="device_mqtt_id_is_plain",
-            ),
-            models.CheckConstraint(
-                condition=Q(phone_number="") | Q(phone_number__regex=r"^\+[1-9][0-9]{6,14}$"),
+                condition=Q(phone_number="")
+                | Q(phone_number__regex=PHONE_NUMBER)
+                & Q(GreaterThanOrEqual(Length("phone_number"), SHORTEST_PHONE_NUMBER)),
                 name="device_phone_number_is_e164",
             ),
             models.CheckConstraint(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from inventory.models import CertificateState
 
@@ -13,7 +14,21 @@ class Use:
 
     device_id: int
     certificate_id: int
+    issued_at: datetime
     at: datetime
+
+    @property
+    def age(self) -> tuple[datetime, int]:
+        """What older certificates have less of. Not the key alone: what was imported is older than its row."""
+        return self.issued_at, self.certificate_id
+
+
+class Live(NamedTuple):
+    """A certificate of a device that is issued or confirmed, locked."""
+
+    issued_at: datetime
+    id: int
+    state: str
 
 
 class Confirmations:
@@ -24,17 +39,18 @@ class Confirmations:
         self.superseded: dict[int, int] = {}
         self._successors: dict[int, int] = {}
 
-    def add(self, uses: Iterable[Use], live: Iterable[tuple[int, str]]) -> None:
-        """Add the uses of one device, from the oldest, given its live certificates (key and state).
+    def add(self, uses: Iterable[Use], live: Iterable[Live]) -> None:
+        """Add the uses of one device, from the oldest, given its live certificates.
 
         A certificate whose successor was used before it stays unused: by then it is superseded.
         """
-        left = dict(live)
-        for use in sorted(uses, key=lambda use: (use.at, use.certificate_id)):
-            if left.get(use.certificate_id) != CertificateState.ISSUED:
+        left = {each.id: each for each in live}
+        unused = {each.id for each in left.values() if each.state == CertificateState.ISSUED}
+        for use in sorted(uses, key=lambda use: (use.at, use.age)):
+            if use.certificate_id not in left or use.certificate_id not in unused:
                 continue
-            left[use.certificate_id] = CertificateState.CONFIRMED
-            older = [pk for pk in left if pk < use.certificate_id]
+            unused.remove(use.certificate_id)
+            older = [each.id for each in left.values() if (each.issued_at, each.id) < use.age]
             for pk in older:
                 del left[pk]
                 self._successors[pk] = use.certificate_id

@@ -40,6 +40,7 @@ class SeenCertificate(NamedTuple):
     id: int
     sha256: bytes
     state: str
+    issued_at: datetime
     not_before: datetime
     not_after: datetime
     revoked_at: datetime | None

@@ -1,7 +1,8 @@
 """Writing down what sightings tell: one at a time on the way of a request, or by the thousand from those who report.
 
-Locks are taken as everywhere: certificates from the newest to the oldest, then devices. In the other order a device
-that uses its new certificate and renews by its old one at once would be a deadlock.
+Locks are taken as everywhere: certificates from the newest to the oldest, those of external authorities after ours,
+then devices. In another order a device that uses its new certificate and renews by its old one at once would be a
+deadlock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from inventory.audit.record import Actor, record_selected
 from inventory.models import AuditAction, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
-from inventory.sightings.confirming import Confirmations, Use
+from inventory.sightings.confirming import Confirmations, Live, Use
 from inventory.sightings.judging import Found, Outcome, Result, Verdict, judge
 from inventory.sightings.naming import Sighting
 from inventory.sightings.resolving import resolve
@@ -28,13 +29,15 @@ log = structlog.get_logger(__name__)
 MOST_IN_A_BATCH = 10_000
 _CONFIRMED_RESULT = Result(Outcome.CONFIRMED)
 
-# None that is newer than what was used: the gate may hold the used one and want only what is older.
+# None that is newer than what was used: the gate may hold the used one and want only what is older. What external
+# authorities signed, and has no profile, is older than its key says; the gate and revocations never begin with it.
 _LOCK_CERTIFICATES = """
-    SELECT c.id, c.device_id, c.state
-    FROM unnest(%s::bigint[], %s::bigint[]) AS used (device_id, newest)
-    JOIN inventory_certificate c ON c.device_id = used.device_id AND c.id <= used.newest
+    SELECT c.device_id, c.issued_at, c.id, c.state
+    FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) AS used (device_id, issued_at, id)
+    JOIN inventory_certificate c
+        ON c.device_id = used.device_id AND (c.issued_at, c.id) <= (used.issued_at, used.id)
     WHERE c.state = ANY(%s::varchar[])
-    ORDER BY c.id DESC FOR NO KEY UPDATE OF c"""
+    ORDER BY c.profile_id IS NULL, c.id DESC FOR NO KEY UPDATE OF c"""
 _CHANGE_STATES = """
     UPDATE inventory_certificate c
     SET state = changed.state, activated_at = coalesce(changed.activated_at, c.activated_at),
@@ -99,7 +102,7 @@ def record_sighting(certificate: Certificate, device: Device, *, now: datetime, 
     """
     with transaction.atomic(savepoint=False):
         is_new = certificate.state == CertificateState.ISSUED
-        confirmed = _confirm([Use(device.pk, certificate.pk, now)], actor) if is_new else {}
+        confirmed = _confirm([Use(device.pk, certificate.pk, certificate.issued_at, now)], actor) if is_new else {}
         Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=device.pk).update(last_seen_at=now)
         return bool(confirmed)
 
@@ -135,7 +138,7 @@ class _Judged(NamedTuple):
 def _first_uses(judged: Iterable[_Judged]) -> Iterator[Use]:
     for sighting, found, verdict in judged:
         if verdict.first_use and found and found.certificate and found.device:
-            yield Use(found.device.id, found.certificate.id, sighting.at)
+            yield Use(found.device.id, found.certificate.id, found.certificate.issued_at, sighting.at)
 
 
 def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
@@ -148,7 +151,7 @@ def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
         by_device.setdefault(use.device_id, []).append(use)
     if not by_device:
         return {}
-    live = _lock_live({device: max(use.certificate_id for use in uses) for device, uses in by_device.items()})
+    live = _lock_live([max(of_device, key=lambda use: use.age) for of_device in by_device.values()])
     confirmations = Confirmations()
     for device_id, of_device in by_device.items():
         confirmations.add(of_device, live.get(device_id, ()))
@@ -159,13 +162,18 @@ def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
     return confirmations.at
 
 
-def _lock_live(newest: Mapping[int, int]) -> dict[int, list[tuple[int, str]]]:
-    """Lock the live certificates of devices up to the newest given for each; return their keys and states."""
-    live: dict[int, list[tuple[int, str]]] = {}
+def _lock_live(newest: Sequence[Use]) -> dict[int, list[Live]]:
+    """Lock the live certificates of devices, of each up to the newest that was used; return them by device."""
+    live: dict[int, list[Live]] = {}
+    columns = (
+        [use.device_id for use in newest],
+        [use.issued_at for use in newest],
+        [use.certificate_id for use in newest],
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_CERTIFICATES, [list(newest), list(newest.values()), list(LIVE_STATES)])
-        for pk, device_id, state in cursor.fetchall():
-            live.setdefault(device_id, []).append((pk, state))
+        cursor.execute(_LOCK_CERTIFICATES, [*columns, list(LIVE_STATES)])
+        for device_id, *certificate in cursor.fetchall():
+            live.setdefault(device_id, []).append(Live(*certificate))
     return live
 
 

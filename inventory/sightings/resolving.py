@@ -14,11 +14,11 @@ from inventory.sightings.judging import Found, SeenCertificate, SeenDevice
 from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 
 _CERTIFICATE = """
-    c.id, c.sha256, c.state, c.not_before, c.not_after, c.revoked_at, c.authority_id,
+    c.id, c.sha256, c.state, c.issued_at, c.not_before, c.not_after, c.revoked_at, c.authority_id,
     d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
 _NO_CERTIFICATE = """
     NULL::bigint, NULL::bytea, NULL::varchar, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
-    NULL::bigint, d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
+    NULL::timestamptz, NULL::bigint, d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
 # Each name of a batch once. The arms of kinds that the batch does not hold cost nothing.
 _FIND = f"""
     SELECT asked.number, {_CERTIFICATE}
@@ -105,6 +105,7 @@ def _found(parameters: Sequence[list[Any]], slugs: Mapping[int, str], issuers: _
         pk,
         sha256,
         state,
+        issued_at,
         begin,
         end,
         revoked_at,
@@ -119,7 +120,7 @@ def _found(parameters: Sequence[list[Any]], slugs: Mapping[int, str], issuers: _
         if pk:
             # Nobody trusts what a revoked authority signed.
             moments = [moment for moment in (revoked_at, issuers.revoked_at.get(issuer)) if moment]
-            certificate = SeenCertificate(pk, bytes(sha256), state, begin, end, min(moments, default=None))
+            certificate = SeenCertificate(pk, bytes(sha256), state, issued_at, begin, end, min(moments, default=None))
         if device_id:
             device = SeenDevice(device_id, slugs[fleet_id], mqtt_id, status, seen_at)
         yield number, Found(certificate, device)

@@ -114,6 +114,7 @@ REFUSED = [
     ("device_mqtt_id_unique_in_fleet", Device, "mqtt_id = 'same'"),
     ("device_phone_number_is_e164", Device, "phone_number = '0123456789'"),
     ("device_phone_number_is_e164", Device, "phone_number = E'+60123456789\\n'"),
+    ("device_phone_number_is_e164", Device, "phone_number = '+601234'"),
     ("device_serial_is_plain", Device, "serial = '../etc'"),
     ("device_serial_is_plain", Device, "serial = ''"),
     ("device_serial_is_plain", Device, "serial = '-x'"),

@@ -55,6 +55,12 @@ def test_an_unknown_address_is_a_json_404(reader, path):
     assert error_of(reader.get(f"/api/{path}"), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_an_unknown_address_is_a_json_404_whatever_is_asked_of_it(method):
+    client = Client(enforce_csrf_checks=True)
+    assert error_of(getattr(client, method)("/api/v1/devices/%C2%84/"), 404)["code"] == "not_found"
+
+
 def test_a_missing_slash_is_pointed_out(reader):
     error = error_of(reader.get("/api/v1/devices"), 404)
     assert error["message"] == "The API has no address /api/v1/devices. It ends with a slash: /api/v1/devices/"
@@ -77,7 +83,7 @@ def test_an_object_that_is_not_there_is_a_json_404(reader, path):
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_a_method_that_is_not_answered_names_those_that_are(reader, method):
-    answer = getattr(reader, method)("/api/v1/devices/")
+    answer = getattr(reader, method)("/api/v1/certificates/")
     error = error_of(answer, 405)
     assert error["message"] == f"{method.upper()} is not answered at this address. It answers GET, HEAD, OPTIONS."
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"

@@ -82,6 +82,25 @@ def test_the_first_use_confirms_supersedes_and_is_audited_once(meter):
     assert (event.object_name, event.details) == (new.subject, {"serial": new.serial, "superseded": 1})
 
 
+def test_an_older_certificate_that_was_imported_later_is_superseded(meter):
+    new, imported = successor(meter), successor(meter)
+    Certificate.objects.filter(pk=imported.pk).update(issued_at=NOW - DAY)
+    assert report(seen(new)) == [Outcome.CONFIRMED]
+    assert states(new, imported) == [CertificateState.CONFIRMED, CertificateState.SUPERSEDED]
+    [event] = AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_CONFIRMED, certificate=new)
+    assert event.details["superseded"] == 2
+
+
+def test_a_newer_certificate_that_was_here_first_stays_when_an_imported_one_is_used(meter):
+    newer, imported = successor(meter), successor(meter)
+    Certificate.objects.filter(pk=imported.pk).update(issued_at=NOW - DAY)
+    Certificate.objects.filter(pk=meter.certificate.pk).update(issued_at=NOW - 2 * DAY)
+    assert report(seen(imported), seen(newer, NOW + SECOND), now=NOW + DAY) == [Outcome.CONFIRMED] * 2
+    assert states(meter.certificate, imported, newer) == ["superseded", "superseded", "confirmed"]
+    newer.refresh_from_db()
+    assert {each.successor_id for each in newer.superseded.all()} | {newer.pk} == {newer.pk}
+
+
 def test_told_again_a_batch_changes_nothing(meter):
     batch = [seen(successor(meter))]
     assert report(*batch) == [Outcome.CONFIRMED]

@@ -67,6 +67,18 @@ def test_the_first_use_supersedes_older_certificates_and_no_newer_one(meter):
     ]
 
 
+def test_which_certificate_is_older_is_told_by_its_issue_and_not_by_its_row(meter):
+    used, imported = successor(meter), successor(meter)
+    Certificate.objects.filter(pk=imported.pk).update(issued_at=NOW - DAY)
+    Certificate.objects.filter(pk=meter.certificate.pk).update(issued_at=NOW + DAY)
+    assert see(used, meter)
+    assert [state(each) for each in (meter.certificate, used, imported)] == [
+        CertificateState.CONFIRMED,
+        CertificateState.CONFIRMED,
+        CertificateState.SUPERSEDED,
+    ]
+
+
 def test_a_revoked_certificate_is_neither_confirmed_nor_superseded(meter):
     revoked, used = successor(meter), successor(meter)
     Certificate.objects.filter(pk=revoked.pk).update(

@@ -8,7 +8,7 @@ FORGET_DEVICES = "ALTER TABLE inventory_certificate ALTER COLUMN device_id RESET
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0006_cases")]
+    dependencies = [("inventory", "0007_plain_checks")]
 
     operations = [
         migrations.AddIndex(
