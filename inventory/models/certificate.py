@@ -140,11 +140,17 @@ class Certificate(models.Model):
     )
     # The certificate that authenticated the request for this one. Known at issue, so lineage costs no update.
     predecessor = models.ForeignKey(
-        "self", models.PROTECT, related_name="renewals", null=True, verbose_name=_("renewal of")
+        # The constraint on renewals below begins with it.
+        "self",
+        models.PROTECT,
+        related_name="renewals",
+        null=True,
+        verbose_name=_("renewal of"),
+        db_index=False,
     )
     # The certificate whose first use superseded this one.
     successor = models.ForeignKey(
-        "self", models.PROTECT, related_name="superseded", null=True, verbose_name=_("superseded by")
+        "self", models.PROTECT, related_name="superseded", null=True, verbose_name=_("superseded by"), db_index=False
     )
     activated_at = models.DateTimeField(_("first used"), null=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True)
@@ -240,6 +246,8 @@ class Certificate(models.Model):
                 include=["not_after"],
                 name="certificate_standing",
             ),
+            # Of those that have one: the others would be written at each change of a state, for nothing.
+            models.Index(fields=["successor"], condition=Q(successor__isnull=False), name="certificate_successor"),
             # For the few that are not valid yet. Nearly nothing to keep: most of the table is older than that.
             BrinIndex(fields=["not_before"], name="certificate_begin", autosummarize=True),
         ]
