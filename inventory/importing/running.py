@@ -287,11 +287,12 @@ def _problem(error: BaseException) -> str:
 def stop(run: ImportRun, problem: str, now: datetime) -> None:
     """Write down that a run stopped. The row holds what was committed; ours may be ahead of it."""
     stored = ImportRun.objects.get(pk=run.pk)
-    putting_off.make_up_for(stored)
     with transaction.atomic():
         stored.state, stored.problem, stored.worked_at = ImportState.STOPPED, problem[:2000], now
         stored.save(update_fields=["state", "problem", "worked_at"])
         _audit(stored, AuditAction.IMPORT_STOPPED, now, {**counts(stored), "problem": stored.problem})
+    # Last: what stopped the run may stop this too. A periodic job tries again.
+    putting_off.make_up_for(stored)
 
 
 def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str, Any]) -> None:
