@@ -26,7 +26,8 @@ class DeviceRow(NamedTuple):
     longitude: float | None = None
     mqtt_id: str = ""
     phone_number: str = ""
-    connectivity: str = "daily"
+    # Empty: as before, or daily where the device is new.
+    connectivity: str = ""
     status: str = "in_service"
     last_seen_at: datetime | None = None
 
@@ -119,9 +120,7 @@ def _device(serial: str, texts: Texts, rules: Rules) -> DeviceRow:
         longitude=longitude,
         mqtt_id=values.mqtt_id(texts.get(Target.MQTT_ID, "")),
         phone_number=values.phone_number(texts.get(Target.PHONE_NUMBER, "")),
-        connectivity=values.choice(
-            texts.get(Target.CONNECTIVITY, ""), values.CONNECTIVITY, "connectivity class", "daily"
-        ),
+        connectivity=values.choice(texts.get(Target.CONNECTIVITY, ""), values.CONNECTIVITY, "connectivity class", ""),
         status=values.choice(texts.get(Target.STATUS, ""), values.STATUS, "status of a device", "in_service"),
         last_seen_at=_past(values.moment(texts.get(Target.LAST_SEEN, ""), "last seen"), "last seen", rules),
     )
