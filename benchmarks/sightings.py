@@ -1,7 +1,7 @@
 """Sightings a second, from JSON into a durable PostgreSQL, beside one statement that only moves `last_seen_at`.
 
 Each device has the certificate that it uses and a newer one that it has not used yet. One sighting in ten is the first
-use of a new certificate: a fleet that renews every 90 days and is seen once an hour has one in 2,000. Two reporters
+use of a new certificate: a fleet that renews every 90 days and is seen once an hour has one in 2,000. Four reporters
 tell at the same time, each a process of its own as a gateway's requests and the broker's listener are. CPU figures are
 of the whole: PostgreSQL's processes and ours.
 """
@@ -32,7 +32,7 @@ _FLEETS = {Size.SMALL: (6_000, 12_000), Size.FULL: (100_000, 500_000)}
 _SIGHTINGS = {Size.SMALL: 2000, Size.FULL: 20_000}
 _ONE_BY_ONE = {Size.SMALL: 100, Size.FULL: 1000}
 _BATCH = 5000
-_REPORTERS = 2
+_REPORTERS = 4
 _FIRST_USES = 0.1
 _SEED = 20270301
 
