@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from certportal import launch
+from certportal.embedded import memory
 from certportal.embedded.sockets import make_socket_directory, socket_directory
 from certportal.embedded.wheels import package_directory
 
@@ -16,11 +17,22 @@ DATABASE = ROLE = "certportal"
 # Not the role's right: a portal that is tricked into foreign SQL must not be able to run programs or read files.
 _SUPERUSER = "postgres"
 
+_MEGABYTE = 1 << 20
+
+
+def shared_megabytes(memory_bytes: int) -> int:
+    """Return how much the server may keep of its tables: an eighth of the memory, for the portal is beside it.
+
+    A batch of sightings touches pages all over a fleet; what is not kept is read, and written back, for each.
+    """
+    return min(max(memory_bytes // 8 // _MEGABYTE, 256), 2048)
+
+
 # For a small machine of two cores that must not lose a committed certificate.
 DURABLE: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{shared_megabytes(memory.available_bytes())}MB",
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",

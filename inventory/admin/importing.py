@@ -37,6 +37,7 @@ _WORDS = {
     "records": gettext_lazy("records read"),
     "devices_new": gettext_lazy("new devices"),
     "devices_known": gettext_lazy("devices known before"),
+    "devices_updated": gettext_lazy("of them corrected"),
     "certificates_new": gettext_lazy("new certificates"),
     "certificates_known": gettext_lazy("certificates known before"),
     "certificates_repeated": gettext_lazy("certificates repeated in the source"),
@@ -75,6 +76,14 @@ class ImportForm(forms.Form):
     )
     encoding = forms.ChoiceField(
         label=gettext_lazy("Encoding"), required=False, choices=[("", gettext_lazy("as the mapping says")), *ENCODINGS]
+    )
+    update_known = forms.BooleanField(
+        label=gettext_lazy("Correct known devices"),
+        required=False,
+        help_text=gettext_lazy(
+            "Site, batch, coordinates, MQTT id, phone number and connectivity class become what the file says; where "
+            "it says nothing they stay."
+        ),
     )
 
     def clean_file(self) -> Any:
@@ -216,6 +225,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
                     form.reading(),
                     form.cleaned_data["fleet"],
                     dry_run=True,
+                    update_known=form.cleaned_data["update_known"],
                     now=timezone.now(),
                     actor=actor_of(request),
                 )

@@ -5,6 +5,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,7 +22,9 @@ OTHER_KEY = "other"
 _PEM = re.compile(
     rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.S
 )
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}[:\s]?)+")
+_WHITE_SPACE = b" \t\n\r\v\f"
 _SERIAL_OCTETS = 20
 # The heads of SubjectPublicKeyInfo for keys whose length is fixed (RFC 5480 2, RFC 8410 4).
 _FIXED_KEYS = {
@@ -43,8 +46,7 @@ class Issuer:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     der: bytes
     sha256: bytes
     spki_sha256: bytes
@@ -79,6 +81,11 @@ def decode(value: str | bytes) -> list[bytes]:
     Raises Unreadable when there is none.
     """
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if data.startswith(_BEGIN):
+        # One certificate and nothing else, as nearly every cell is: a fourth of the time of what follows.
+        body = data[len(_BEGIN) :].rstrip()
+        if body.endswith(_END) and body.find(b"-") == len(body) - len(_END) and b"\\" not in body:
+            return [_from_base64(body.removesuffix(_END))]
     if b"-----BEGIN" in data:
         # A cell may have lost its line breaks to an escape.
         bodies = _PEM.findall(data.replace(b"\\n", b"\n"))
@@ -97,7 +104,7 @@ def decode(value: str | bytes) -> list[bytes]:
 
 def _from_base64(text: bytes) -> bytes:
     try:
-        return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
+        return binascii.a2b_base64(text.translate(None, _WHITE_SPACE), strict_mode=True)
     except binascii.Error as error:
         raise Unreadable(f"The certificate is not base64: {str(error).lower()}.") from error
 
@@ -111,6 +118,7 @@ def read(der: bytes) -> Facts:
         serial = certificate.serial_number
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         parts = _parts(der)
+        public_key = parts.public_key
         subject = plain_names.text(parts.subject) or certificate.subject.rfc4514_string()
         issuer_key, subject_key, is_authority = _key_identifiers(certificate.extensions)
         if parts.issuer == parts.subject and is_authority and not issuer_key:
@@ -127,10 +135,10 @@ def read(der: bytes) -> Facts:
     return Facts(
         der=der,
         sha256=hashlib.sha256(der).digest(),
-        spki_sha256=hashlib.sha256(parts.public_key).digest(),
+        spki_sha256=hashlib.sha256(public_key).digest(),
         serial=f"{serial:x}",
         subject=_shortened(subject),
-        key_type=_key_type(certificate, parts.public_key),
+        key_type=_key_type(certificate, public_key),
         not_before=not_before,
         not_after=not_after,
         issuer=issuer,
@@ -153,8 +161,7 @@ def _key_identifiers(extensions: x509.Extensions) -> tuple[bytes, bytes, bool]:
     return issuer_key, subject_key, is_authority
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(NamedTuple):
     """Elements of a TBSCertificate (RFC 5280 4.1), byte for byte."""
 
     issuer: bytes

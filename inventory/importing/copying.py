@@ -24,22 +24,23 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NULL = b"\xff\xff\xff\xff"
 _INT8 = struct.Struct(">iq").pack
-_FLOAT8 = struct.Struct(">id").pack
-_DEVICE_WIDTH = len(DEVICE_COLUMNS).to_bytes(2)
-_CERTIFICATE_WIDTH = len(CERTIFICATE_COLUMNS).to_bytes(2)
+_FLOAT8_PAIR = struct.Struct(">idid").pack
+# Columns that stand together, each behind its length: how many there are, a line, and a fleet.
+_LINE = struct.Struct(">hiq").pack
+_LINE_AND_FLEET = struct.Struct(">hiqiq").pack
+# Fingerprints of a certificate and of its key, from when to when it is valid, and when it was issued.
+_FINGERPRINTS_AND_TIMES = struct.Struct(">i32si32siqiqiq").pack
+_DEVICE_WIDTH, _CERTIFICATE_WIDTH = len(DEVICE_COLUMNS), len(CERTIFICATE_COLUMNS)
 
 
 def device(line: int, row: DeviceRow) -> bytes:
     return b"".join(
         (
-            _DEVICE_WIDTH,
-            _INT8(8, line),
-            _INT8(8, row.fleet_id),
+            _LINE_AND_FLEET(_DEVICE_WIDTH, 8, line, 8, row.fleet_id),
             _text(row.serial),
             _word(row.site),
             _word(row.batch),
-            _float(row.latitude),
-            _float(row.longitude),
+            _NO_COORDINATES if row.latitude is None else _FLOAT8_PAIR(8, row.latitude, 8, row.longitude),
             _text(row.mqtt_id),
             _text(row.phone_number),
             _word(row.connectivity),
@@ -54,8 +55,7 @@ def certificate(line: int, row: CertificateRow, *, by_own_authority: bool) -> by
     facts, holder = row.facts, row.holder
     return b"".join(
         (
-            _CERTIFICATE_WIDTH,
-            _INT8(8, line),
+            _LINE(_CERTIFICATE_WIDTH, 8, line),
             _NULL if by_own_authority else _bytes(facts.issuer.identity),
             _text(facts.serial),
             _word("authority" if facts.authority else "device" if holder else "tracked"),
@@ -64,14 +64,12 @@ def certificate(line: int, row: CertificateRow, *, by_own_authority: bool) -> by
             _text(facts.subject),
             _word(facts.key_type),
             _bytes(facts.der),
-            _bytes(facts.sha256),
-            _bytes(facts.spki_sha256),
-            _moment(facts.not_before),
-            _moment(facts.not_after),
-            _moment(row.issued_at),
-            _word("revoked" if row.revoked_at else "issued"),
-            _moment(row.revoked_at),
-            _word(row.revocation_reason),
+            _FINGERPRINTS_AND_TIMES(
+                *(32, facts.sha256, 32, facts.spki_sha256),
+                *(8, _microseconds(facts.not_before), 8, _microseconds(facts.not_after)),
+                *(8, _microseconds(row.issued_at)),
+            ),
+            _word("revoked") + _moment(row.revoked_at) + _word(row.revocation_reason) if row.revoked_at else _ISSUED,
         )
     )
 
@@ -89,9 +87,14 @@ def _text(value: str) -> bytes:
 _word = lru_cache(maxsize=4096)(_text)
 
 
-def _float(value: float | None) -> bytes:
-    return _NULL if value is None else _FLOAT8(8, value)
+_NO_COORDINATES = 2 * _NULL
+# State, time and reason of what is not revoked.
+_ISSUED = _text("issued") + _NULL + _text("")
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _moment(value: datetime | None) -> bytes:
-    return _NULL if value is None else _INT8(8, (value - _EPOCH) // _MICROSECOND)
+    return _NULL if value is None else _INT8(8, _microseconds(value))

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from inventory.importing import copying
+from inventory.importing import copying, updating
 from inventory.importing.parsing import Staged
 
 DEVICES, CERTIFICATES = "import_device", "import_certificate"
@@ -21,7 +21,8 @@ _INSERT_DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, site_id, batch_id, latitude, longitude, mqtt_id, phone_number,
         connectivity, status, last_seen_at, registered_at)
     SELECT staged.id, staged.fleet_id, staged.serial, {site}, {batch}, staged.latitude::numeric,
-        staged.longitude::numeric, mqtt_id, phone_number, connectivity, status, last_seen_at, %(now)s
+        staged.longitude::numeric, mqtt_id, phone_number, coalesce(nullif(connectivity, ''), 'daily'), status,
+        last_seen_at, %(now)s
     FROM import_device staged {places}
 """
 _WITHOUT_PLACES = _INSERT_DEVICES.format(site="NULL", batch="NULL", places="")
@@ -108,6 +109,7 @@ class Merged:
 
     devices_new: int = 0
     devices_known: int = 0
+    devices_updated: int = 0
     certificates_new: int = 0
     certificates_known: int = 0
     certificates_repeated: int = 0
@@ -159,10 +161,13 @@ def stage(cursor: Any, staged: Staged) -> None:
             copy.write(copying.TRAILER)
 
 
-def merge(cursor: Any, staged: Staged, *, all_new: bool, first_certificate_id: int, now: Any) -> Merged:
+def merge(
+    cursor: Any, staged: Staged, *, all_new: bool, update_known: bool, first_certificate_id: int, now: Any
+) -> Merged:
     """Put what was staged into the inventory, in the transaction of the caller. Issuers have their rows by now.
 
     `all_new` says that nothing of it is expected to be known; that costs time when it is wrong, and nothing else.
+    `update_known` corrects devices that are known.
     """
     # Two imports of the same devices would insert them in different orders, and each wait for the other.
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -171,10 +176,17 @@ def merge(cursor: Any, staged: Staged, *, all_new: bool, first_certificate_id: i
         cursor.execute(_INSERT_BATCHES)
     insert_devices = _WITH_PLACES if staged.names_places else _WITHOUT_PLACES
     if all_new and _insert_as_new(cursor, staged, insert_devices, now):
-        return Merged(staged.device_count, 0, staged.certificate_count, certificates_repeated=staged.repeated)
+        return Merged(
+            devices_new=staged.device_count,
+            certificates_new=staged.certificate_count,
+            certificates_repeated=staged.repeated,
+        )
     merged = Merged(certificates_repeated=staged.repeated)
     if staged.device_count:
         _merge_devices(cursor, staged, merged, insert_devices, now)
+        if update_known and merged.devices_known:
+            merged.devices_updated, taken = updating.update(cursor)
+            merged.rejected |= dict.fromkeys(taken, "mqtt_id_taken")
     if staged.certificate_count:
         _merge_certificates(cursor, staged, merged, first_certificate_id)
     return merged

@@ -1,8 +1,12 @@
 """Indexes and foreign keys put off while a first load fills the big tables: made once for all rows, not row by row.
 
 Only what no merge stands on is taken: primary keys, unique and check constraints stay. What was taken is in the run's
-row before it is gone, and comes back in one transaction, in which the foreign keys are checked for every row.
+row before it is gone, and leaves it when it is made.
 """
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from django.db import OperationalError, connection, transaction
 
@@ -12,6 +16,8 @@ from inventory.models import ImportRun
 MOST_ROWS_BEFORE = 100_000
 # A source below this is loaded before indexes are made again.
 LEAST_BYTES = 256 << 20
+# As many as the smallest machine of a portal has cores.
+_SESSIONS = 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 _TABLES = "('inventory_device'::regclass, 'inventory_certificate'::regclass)"
@@ -58,13 +64,41 @@ def put_off(run: ImportRun) -> None:
 
 
 def make_up_for(run: ImportRun) -> None:
-    """Make again what a run has put off."""
+    """Make again what a run has put off: indexes, some at a time, then the foreign keys, each checked for every row.
+
+    Each is a transaction with the row of the run: what is not made yet is known, whatever ends the process.
+    """
     if not run.put_off:
         return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-        for again in run.put_off:
-            cursor.execute(again)
-        run.put_off = []
-        run.save(update_fields=["put_off"])
+    # A foreign key takes a lock that lets no index be made beside it.
+    indexes = deque(each for each in run.put_off if each.startswith("CREATE"))
+    foreign_keys = [each for each in run.put_off if each not in indexes]
+    with ThreadPoolExecutor(_SESSIONS) as sessions:
+        for session in [sessions.submit(_make_in_own_session, run.pk, indexes) for _ in range(_SESSIONS)]:
+            session.result()
+    for again in foreign_keys:
+        _make(run.pk, again)
+    run.put_off = []
+    with connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_device, inventory_certificate")
+
+
+def _make_in_own_session(run: int, waiting: deque[str]) -> None:
+    """Make what waits until nothing does. Connections are a thread's own."""
+    try:
+        with suppress(IndexError):
+            while True:
+                _make(run, waiting.popleft())
+    finally:
+        connection.close()
+
+
+def _make(run: int, again: str) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A power cut takes back the index with the row that says it is made; the end of the run is durable.
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute("SET LOCAL maintenance_work_mem = '128MB'")
+        # The other session has the other core.
+        cursor.execute("SET LOCAL max_parallel_maintenance_workers = 0")
+        cursor.execute(again)
+        cursor.execute("UPDATE inventory_importrun SET put_off = put_off - %s WHERE id = %s", [again, run])

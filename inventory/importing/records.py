@@ -1,14 +1,15 @@
 """Blocks of a source read into records. Pure: bytes in, records out, each with its line and its original text."""
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from inventory.importing import tables
 from inventory.importing.rows import Cells
 from inventory.importing.vocabulary import Encoding, Format, Target
 
@@ -47,8 +48,7 @@ class Block:
     members: tuple[tuple[int, str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     line: int
     cells: Cells
     original: str
@@ -107,19 +107,10 @@ def _unreadable_text(text: str, encoding: Encoding) -> str:
 def _csv(block: Block, layout: Layout) -> Iterator[Record | Reject]:
     text = _decoded(block.payload, layout.encoding)
     suspicious = not _is_clean(block.payload, layout.encoding)
-    lines = list(io.StringIO(text, newline=""))
-    reader = csv.reader(iter(lines), delimiter=layout.delimiter)
     wanted = _wanted(layout)
     width = len(layout.columns)
-    begin = 0
-    for fields in reader:
-        end = reader.line_num
+    for fields, original, begin in tables.rows(text, layout.delimiter):
         line = block.first_line + begin
-        if not fields or fields == [""]:
-            begin = end
-            continue
-        original = "".join(lines[begin:end])
-        begin = end
         if suspicious and (problem := _unreadable_text(original, layout.encoding)):
             yield Reject(line, problem, kept(original))
         elif len(fields) != width:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inventory.importing import merging
+from inventory.importing import merging, updating
 from inventory.importing.parsing import Staged
 from inventory.importing.records import Reject
 
 _MOST_REJECTS = 10_000
 _KEEP = {
-    "rehearsed_device": ("import_device", "line, fleet_id, serial, mqtt_id"),
+    "rehearsed_device": (
+        "import_device",
+        "line, fleet_id, serial, site, batch, latitude, longitude, mqtt_id, phone_number, connectivity",
+    ),
     "rehearsed_certificate": (
         "import_certificate",
         "line, issuer, serial, fleet_id, device, sha256, state",
@@ -70,7 +73,8 @@ class Outcome:
 class Rehearsal:
     """What a dry run has seen. Nothing of the inventory is touched or locked."""
 
-    def __init__(self) -> None:
+    def __init__(self, update_known: bool) -> None:
+        self._update_known = update_known
         self._made = False
         self._issuers: set[bytes] = set()
 
@@ -95,8 +99,14 @@ class Rehearsal:
         devices, devices_known = cursor.fetchone()
         cursor.execute(_MQTT_IDS_TAKEN)
         taken = {line for (line,) in cursor.fetchall()}
+        updated, left_out = 0, set[int]()
+        if self._update_known:
+            left_out = set(updating.lines_of_taken_mqtt_ids(cursor, "rehearsed_device"))
+            cursor.execute("DELETE FROM rehearsed_device WHERE line = ANY(%s)", [list(left_out)])
+            cursor.execute("DELETE FROM rehearsed_certificate WHERE line = ANY(%s)", [list(left_out)])
+            updated = updating.count(cursor, "rehearsed_device")
         found: dict[str, int] = {}
-        rejects = [Reject(line, merging.REASONS["mqtt_id_taken"], "") for line in sorted(taken)]
+        rejects = [Reject(line, merging.REASONS["mqtt_id_taken"], "") for line in sorted(taken | left_out)]
         cursor.execute(_CERTIFICATES, {"most": _MOST_REJECTS})
         for word, count, lines in cursor.fetchall():
             found[word] = count
@@ -108,6 +118,7 @@ class Rehearsal:
             {
                 "devices_new": devices - devices_known - len(taken),
                 "devices_known": devices_known,
+                "devices_updated": updated,
                 "certificates_new": found.get("new", 0),
                 "certificates_known": found.get("known", 0) + found.get("revoked", 0),
                 "certificates_repeated": found.get("repeated", 0),

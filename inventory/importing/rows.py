@@ -1,8 +1,9 @@
 """One record made into what is staged: a device, a certificate, or both. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -11,11 +12,12 @@ from inventory.importing.certificates import Facts, Unreadable
 from inventory.importing.values import BadValue
 from inventory.importing.vocabulary import Link, Target
 
+_CERTIFICATES = (Target.CERTIFICATE, Target.CHAIN)
 Cells = Mapping[Target, str | bytes]
+Texts = Mapping[Target, str]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
+class DeviceRow(NamedTuple):
     fleet_id: int
     serial: str
     site: str = ""
@@ -24,13 +26,13 @@ class DeviceRow:
     longitude: float | None = None
     mqtt_id: str = ""
     phone_number: str = ""
-    connectivity: str = "daily"
+    # Empty: as before, or daily where the device is new.
+    connectivity: str = ""
     status: str = "in_service"
     last_seen_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRow:
+class CertificateRow(NamedTuple):
     facts: Facts
     # The device that holds it, by fleet and serial; None: it is only tracked.
     holder: tuple[int, str] | None
@@ -49,10 +51,9 @@ class Rules:
     link: Link = Link.COLUMN
 
 
-@dataclass(slots=True)
-class Row:
+class Row(NamedTuple):
     device: DeviceRow | None
-    certificates: list[CertificateRow] = field(default_factory=list)
+    certificates: list[CertificateRow]
 
 
 def row(cells: Cells, rules: Rules) -> Row:
@@ -60,16 +61,18 @@ def row(cells: Cells, rules: Rules) -> Row:
     found = (
         [certificates.read(der) for der in certificates.decode(blob)] if (blob := cells.get(Target.CERTIFICATE)) else []
     )
-    serial = _text(cells, Target.DEVICE_SERIAL)
+    texts = _texts(cells)
+    serial = texts.get(Target.DEVICE_SERIAL, "")
     if not serial and found and found[0].authority is None:
         serial = linked_serial(found[0].parsed, rules.link)
     if not serial and not found:
         raise BadValue("The row names no device and holds no certificate.")
-    device = _device(values.device_serial(serial), cells, rules) if serial else None
+    device = _device(values.device_serial(serial), texts, rules) if serial else None
     holder = (device.fleet_id, device.serial) if device else None
-    made = [_certificate(found[0], None if found[0].authority else holder, cells, rules)] if found else []
+    made = [_certificate(found[0], None if found[0].authority else holder, texts, rules)] if found else []
     # What stands behind the first in one cell is its chain.
-    made += [_in_chain(facts) for facts in found[1:]]
+    if len(found) > 1:
+        made += [_in_chain(facts) for facts in found[1:]]
     if chain := cells.get(Target.CHAIN):
         made += [_in_chain(certificates.read(der)) for der in certificates.decode(chain)]
     return Row(device, made)
@@ -89,36 +92,37 @@ def linked_serial(certificate: x509.Certificate, link: Link) -> str:
             return certificates.alternative_name(certificate, x509.UniformResourceIdentifier).rpartition(":")[2]
 
 
-def _text(cells: Cells, target: Target) -> str:
-    value = cells.get(target)
-    if not value:
-        return ""
-    if isinstance(value, bytes):
-        raise BadValue(f"{target.value} is not text.")
-    if "\0" in value:
-        raise BadValue(f"{target.value} holds a NUL character, which no text of the inventory can hold.")
-    return value.strip()
+def _texts(cells: Cells) -> Texts:
+    """Return the cells that are text: all but the certificates."""
+    texts = {}
+    for target, value in cells.items():
+        if target in _CERTIFICATES:
+            continue
+        if isinstance(value, bytes):
+            raise BadValue(f"{target.value} is not text.")
+        if "\0" in value:
+            raise BadValue(f"{target.value} holds a NUL character, which no text of the inventory can hold.")
+        texts[target] = value.strip()
+    return texts
 
 
-def _device(serial: str, cells: Cells, rules: Rules) -> DeviceRow:
-    latitude = values.coordinate(_text(cells, Target.LATITUDE), 90, "latitude")
-    longitude = values.coordinate(_text(cells, Target.LONGITUDE), 180, "longitude")
+def _device(serial: str, texts: Texts, rules: Rules) -> DeviceRow:
+    latitude = values.coordinate(texts.get(Target.LATITUDE, ""), 90, "latitude")
+    longitude = values.coordinate(texts.get(Target.LONGITUDE, ""), 180, "longitude")
     if (latitude is None) is not (longitude is None):
         raise BadValue("Latitude and longitude stand together: one of them is empty.")
     return DeviceRow(
-        fleet_id=_fleet(_text(cells, Target.FLEET), rules),
+        fleet_id=_fleet(texts.get(Target.FLEET, ""), rules),
         serial=serial,
-        site=values.name(_text(cells, Target.SITE), "name of the site"),
-        batch=values.name(_text(cells, Target.BATCH), "name of the batch"),
+        site=values.name(texts.get(Target.SITE, ""), "name of the site"),
+        batch=values.name(texts.get(Target.BATCH, ""), "name of the batch"),
         latitude=latitude,
         longitude=longitude,
-        mqtt_id=values.mqtt_id(_text(cells, Target.MQTT_ID)),
-        phone_number=values.phone_number(_text(cells, Target.PHONE_NUMBER)),
-        connectivity=values.choice(
-            _text(cells, Target.CONNECTIVITY), values.CONNECTIVITY, "connectivity class", "daily"
-        ),
-        status=values.choice(_text(cells, Target.STATUS), values.STATUS, "status of a device", "in_service"),
-        last_seen_at=_past(values.moment(_text(cells, Target.LAST_SEEN), "last seen"), "last seen", rules),
+        mqtt_id=values.mqtt_id(texts.get(Target.MQTT_ID, "")),
+        phone_number=values.phone_number(texts.get(Target.PHONE_NUMBER, "")),
+        connectivity=values.choice(texts.get(Target.CONNECTIVITY, ""), values.CONNECTIVITY, "connectivity class", ""),
+        status=values.choice(texts.get(Target.STATUS, ""), values.STATUS, "status of a device", "in_service"),
+        last_seen_at=_past(values.moment(texts.get(Target.LAST_SEEN, ""), "last seen"), "last seen", rules),
     )
 
 
@@ -133,17 +137,17 @@ def _fleet(slug: str, rules: Rules) -> int:
     return found
 
 
-def _certificate(facts: Facts, holder: tuple[int, str] | None, cells: Cells, rules: Rules) -> CertificateRow:
-    issued_at = values.moment(_text(cells, Target.ISSUED), "the time of issue") or facts.not_before
+def _certificate(facts: Facts, holder: tuple[int, str] | None, texts: Texts, rules: Rules) -> CertificateRow:
+    issued_at = values.moment(texts.get(Target.ISSUED, ""), "the time of issue") or facts.not_before
     revoked_at = _past(
-        values.moment(_text(cells, Target.REVOKED_AT), "the time of revocation"), "the time of revocation", rules
+        values.moment(texts.get(Target.REVOKED_AT, ""), "the time of revocation"), "the time of revocation", rules
     )
     revoked = revoked_at is not None
-    if Target.STATE in cells:
-        revoked = values.is_revoked(_text(cells, Target.STATE))
+    if Target.STATE in texts:
+        revoked = values.is_revoked(texts.get(Target.STATE, ""))
     if not revoked:
         return CertificateRow(facts, holder, issued_at)
-    reason = values.revocation_reason(_text(cells, Target.REVOCATION_REASON))
+    reason = values.revocation_reason(texts.get(Target.REVOCATION_REASON, ""))
     return CertificateRow(facts, holder, issued_at, revoked_at or rules.now, reason)
 
 

@@ -59,6 +59,7 @@ class Plan:
     link: Link
     fleet: Fleet | None
     dry_run: bool = False
+    update_known: bool = False
 
 
 def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
@@ -78,12 +79,18 @@ def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
                 "link": plan.link.value,
             },
             dry_run=plan.dry_run,
+            update_known=plan.update_known,
             actor_kind=actor.kind,
             actor=actor.name[:150],
             started_at=now,
             worked_at=now,
         )
-        _audit(run, AuditAction.IMPORT_STARTED, now, {"dry_run": run.dry_run, "format": run.format})
+        _audit(
+            run,
+            AuditAction.IMPORT_STARTED,
+            now,
+            {"dry_run": run.dry_run, "format": run.format, "update": run.update_known},
+        )
     return run
 
 
@@ -161,7 +168,7 @@ class _Work:
         own = external.own_identities()
         self._issuers = external.ExternalAuthorities(run.authorities_new)
         self._rejects = RejectsFile(run.pk, run.rejects_bytes)
-        self._rehearsal = Rehearsal() if run.dry_run else None
+        self._rehearsal = Rehearsal(run.update_known) if run.dry_run else None
         try:
             with Pool(self._pool_size, layout_of(run), rules, own) as pool:
                 self._pool = pool
@@ -215,7 +222,12 @@ class _Work:
         else:
             run.authorities_new += self._issuers.make(staged.issuers, now)
             merged = merging.merge(
-                cursor, staged, all_new=self._all_new, first_certificate_id=run.first_certificate_id, now=now
+                cursor,
+                staged,
+                all_new=self._all_new,
+                update_known=run.update_known,
+                first_certificate_id=run.first_certificate_id,
+                now=now,
             )
             self._all_new = merged.is_all_new(staged)
             if staged.authorities:
@@ -287,11 +299,12 @@ def _problem(error: BaseException) -> str:
 def stop(run: ImportRun, problem: str, now: datetime) -> None:
     """Write down that a run stopped. The row holds what was committed; ours may be ahead of it."""
     stored = ImportRun.objects.get(pk=run.pk)
-    putting_off.make_up_for(stored)
     with transaction.atomic():
         stored.state, stored.problem, stored.worked_at = ImportState.STOPPED, problem[:2000], now
         stored.save(update_fields=["state", "problem", "worked_at"])
         _audit(stored, AuditAction.IMPORT_STOPPED, now, {**counts(stored), "problem": stored.problem})
+    # Last: what stopped the run may stop this too. A periodic job tries again.
+    putting_off.make_up_for(stored)
 
 
 def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str, Any]) -> None:

@@ -37,7 +37,14 @@ def keep(name: str, chunks: Iterable[bytes]) -> Path:
 
 
 def begin(
-    path: Path, reading: Reading, fleet: Fleet | None, *, dry_run: bool, now: datetime, actor: Actor
+    path: Path,
+    reading: Reading,
+    fleet: Fleet | None,
+    *,
+    dry_run: bool,
+    update_known: bool = False,
+    now: datetime,
+    actor: Actor,
 ) -> ImportRun:
     """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file."""
     try:
@@ -45,7 +52,7 @@ def begin(
     except SourceRefused as refusal:
         _forget(path)
         raise SourceRefused(str(refusal).replace(str(path), path.name)) from None
-    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run)
+    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
     return _begun(plan, now, actor)
 
 
@@ -57,7 +64,8 @@ def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> Im
     opened = open_file(path, running.reading_of(rehearsed))
     if opened.source.fingerprint != rehearsed.fingerprint:
         raise SourceRefused(f"The file of import {rehearsed.pk} has changed since; try it again first.")
-    return _begun(running.Plan(str(path), opened.layout, opened.link, rehearsed.fleet), now, actor)
+    plan = running.Plan(str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known)
+    return _begun(plan, now, actor)
 
 
 def _begun(plan: running.Plan, now: datetime, actor: Actor) -> ImportRun:

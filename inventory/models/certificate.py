@@ -148,7 +148,7 @@ class Certificate(models.Model):
     predecessor = models.ForeignKey(
         "self", models.PROTECT, related_name="renewals", null=True, verbose_name=_("renewal of"), db_index=False
     )
-    # The certificate whose first use superseded this one. Read from here on only.
+    # The certificate whose first use superseded this one.
     successor = models.ForeignKey(
         "self", models.PROTECT, related_name="superseded", null=True, verbose_name=_("superseded by"), db_index=False
     )
@@ -165,7 +165,8 @@ class Certificate(models.Model):
         verbose_name_plural = _("certificates")
         permissions = [("revoke_certificate", "Can revoke certificates")]
         constraints = [
-            models.UniqueConstraint(fields=["authority", "serial"], name="certificate_serial_unique_for_issuer"),
+            # In this order it finds what people search, too, who know no issuer.
+            models.UniqueConstraint(fields=["serial", "authority"], name="certificate_serial_unique_for_issuer"),
             models.UniqueConstraint(fields=["sha256"], name="certificate_fingerprint_unique"),
             # One request gives one certificate: asking again with the same key finds the first answer.
             models.UniqueConstraint(
@@ -210,7 +211,6 @@ class Certificate(models.Model):
                 include=["serial", "revoked_at", "revocation_reason", "not_after"],
                 name="certificate_revoked_by_shard",
             ),
-            models.Index(fields=["serial"], name="certificate_serial"),
             # One a filter of the lists, in their order: a choice that few certificates meet is read as fast as any.
             models.Index(fields=["authority", "not_after", "id"], name="certificate_by_authority"),
             models.Index(fields=["profile", "not_after", "id"], name="certificate_by_profile"),
@@ -248,6 +248,8 @@ class Certificate(models.Model):
                 include=["not_after"],
                 name="certificate_standing",
             ),
+            # Of those that have one: the others would be written at each change of a state, for nothing.
+            models.Index(fields=["successor"], condition=Q(successor__isnull=False), name="certificate_successor"),
             # For the few that are not valid yet. Nearly nothing to keep: most of the table is older than that.
             BrinIndex(fields=["not_before"], name="certificate_begin", autosummarize=True),
         ]

@@ -75,6 +75,7 @@ class ImportRun(models.Model):
     # How it was read: columns, mapping, encoding, link.
     reading = models.JSONField(_("reading"), default=dict)
     dry_run = models.BooleanField(_("dry run"), default=False)
+    update_known = models.BooleanField(_("corrects known devices"), default=False)
     state = models.CharField(_("state"), max_length=16, choices=ImportState.choices, default=ImportState.WAITING)
     actor_kind = models.CharField(_("kind of actor"), max_length=16)
     actor = models.CharField(_("actor"), max_length=150)
@@ -98,6 +99,7 @@ class ImportRun(models.Model):
     records = models.BigIntegerField(_("records"), default=0)
     devices_new = models.BigIntegerField(_("new devices"), default=0)
     devices_known = models.BigIntegerField(_("known devices"), default=0)
+    devices_updated = models.BigIntegerField(_("known devices corrected"), default=0)
     certificates_new = models.BigIntegerField(_("new certificates"), default=0)
     certificates_known = models.BigIntegerField(_("known certificates"), default=0)
     certificates_repeated = models.BigIntegerField(_("repeated within the source"), default=0)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from inventory.models import CertificateState
+from inventory.sightings import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,15 @@ class Confirmations:
             self.at[use.certificate_id] = use.at
             self.superseded[use.certificate_id] = len(older)
 
-    def changes(self) -> tuple[list[int], list[str], list[datetime | None], list[int | None]]:
-        """Return the certificates that change, and of each its state, when it was confirmed and its successor."""
-        keys = list(self.at | self._successors)
+    def changes(self) -> tuple[str, str, str]:
+        """Return the certificates that change, and of each when it was confirmed and its successor, as columns."""
+        keys = sorted(self.at | self._successors)
         return (
-            keys,
-            [CertificateState.SUPERSEDED if pk in self._successors else CertificateState.CONFIRMED for pk in keys],
-            [self.at.get(pk) for pk in keys],
-            [self._successors.get(pk) for pk in keys],
+            columns.integers(keys),
+            columns.moments(map(self.at.get, keys)),
+            columns.integers(map(self._successors.get, keys)),
         )
 
-    def columns(self) -> tuple[list[int], list[datetime], list[int]]:
-        """Return the confirmed certificates, and of each when and how many others it superseded."""
-        return list(self.at), list(self.at.values()), [self.superseded[pk] for pk in self.at]
+    def confirmed(self) -> tuple[str, str, str]:
+        """Return the confirmed certificates, and of each when and how many others it superseded, as columns."""
+        return columns.integers(self.at), columns.moments(self.at.values()), columns.integers(self.superseded.values())

@@ -18,10 +18,11 @@ from inventory.audit.record import Actor, record_selected
 from inventory.models import AuditAction, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
+from inventory.sightings import columns
 from inventory.sightings.confirming import Confirmations, Live, Use
 from inventory.sightings.judging import Found, Outcome, Result, Verdict, judge
 from inventory.sightings.naming import Sighting
-from inventory.sightings.resolving import resolve
+from inventory.sightings.resolving import resolve, selected
 
 log = structlog.get_logger(__name__)
 
@@ -40,10 +41,10 @@ _LOCK_CERTIFICATES = """
     ORDER BY c.profile_id IS NULL, c.id DESC FOR NO KEY UPDATE OF c"""
 _CHANGE_STATES = """
     UPDATE inventory_certificate c
-    SET state = changed.state, activated_at = coalesce(changed.activated_at, c.activated_at),
+    SET state = CASE WHEN changed.successor_id IS NULL THEN 'confirmed' ELSE 'superseded' END,
+        activated_at = coalesce(changed.activated_at, c.activated_at),
         successor_id = coalesce(changed.successor_id, c.successor_id)
-    FROM unnest(%s::bigint[], %s::varchar[], %s::timestamptz[], %s::bigint[])
-        AS changed (id, state, activated_at, successor_id)
+    FROM unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) AS changed (id, activated_at, successor_id)
     WHERE c.id = changed.id"""
 _CONFIRMED = """
     SELECT used.at, c.subject AS object_name, c.device_id, c.id AS certificate_id,
@@ -158,22 +159,20 @@ def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
     if confirmations.at:
         with connection.cursor() as cursor:
             cursor.execute(_CHANGE_STATES, confirmations.changes())
-        record_selected(AuditAction.CERTIFICATE_CONFIRMED, _CONFIRMED, confirmations.columns(), actor=actor)
+        record_selected(AuditAction.CERTIFICATE_CONFIRMED, _CONFIRMED, confirmations.confirmed(), actor=actor)
     return confirmations.at
 
 
 def _lock_live(newest: Sequence[Use]) -> dict[int, list[Live]]:
     """Lock the live certificates of devices, of each up to the newest that was used; return them by device."""
     live: dict[int, list[Live]] = {}
-    columns = (
-        [use.device_id for use in newest],
-        [use.issued_at for use in newest],
-        [use.certificate_id for use in newest],
+    used = (
+        columns.integers(use.device_id for use in newest),
+        columns.moments(use.issued_at for use in newest),
+        columns.integers(use.certificate_id for use in newest),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_CERTIFICATES, [*columns, list(LIVE_STATES)])
-        for device_id, *certificate in cursor.fetchall():
-            live.setdefault(device_id, []).append(Live(*certificate))
+    for device_id, *certificate in selected(_LOCK_CERTIFICATES, [*used, list(LIVE_STATES)]):
+        live.setdefault(device_id, []).append(Live(*certificate))
     return live
 
 
@@ -186,7 +185,7 @@ def _move_last_seen(judged: Iterable[_Judged]) -> None:
                 newest[found.device.id] = sighting.at
     if newest:
         with connection.cursor() as cursor:
-            cursor.execute(_DEVICES_SEEN, [list(newest), list(newest.values())])
+            cursor.execute(_DEVICES_SEEN, [columns.integers(newest), columns.moments(newest.values())])
 
 
 @dataclass
@@ -222,9 +221,9 @@ def _count_odd(judged: Iterable[_Judged], actor: Actor) -> None:
         odd.add(sighting.at)
     if not counts:
         return
-    columns = [[getattr(odd, column.name) for odd in counts.values()] for column in fields(_Odd)]
+    odd_columns = [[getattr(odd, column.name) for odd in counts.values()] for column in fields(_Odd)]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_ODD, [actor.name[:150], *columns])
+        cursor.execute(_COUNT_ODD, [actor.name[:150], *odd_columns])
         new = [pk for pk, is_new in cursor.fetchall() if is_new]
     if new:
         record_selected(AuditAction.ODD_SIGHTING, _NEW_ODD, [new], actor=actor)

@@ -8,8 +8,10 @@ from typing import Any
 
 from cryptography import x509
 from django.db import connection
+from psycopg.types.datetime import TimestamptzLoader
 
 from inventory.models import Authority, Fleet
+from inventory.sightings import columns
 from inventory.sightings.judging import Found, SeenCertificate, SeenDevice
 from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 
@@ -71,9 +73,9 @@ def resolve(batch: Sequence[Sighting]) -> dict[Name, Found]:
                 devices.add(number, fleets[fleet], serial)
             case MqttId(fleet, mqtt_id) if fleet in fleets:
                 mqtt_ids.add(number, fleets[fleet], mqtt_id)
-    parameters = [fingerprints.numbers, fingerprints.values]
+    parameters: list[Any] = [columns.integers(fingerprints.numbers), columns.octets(fingerprints.values)]
     for asked in (serials, devices, mqtt_ids):
-        parameters += [asked.numbers, asked.parents, asked.values]
+        parameters += [columns.integers(asked.numbers), columns.integers(asked.parents), asked.values]
     slugs = {fleet_id: slug for slug, fleet_id in fleets.items()}
     return {names[number]: found for number, found in _found(parameters, slugs, issuers)}
 
@@ -96,10 +98,16 @@ class _Issuers:
         return self._by_name.get(canonical(name), ())
 
 
-def _found(parameters: Sequence[list[Any]], slugs: Mapping[int, str], issuers: _Issuers) -> Iterator[tuple[int, Found]]:
+def selected(query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query. Times are read as psycopg does, in a tenth of what Django's own reader needs."""
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, parameters)
-        rows = cursor.fetchall()
+        cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        cursor.execute(query, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _found(parameters: Sequence[Any], slugs: Mapping[int, str], issuers: _Issuers) -> Iterator[tuple[int, Found]]:
     for (
         number,
         pk,
@@ -115,12 +123,12 @@ def _found(parameters: Sequence[list[Any]], slugs: Mapping[int, str], issuers: _
         mqtt_id,
         status,
         seen_at,
-    ) in rows:
+    ) in selected(_FIND, parameters):
         certificate = device = None
         if pk:
             # Nobody trusts what a revoked authority signed.
             moments = [moment for moment in (revoked_at, issuers.revoked_at.get(issuer)) if moment]
-            certificate = SeenCertificate(pk, bytes(sha256), state, issued_at, begin, end, min(moments, default=None))
+            certificate = SeenCertificate(pk, sha256, state, issued_at, begin, end, min(moments, default=None))
         if device_id:
             device = SeenDevice(device_id, slugs[fleet_id], mqtt_id, status, seen_at)
         yield number, Found(certificate, device)

@@ -64,16 +64,13 @@ def _name(fields: Mapping[str, Any]) -> Name:
 
 
 def _moment(value: object) -> datetime:
-    needed = Malformed("seen_at is a time with its offset, for example 2027-03-01T12:00:00Z.")
-    if not isinstance(value, str):
-        raise needed
     try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise needed
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise needed from error
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment and moment.tzinfo:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Malformed("seen_at is a time with its offset, for example 2027-03-01T12:00:00Z.")
 
 
 def _sha256(value: object) -> bytes:

@@ -71,6 +71,9 @@ class Command(BaseCommand):
             "--link", choices=[each.value for each in Link], help=_("where a certificate names its device")
         )
         parser.add_argument("--dry-run", action="store_true", help=_("say what would happen; change nothing"))
+        parser.add_argument(
+            "--update", action="store_true", help=_("correct known devices too; an empty column changes nothing")
+        )
         parser.add_argument("--resume", type=int, metavar="RUN", help=_("go on with a run that stopped"))
         parser.add_argument(
             "--workers", type=int, metavar="N", help=_("processes that parse; 0: this one does, as for small sources")
@@ -106,7 +109,14 @@ class Command(BaseCommand):
             raise WrongUse(_("There is no fleet %s.") % options["fleet"])
         if options["save_mapping"]:
             self._save_mapping(reading)
-        plan = running.Plan(_name(options["source"], opened), opened.layout, opened.link, fleet, options["dry_run"])
+        plan = running.Plan(
+            source=_name(options["source"], opened),
+            layout=opened.layout,
+            link=opened.link,
+            fleet=fleet,
+            dry_run=options["dry_run"],
+            update_known=options["update"],
+        )
         actor = Actor(ActorKind.USER, getpass.getuser())
         return running.begin(plan, now=timezone.now(), actor=actor), opened
 
@@ -190,7 +200,9 @@ def _name(source: str, opened: Opened) -> str:
 
 
 def _changed(run: ImportRun) -> bool:
-    return bool(run.devices_new or run.certificates_new or run.certificates_revoked or run.authorities_new)
+    return any(
+        (run.devices_new, run.devices_updated, run.certificates_new, run.certificates_revoked, run.authorities_new)
+    )
 
 
 def _sentence(text: str) -> str:

@@ -100,10 +100,12 @@ def write_csv(path: Path, rows: Sequence[dict[str, object]]) -> Path:
     return path
 
 
-def begun(path: Path, fleet: Fleet | None, *, dry_run: bool = False, **reading) -> tuple[ImportRun, Opened]:
+def begun(
+    path: Path, fleet: Fleet | None, *, dry_run: bool = False, update_known: bool = False, **reading
+) -> tuple[ImportRun, Opened]:
     columns = {column: Target(target) for column, target in reading.pop("columns", {}).items()}
     opened = open_file(path, Reading(columns=columns, **reading))
-    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run)
+    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
     return running.begin(plan, now=NOW, actor=SYSTEM), opened
 
 

@@ -8,7 +8,7 @@ FORGET_DEVICES = "ALTER TABLE inventory_certificate ALTER COLUMN device_id RESET
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0007_plain_checks")]
+    dependencies = [("inventory", "0010_one_index_of_serials")]
 
     operations = [
         migrations.AddIndex(
@@ -25,30 +25,6 @@ class Migration(migrations.Migration):
                 related_name="certificates",
                 to="inventory.device",
                 verbose_name="device",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="certificate",
-            name="predecessor",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="renewals",
-                to="inventory.certificate",
-                verbose_name="renewal of",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="certificate",
-            name="successor",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="superseded",
-                to="inventory.certificate",
-                verbose_name="superseded by",
             ),
         ),
         migrations.AddIndex(
