@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inventory.counting import Count
-from inventory.models import Case, Certificate, CertificateState, Device, DeviceStatus
+from inventory.models import Case, Certificate, Device, DeviceStatus
 
 
 class Queue(models.TextChoices):
@@ -68,9 +68,9 @@ def count_up_to(most: int, queue: Queue, now: datetime, fleet_id: int | None = N
 def _stranding(queue: Queue, now: datetime) -> "list[QuerySet[Certificate]]":
     """Return the certificates that put their devices into a queue, unless those can use another one, in parts."""
     certificates = Certificate.objects.of_devices()
-    later_revoked = Exists(_newer(CertificateState.REVOKED))
+    later_revoked = Exists(Certificate.objects.revoked().newer())
     # A later certificate that ended says that the device was trusted again since; of revocations the last one counts.
-    revoked = certificates.revoked().exclude(Exists(_newer_standing())).exclude(later_revoked)
+    revoked = certificates.revoked().exclude(Exists(Certificate.objects.standing().newer())).exclude(later_revoked)
     cleared = Exists(Case.objects.cleared().filter(certificate=OuterRef("pk")))
     if queue == Queue.REVOKED:
         return [revoked.exclude(cleared)]
@@ -81,14 +81,6 @@ def _stranding(queue: Queue, now: datetime) -> "list[QuerySet[Certificate]]":
 
 def _able(device: OuterRef, now: datetime) -> "QuerySet[Certificate]":
     return Certificate.objects.standing().filter(device=device, not_after__gte=now)
-
-
-def _newer(state: CertificateState) -> "QuerySet[Certificate]":
-    return Certificate.objects.filter(device=OuterRef("device"), pk__gt=OuterRef("pk"), state=state)
-
-
-def _newer_standing() -> "QuerySet[Certificate]":
-    return Certificate.objects.standing().filter(device=OuterRef("device"), pk__gt=OuterRef("pk"))
 
 
 def queue_of(device: Device, now: datetime) -> Queue | None:

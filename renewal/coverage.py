@@ -53,7 +53,7 @@ def _row_by_row(rows: QuerySet[Any], there: bool) -> Case:
 
 
 def _newer() -> CertificateQuerySet:
-    return Certificate.objects.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
+    return Certificate.objects.standing().newer()
 
 
 def _open_targets() -> TargetQuerySet:

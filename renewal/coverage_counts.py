@@ -22,13 +22,17 @@ from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
 _LOCK = int.from_bytes(b"coverage")
 _COUNT = """
     WITH doubled AS MATERIALIZED (
-        SELECT device_id, max(id) AS newest FROM inventory_certificate
+        SELECT device_id FROM inventory_certificate
         WHERE state IN ('issued', 'confirmed') AND device_id IS NOT NULL
         GROUP BY 1 HAVING count(*) > 1
     ), renewed AS MATERIALIZED (
-        SELECT older.id, older.device_id, older.not_after
-        FROM doubled JOIN inventory_certificate older ON older.device_id = doubled.device_id
-        WHERE older.state IN ('issued', 'confirmed') AND older.id < newest
+        SELECT id, device_id, not_after FROM (
+            SELECT id, device_id, not_after,
+                   row_number() OVER (PARTITION BY device_id ORDER BY issued_at DESC, id DESC) AS place
+            FROM doubled JOIN inventory_certificate USING (device_id)
+            WHERE state IN ('issued', 'confirmed')
+        ) standing
+        WHERE place > 1
     ), in_campaign AS (
         SELECT DISTINCT certificate.id, certificate.device_id, certificate.not_after
         FROM renewal_campaign campaign

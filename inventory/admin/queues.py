@@ -37,7 +37,7 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
         return self.has_view_permission(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        ended = Certificate.objects.defer("der").order_by("-pk")
+        ended = Certificate.objects.defer("der").order_by("-issued_at", "-pk")
         ended = ended.revoked() if self.queue == Queue.REVOKED else ended
         held = Prefetch("certificates", ended, to_attr="ended")
         waiting = Prefetch("cases", Case.objects.waiting(), to_attr="open_cases")

@@ -128,7 +128,8 @@ _STEP_OWN = f"""
 # `newer` is the coverage that lists and campaigns mean by renewed: a later certificate that the device may stand on.
 _NEWER = """
     SELECT FROM inventory_certificate newer
-    WHERE newer.device_id = c.device_id AND newer.id > c.id AND newer.state IN ('issued', 'confirmed')
+    WHERE newer.device_id = c.device_id AND (newer.issued_at, newer.id) > (c.issued_at, c.id)
+      AND newer.state IN ('issued', 'confirmed')
       AND newer.not_after >= %(now)s
 """
 
@@ -179,7 +180,7 @@ _STEP_DEVICES = f"""
 # a device that came back. The nearest threshold is the one that goes on; the others fire with it and are taken over.
 _RAISE = f"""
     WITH batch AS MATERIALIZED (
-        SELECT id, device_id, profile_id, not_after FROM inventory_certificate
+        SELECT id, device_id, profile_id, issued_at, not_after FROM inventory_certificate
         WHERE purpose = 'device' AND state IN ('issued', 'confirmed')
           AND (not_after, id) > (%(after)s, %(after_id)s) AND not_after < %(widest)s
         ORDER BY not_after, id LIMIT %(limit)s

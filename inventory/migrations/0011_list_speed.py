@@ -31,5 +31,15 @@ class Migration(migrations.Migration):
             model_name="certificatecount",
             index=models.Index(fields=["axis", "group_id", "day"], name="certificatecount_of_group"),
         ),
+        migrations.RemoveIndex(model_name="certificate", name="certificate_standing"),
+        migrations.AddIndex(
+            model_name="certificate",
+            index=models.Index(
+                condition=models.Q(state__in=["issued", "confirmed"]),
+                fields=["device", "issued_at", "id"],
+                include=["not_after"],
+                name="certificate_standing",
+            ),
+        ),
         migrations.RunSQL(DEVICES, FORGET_DEVICES),
     ]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, OuterRef, Q, Value, When
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -89,6 +89,14 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 
     def revoked(self) -> "CertificateQuerySet":
         return self.filter(state=CertificateState.REVOKED)
+
+    def newer(self) -> "CertificateQuerySet":
+        """Those that were issued after the certificate of an outer query, to the same device.
+
+        Not by their keys: the history of another authority is imported after its successor has begun to issue.
+        """
+        later = Q(issued_at__gt=OuterRef("issued_at")) | Q(issued_at=OuterRef("issued_at"), pk__gt=OuterRef("pk"))
+        return self.filter(later, device=OuterRef("device"))
 
     def with_shown_state(self, now: datetime) -> "CertificateQuerySet":
         """Give each certificate its `shown_state`, a value of ShownState."""
@@ -243,7 +251,7 @@ class Certificate(models.Model):
             BrinIndex(fields=["issued_at"], pages_per_range=32, name="certificate_issued"),
             # What a device stands on, and whether it has more than one, without a look at the rows.
             models.Index(
-                fields=["device", "id"],
+                fields=["device", "issued_at", "id"],
                 condition=Q(state__in=LIVE_STATES),
                 include=["not_after"],
                 name="certificate_standing",

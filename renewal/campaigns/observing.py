@@ -15,8 +15,10 @@ SET state = %(confirmed)s, renewed_certificate_id = newer.id, issued_at = newer.
 FROM inventory_certificate newer
 WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s)
   AND newer.id = (
-    SELECT max(id) FROM inventory_certificate
-    WHERE device_id = target.device_id AND id > target.certificate_id AND state = %(certificate_confirmed)s
+    SELECT c.id FROM inventory_certificate c JOIN inventory_certificate old ON old.device_id = c.device_id
+    WHERE old.id = target.certificate_id AND (c.issued_at, c.id) > (old.issued_at, old.id)
+      AND c.state = %(certificate_confirmed)s
+    ORDER BY c.issued_at DESC, c.id DESC LIMIT 1
   )
 """
 # The wait before a reminder starts at the issue: a device may sleep before it uses what it fetched.
@@ -30,8 +32,10 @@ WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id
   -- Who was escalated because this very certificate stayed unused stays with a person.
   AND target.renewed_certificate_id IS DISTINCT FROM newer.id
   AND newer.id = (
-    SELECT max(id) FROM inventory_certificate
-    WHERE device_id = target.device_id AND id > target.certificate_id AND state = %(certificate_issued)s
+    SELECT c.id FROM inventory_certificate c JOIN inventory_certificate old ON old.device_id = c.device_id
+    WHERE old.id = target.certificate_id AND (c.issued_at, c.id) > (old.issued_at, old.id)
+      AND c.state = %(certificate_issued)s
+    ORDER BY c.issued_at DESC, c.id DESC LIMIT 1
   )
 """
 _WITHDRAWN = """

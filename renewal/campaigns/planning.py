@@ -10,7 +10,7 @@ from django.db.models.fields import CharField
 
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Batch, Certificate, DeviceStatus, Fleet, Site
-from inventory.models.certificate import LIVE_STATES, CertificateQuerySet
+from inventory.models.certificate import CertificateQuerySet
 from renewal.coverage_counts import ask_for_count
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
@@ -55,7 +55,6 @@ def selected(selection: Selection) -> CertificateQuerySet:
     external authorities signed, with which no device can renew here.
     """
     ours = Certificate.objects.filter(authority__key_name__isnull=False)
-    newer = ours.filter(device=OuterRef("device"), state__in=LIVE_STATES, pk__gt=OuterRef("pk"))
     elsewhere = Target.objects.filter(
         device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=UNFINISHED_STATES
     )
@@ -63,7 +62,7 @@ def selected(selection: Selection) -> CertificateQuerySet:
         ours.of_devices()
         .expiring_between(selection.expires_from, selection.expires_before)
         .filter(device__fleet=selection.fleet, device__status=DeviceStatus.IN_SERVICE)
-        .exclude(Exists(newer))
+        .exclude(Exists(ours.standing().newer()))
         .exclude(Exists(elsewhere))
     )
     if selection.site:

@@ -10,6 +10,7 @@ from inventory.models.audit import ActorKind
 from inventory.models.case import Outcome, Verdict
 from inventory.queues import Queue, in_queue
 from revocation import orders
+from tests.certportal.api import rows
 from tests.factories import DAY, NOW, Enrolled, enrolled
 from tests.parallel import at_once
 
@@ -71,6 +72,11 @@ def test_nobody_decides_on_a_case_of_his_own(meter):
     assert "second person" in refused(decided(case, actor=ANN))
     assert not cases.is_cleared(meter.certificate.pk)
     assert Case.objects.waiting().count() == 1
+
+
+def test_history_that_is_imported_later_does_not_hide_a_revocation(meter):
+    rows.certificate(meter.device, issued_at=NOW - 1500 * DAY, not_after=NOW - 100 * DAY).save()
+    assert queues_of(meter.device) == {Queue.REVOKED}
 
 
 def test_a_device_is_retired_by_two_and_leaves_every_queue(meter):

@@ -23,6 +23,7 @@ from inventory.models import (
 from inventory.models.audit import ActorKind
 from inventory.sightings import record_sighting
 from tests import factories
+from tests.certportal.api import rows
 from tests.factories import DAY, NOW
 
 OPS = Actor(ActorKind.USER, "ops")
@@ -130,6 +131,15 @@ def test_a_certificate_that_ended_before_the_first_sweep_fires_too(intermittent)
     meter(-20 * DAY)
     sweep(NOW)
     assert told("ops") == [(0, 30, 1)]
+
+
+def test_history_that_is_imported_later_resolves_no_alert(intermittent):
+    enrolled = meter(50 * DAY)
+    sweep(NOW)
+    rows.certificate(enrolled.device, issued_at=NOW - 1500 * DAY, not_after=NOW + 900 * DAY).save()
+    assert sweep(NOW + DAY).resolved == 0
+    rows.certificate(enrolled.device, issued_at=NOW + DAY, not_after=NOW + 900 * DAY).save()
+    assert sweep(NOW + 2 * DAY).resolved > 0
 
 
 def test_the_first_sweep_again_changes_nothing(intermittent):
