@@ -165,7 +165,7 @@ def _condition(address: str, name: str, value: str) -> str:
     if how == "isnull":
         return f"c.{column}_id IS NULL"
     if column in ("fleet", "site", "batch"):
-        return f"d.{column}_id IS NULL" if value == "none" else f"d.{column}_id = {int(value)}"
+        return f"d.id IS NOT NULL AND d.{column}_id IS NULL" if value == "none" else f"d.{column}_id = {int(value)}"
     if column in ("authority", "profile"):
         return f"c.{column}_id = {int(value)}"
     if column in ("key_type", "purpose", "connectivity", "status"):

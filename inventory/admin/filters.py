@@ -87,7 +87,9 @@ class _GroupFilter(admin.SimpleListFilter):
         if value is None:
             return None
         if value == NONE and self.parameter_name != "fleet":
-            return queryset.filter(**{f"{self.path}{self.field}__isnull": True})
+            # Of devices: what has none has no place in any group.
+            of_devices = {f"{self.path}pk__isnull": False, f"{self.path}{self.field}__isnull": True}
+            return queryset.filter(**of_devices)
         if not value.isdecimal():
             raise IncorrectLookupParameters
         return queryset.filter(**{f"{self.path}{self.field}": int(value)})

@@ -31,6 +31,7 @@ from renewal.models import Campaign
 from revocation.models import Crl
 from tests import factories, workbooks
 from tests.certportal.api import rows
+from tests.certportal.dashboard.test_dashboard import rows_of
 from tests.factories import DAY, NOW
 
 DEVICES = "admin:inventory_device_changelist"
@@ -320,3 +321,11 @@ def test_what_cannot_be_kept_is_said(client, boss, values):
 def test_a_list_that_nobody_keeps_filters_of_is_unknown(client, boss):
     client.force_login(boss)
     assert kept(client, list="certportal_user").status_code == 404
+
+
+@pytest.mark.parametrize("group", ["site", "batch"])
+def test_without_a_group_are_certificates_of_devices_and_not_the_portals_own(page, db, group):
+    lone = factories.enrolled().certificate
+    text = page(reverse(CERTIFICATES), **{group: "none", "count": "exact"})
+    assert shown(text) == [lone.pk]
+    assert rows_of(text) == 1
