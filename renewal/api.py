@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.mixins import ListModelMixin
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, ExportMixin, SlugOf
+from inventory.api.exports import ExportMixin
+from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
 from renewal.models import Campaign, Target, TargetState

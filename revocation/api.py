@@ -6,7 +6,7 @@ from django_filters import rest_framework as filters
 from rest_framework import serializers
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from inventory.api import ID, HexField, SlugOf
+from inventory.api.references import ID, HexField, SlugOf
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Authority
 from revocation.models import Crl

@@ -7,16 +7,12 @@ from rest_framework.routers import DefaultRouter
 from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
 from certportal.api.idempotency import asked_once
-from inventory.alerts.api import AlertViewSet
-from inventory.api import (
-    AuditEventViewSet,
-    AuthorityViewSet,
-    CertificateViewSet,
-    DeviceViewSet,
-    FleetViewSet,
-    ProfileViewSet,
-)
-from inventory.api_sightings import SightingViewSet
+from inventory.api.alerts import AlertViewSet
+from inventory.api.audit_events import AuditEventViewSet
+from inventory.api.certificates import CertificateViewSet
+from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
+from inventory.api.devices import DeviceViewSet
+from inventory.api.sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
 from inventory.audit.record import Actor
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Fleet, OddSighting
