@@ -212,7 +212,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "certportal.api.paging.KeysetPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "certportal.api.operations.Schema",
     "EXCEPTION_HANDLER": "certportal.api.errors.handle",
     "DURATION_FORMAT": "iso-8601",
     "UNAUTHENTICATED_USER": None,

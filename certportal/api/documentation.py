@@ -39,6 +39,8 @@ _ERROR_RESPONSE = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 
+_NOT_MODIFIED = {"description": "As the client has it."}
+
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):
     target_class = "certportal.api.tokens.ApiTokenAuthentication"
@@ -57,6 +59,8 @@ def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"]["default"] = _ERROR_RESPONSE
+            if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", ())):
+                operation["responses"]["304"] = _NOT_MODIFIED
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query" and parameter["schema"]["type"] == "string":
                     parameter["schema"]["minLength"] = 1

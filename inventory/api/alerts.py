@@ -10,10 +10,10 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.alerts import answering
 from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.views import ReadViewSet
 from inventory.audit.record import Actor
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Alert, AlertKind, Fleet, Resolution
@@ -93,7 +93,7 @@ class AcknowledgementSerializer(serializers.Serializer[Any]):
     )
 
 
-class AlertViewSet(ReadOnlyModelViewSet[Alert]):
+class AlertViewSet(ReadViewSet[Alert]):
     """Alerts: certificates that reached a threshold before their end, and what of the portal's own needs somebody."""
 
     resource = "alerts"

@@ -1,10 +1,10 @@
 """The audit log over the API."""
 
 from rest_framework import serializers
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.api.exports import ExportMixin
 from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.views import ReadViewSet
 from inventory.exporting import AUDIT_EVENTS
 from inventory.filters import AuditEventFilter
 from inventory.models import AuditEvent
@@ -33,7 +33,7 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
         read_only_fields = fields
 
 
-class AuditEventViewSet(ExportMixin, ReadOnlyModelViewSet[AuditEvent]):
+class AuditEventViewSet(ExportMixin, ReadViewSet[AuditEvent]):
     """The audit log: who did what to which object, when and why."""
 
     listing = AUDIT_EVENTS

@@ -13,10 +13,10 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.api.exports import ExportMixin, FileRenderer
 from inventory.api.references import ID, DeviceReferenceSerializer, HexField, SlugOf
+from inventory.api.views import ReadViewSet
 from inventory.authorities import chain
 from inventory.exporting import CERTIFICATES
 from inventory.filters import CertificateFilter
@@ -89,7 +89,7 @@ class DerRenderer(FileRenderer):
     format = "der"
 
 
-class CertificateViewSet(ExportMixin, ReadOnlyModelViewSet[Certificate]):
+class CertificateViewSet(ExportMixin, ReadViewSet[Certificate]):
     """Certificates: every one that any authority of the portal ever signed."""
 
     listing = CERTIFICATES

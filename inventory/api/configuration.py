@@ -3,10 +3,10 @@
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory import addresses
 from inventory.api.references import SLUG, CertificateReferenceSerializer, SlugOf
+from inventory.api.views import ReadViewSet
 from inventory.filters import FleetFilter
 from inventory.models import Authority, Fleet, Profile
 
@@ -61,7 +61,7 @@ class AuthoritySerializer(serializers.ModelSerializer[Authority]):
         return addresses.issuer_url(authority.slug)
 
 
-class FleetViewSet(ReadOnlyModelViewSet[Fleet]):
+class FleetViewSet(ReadViewSet[Fleet]):
     """Fleets: devices managed together."""
 
     resource = "fleets"
@@ -73,7 +73,7 @@ class FleetViewSet(ReadOnlyModelViewSet[Fleet]):
     lookup_value_regex = SLUG
 
 
-class ProfileViewSet(ReadOnlyModelViewSet[Profile]):
+class ProfileViewSet(ReadViewSet[Profile]):
     """Profiles: the rules by which the certificates of a fleet are made."""
 
     resource = "profiles"
@@ -84,7 +84,7 @@ class ProfileViewSet(ReadOnlyModelViewSet[Profile]):
     lookup_value_regex = SLUG
 
 
-class AuthorityViewSet(ReadOnlyModelViewSet[Authority]):
+class AuthorityViewSet(ReadViewSet[Authority]):
     """Certificate authorities."""
 
     resource = "authorities"

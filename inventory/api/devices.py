@@ -1,10 +1,10 @@
 """Devices over the API."""
 
 from rest_framework import serializers
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.api.exports import ExportMixin
 from inventory.api.references import ID, NameOf, SlugOf
+from inventory.api.views import ReadViewSet
 from inventory.exporting import DEVICES
 from inventory.filters import DeviceFilter
 from inventory.models import Device
@@ -35,7 +35,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
         read_only_fields = fields
 
 
-class DeviceViewSet(ExportMixin, ReadOnlyModelViewSet[Device]):
+class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
     """Devices: what carries a certificate, where it is and how it can be reached."""
 
     listing = DEVICES

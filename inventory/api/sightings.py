@@ -11,9 +11,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.views import ReadViewSet
 from inventory.audit.record import Actor
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Fleet, OddSighting
@@ -75,7 +75,7 @@ class ReportAnswerSerializer(serializers.Serializer[Any]):
     results = ResultSerializer(many=True, help_text="What became of each sighting, in their order")
 
 
-class SightingViewSet(ReadOnlyModelViewSet[OddSighting]):
+class SightingViewSet(ReadViewSet[OddSighting]):
     """Sightings: that devices authenticated is reported here, and what should not have been seen can be read."""
 
     resource = "sightings"
