@@ -241,6 +241,7 @@ SPECTACULAR_SETTINGS = {
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
         "Oddity": "inventory.models.sighting.Oddity",
+        "RowOutcome": "inventory.rowwise.Outcome",
         "SightingOutcome": "inventory.sightings.Outcome",
         "KeyType": "inventory.models.profile.KEY_TYPE_CHOICES",
         "SeenKeyType": "inventory.models.certificate.SEEN_KEY_TYPE_CHOICES",

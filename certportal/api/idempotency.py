@@ -22,6 +22,7 @@ from certportal.models import KeptAnswer
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=1)
+_KEPT_HEADERS = ("ETag", "Location")
 # RFC 9110 5.6.2 and 5.6.4: what a header can hold as it is.
 _KEY = re.compile(r"[!-~]{1,200}")
 
@@ -43,17 +44,22 @@ class BodyTooLarge(APIException):
 
 
 def asked_once(viewset: Any) -> Any:
-    """Return `viewset` with a `create` that knows Idempotency-Key, or as it is when it has none."""
-    if not hasattr(viewset, "create"):
-        return viewset
+    """Return `viewset` with every method that answers POST knowing Idempotency-Key."""
+    acts = [act.__name__ for act in viewset.get_extra_actions() if "post" in act.mapping]
+    if hasattr(viewset, "create"):
+        acts.append("create")
+    known = {name: _knowing(getattr(viewset, name)) for name in acts}
+    return type(viewset.__name__, (viewset,), {**known, "__doc__": viewset.__doc__}) if known else viewset
 
-    # Keeps what drf-spectacular was told of the method.
-    @functools.wraps(viewset.create)
-    def create(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+
+def _knowing(act: Callable[..., Response]) -> Callable[..., Response]:
+    # Keeps what REST framework and drf-spectacular were told of the method.
+    @functools.wraps(act)
+    def once(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         _bound_body(request)
-        return _once(request, lambda: viewset.create(self, request, *args, **kwargs))
+        return _once(request, lambda: act(self, request, *args, **kwargs))
 
-    return type(viewset.__name__, (viewset,), {"create": create, "__doc__": viewset.__doc__})
+    return once
 
 
 def forget(now: datetime) -> int:
@@ -86,7 +92,8 @@ def _once(request: Request, act: Callable[[], Response]) -> Response:
         if not is_new:
             if bytes(kept.request_sha256) != digest:
                 raise KeyReused
-            return Response(kept.body, kept.status, headers={"Idempotency-Replayed": "true"})
+            return Response(kept.body, kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"})
         answer = act()
-        KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data)
+        headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+        KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data, headers=headers)
         return answer

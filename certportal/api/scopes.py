@@ -15,6 +15,8 @@ class Resource(models.TextChoices):
     FLEETS = "fleets", _("fleets")
     DEVICES = "devices", _("devices")
     CERTIFICATES = "certificates", _("certificates")
+    SITES = "sites", _("sites")
+    BATCHES = "batches", _("batches")
     PROFILES = "profiles", _("profiles")
     AUTHORITIES = "authorities", _("authorities")
     SIGHTINGS = "sightings", _("sightings")

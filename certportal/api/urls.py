@@ -1,5 +1,8 @@
 """Addresses below `/api/`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from csp.decorators import csp_update
 from django.urls import include, path, re_path
 from rest_framework.routers import DefaultRouter
@@ -12,6 +15,7 @@ from inventory.api.audit_events import AuditEventViewSet
 from inventory.api.certificates import CertificateViewSet
 from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
 from inventory.api.devices import DeviceViewSet
+from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
@@ -19,10 +23,23 @@ from revocation.api import CrlViewSet
 # Swagger UI writes style attributes and holds its icons in data: addresses. Scripts stay as strict as elsewhere.
 _SWAGGER_POLICY = {"style-src": ["'unsafe-inline'"], "img-src": ["data:"]}
 
-router = DefaultRouter()
+
+class Router(DefaultRouter):
+    """PATCH of a list changes many of its objects, where a resource can do that."""
+
+    def get_method_map(self, viewset: Any, method_map: Mapping[str, str]) -> dict[str, str]:
+        methods = dict(method_map)
+        if methods.get("post") == "create":
+            methods["patch"] = "partial_update_many"
+        return super().get_method_map(viewset, methods)
+
+
+router = Router()
 router.include_format_suffixes = False
 for viewset in (
     FleetViewSet,
+    SiteViewSet,
+    BatchViewSet,
     DeviceViewSet,
     CertificateViewSet,
     ProfileViewSet,

@@ -48,16 +48,16 @@ def _tag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def check_match(request: Request, current: str) -> None:
-    """Raise PreconditionRequired without If-Match, and PreconditionFailed unless it names the `current` ETag."""
+def condition(request: Request) -> str:
+    """Return the If-Match of a request. Raises PreconditionRequired."""
     given = request.headers.get(_CONDITION)
     if given is None:
         raise PreconditionRequired
-    if not matches(given, current):
-        raise PreconditionFailed
+    return given
 
 
 def matches(given: str, current: str) -> bool:
+    """Tell whether an If-Match, or an ETag alone, names `current`."""
     # RFC 9110 13.1.1: compared as strong, so what is marked as weak never matches.
     return given.strip() == "*" or current in parse_etags(given)
 

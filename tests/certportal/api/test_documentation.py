@@ -60,6 +60,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "Oddity",
         "Purpose",
         "RevocationReason",
+        "RowOutcome",
         "SeenKeyType",
         "SightingOutcome",
         "TargetState",

@@ -77,7 +77,7 @@ def test_an_object_that_is_not_there_is_a_json_404(reader, path):
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_a_method_that_is_not_answered_names_those_that_are(reader, method):
-    answer = getattr(reader, method)("/api/v1/devices/")
+    answer = getattr(reader, method)("/api/v1/certificates/")
     error = error_of(answer, 405)
     assert error["message"] == f"{method.upper()} is not answered at this address. It answers GET, HEAD, OPTIONS."
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"

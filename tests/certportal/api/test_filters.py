@@ -297,7 +297,7 @@ def test_an_unknown_parameter_is_answered_with_the_known_ones(reader):
     answer = reader.get("/api/v1/fleets/?name=demo").json()["error"]
     assert answer["code"] == "invalid"
     assert answer["details"]["name"] == [
-        "Not a parameter of this address. Known: authority, cursor, limit, ordering, profile."
+        "Not a parameter of this address. Known: authority, cursor, fields, limit, ordering, profile."
     ]
 
 
