@@ -39,8 +39,8 @@ class BodyTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "body_too_large"
 
-    def __init__(self) -> None:
-        super().__init__(f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes. Send it in parts.")
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body has more than {most} bytes. Send it in parts.")
 
 
 def asked_once(viewset: Any) -> Any:
@@ -56,8 +56,8 @@ def _knowing(act: Callable[..., Response]) -> Callable[..., Response]:
     # Keeps what REST framework and drf-spectacular were told of the method.
     @functools.wraps(act)
     def once(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        _bound_body(request)
-        return _once(request, lambda: act(self, request, *args, **kwargs))
+        _bound_body(request, getattr(self, "most_bytes", settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+        return _once(self, request, lambda: act(self, request, *args, **kwargs))
 
     return once
 
@@ -68,29 +68,32 @@ def forget(now: datetime) -> int:
     return deleted
 
 
-def _bound_body(request: Request) -> None:
+def _bound_body(request: Request, most: int) -> None:
     # REST framework reads a body of JSON whole, whatever its size.
     announced = request.META.get("CONTENT_LENGTH") or "0"
-    if not announced.isdecimal() or int(announced) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise BodyTooLarge
+    if not announced.isdecimal() or int(announced) > most:
+        raise BodyTooLarge(most)
 
 
-def _once(request: Request, act: Callable[[], Response]) -> Response:
+def _once(view: Any, request: Request, act: Callable[[], Response]) -> Response:
     key = request.headers.get(HEADER)
     if key is None:
         return act()
     if not _KEY.fullmatch(key):
         raise ValidationError({HEADER: ["1 to 200 printable ASCII characters, no blanks."]})
-    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request._request.body).digest()
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    # What a view reads as a stream is not here as bytes any more: it says itself what it was.
+    for part in view.body_parts(request) if hasattr(view, "body_parts") else [request._request.body]:
+        digest.update(part)
     user_id = request.user.pk
     assert user_id is not None  # by the permissions, which were asked before
     with transaction.atomic():
         # Of two at once the second waits here for the commit of the first.
         kept, is_new = KeptAnswer.objects.get_or_create(
-            user_id=user_id, key=key, defaults={"request_sha256": digest, "at": timezone.now()}
+            user_id=user_id, key=key, defaults={"request_sha256": digest.digest(), "at": timezone.now()}
         )
         if not is_new:
-            if bytes(kept.request_sha256) != digest:
+            if bytes(kept.request_sha256) != digest.digest():
                 raise KeyReused
             return Response(kept.body, kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"})
         answer = act()

@@ -19,6 +19,8 @@ class Resource(models.TextChoices):
     BATCHES = "batches", _("batches")
     PROFILES = "profiles", _("profiles")
     AUTHORITIES = "authorities", _("authorities")
+    IMPORTS = "imports", _("imports")
+    COLUMN_MAPPINGS = "column-mappings", _("column mappings")
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
     CRLS = "crls", _("CRLs")

@@ -16,6 +16,7 @@ from inventory.api.certificates import CertificateViewSet
 from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
 from inventory.api.devices import DeviceViewSet
 from inventory.api.groups import BatchViewSet, SiteViewSet
+from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
@@ -44,6 +45,8 @@ for viewset in (
     CertificateViewSet,
     ProfileViewSet,
     AuthorityViewSet,
+    ImportViewSet,
+    ColumnMappingViewSet,
     SightingViewSet,
     CampaignViewSet,
     CrlViewSet,
