@@ -62,7 +62,7 @@ def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
             if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", ())):
                 operation["responses"]["304"] = _NOT_MODIFIED
             for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "query" and parameter["schema"]["type"] == "string":
+                if parameter["in"] == "query" and parameter["schema"].get("type") == "string":
                     parameter["schema"]["minLength"] = 1
     return result
 

@@ -17,6 +17,7 @@ class Resource(models.TextChoices):
     CERTIFICATES = "certificates", _("certificates")
     SITES = "sites", _("sites")
     BATCHES = "batches", _("batches")
+    EXPIRY = "expiry", _("expiry counts")
     PROFILES = "profiles", _("profiles")
     AUTHORITIES = "authorities", _("authorities")
     IMPORTS = "imports", _("imports")
@@ -25,6 +26,10 @@ class Resource(models.TextChoices):
     CAMPAIGNS = "campaigns", _("campaigns")
     CRLS = "crls", _("CRLs")
     ALERTS = "alerts", _("alerts")
+    ALERT_POLICIES = "alert-policies", _("alert policies")
+    ALERT_RECIPIENTS = "alert-recipients", _("alert recipients")
+    MUTES = "mutes", _("mutes")
+    SAVED_FILTERS = "saved-filters", _("saved filters")
     AUDIT_EVENTS = "audit-events", _("audit events")
 
 

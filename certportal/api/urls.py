@@ -10,11 +10,14 @@ from rest_framework.routers import DefaultRouter
 from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
 from certportal.api.idempotency import asked_once
+from certportal.api.saved_filters import SavedFilterViewSet
+from inventory.api.alerting import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
 from inventory.api.alerts import AlertViewSet
 from inventory.api.audit_events import AuditEventViewSet
 from inventory.api.certificates import CertificateViewSet
 from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
 from inventory.api.devices import DeviceViewSet
+from inventory.api.expiry import ExpiryViewSet
 from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
@@ -43,6 +46,7 @@ for viewset in (
     BatchViewSet,
     DeviceViewSet,
     CertificateViewSet,
+    ExpiryViewSet,
     ProfileViewSet,
     AuthorityViewSet,
     ImportViewSet,
@@ -51,6 +55,10 @@ for viewset in (
     CampaignViewSet,
     CrlViewSet,
     AlertViewSet,
+    AlertPolicyViewSet,
+    RecipientViewSet,
+    MuteViewSet,
+    SavedFilterViewSet,
     AuditEventViewSet,
 ):
     router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)

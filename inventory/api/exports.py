@@ -12,10 +12,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from inventory.audit.record import Actor
+from inventory.api.acting import actor_of
 from inventory.downloads import download
 from inventory.exporting import Export, ExportRefused, Format, Listing
-from inventory.models.audit import ActorKind
 
 
 class FileRenderer(BaseRenderer):
@@ -91,7 +90,7 @@ class ExportMixin:
 
     def _export(self, request: Request, kind: Format) -> StreamingHttpResponse:
         view: Any = self
-        actor = Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None)
+        actor = actor_of(request)
         queryset = view.filter_queryset(view.get_queryset())
         export = Export(self.listing, queryset, kind, request.query_params.urlencode(), actor)
         try:

@@ -19,7 +19,7 @@ from inventory.api.acting import actor_of
 from inventory.api.exports import CsvRenderer
 from inventory.api.parameters import IDEMPOTENCY_KEY
 from inventory.api.references import ID, SlugOf
-from inventory.api.strict import StrictSerializer
+from inventory.api.strict import Named, StrictSerializer
 from inventory.api.views import ReadViewSet
 from inventory.filters import SlugFilter
 from inventory.importing import running, uploads
@@ -107,10 +107,8 @@ class ImportSerializer(serializers.ModelSerializer[ImportRun]):
 
 class NewImportSerializer(StrictSerializer):
     file = serializers.FileField(help_text="CSV, JSON lines, PEM, DER, PKCS #7 or ZIP, at most 20 MiB")
-    fleet = serializers.SlugRelatedField(
-        slug_field="slug", queryset=Fleet.objects.all(), required=False, help_text="Of rows that name none"
-    )
-    mapping = serializers.SlugRelatedField(
+    fleet = Named(slug_field="slug", queryset=Fleet.objects.all(), required=False, help_text="Of rows that name none")
+    mapping = Named(
         slug_field="name",
         queryset=ColumnMapping.objects.all(),
         required=False,

@@ -73,6 +73,13 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Named(serializers.SlugRelatedField[Any]):
+    """Another object, named by its slug or name. JSON can say names that PostgreSQL would not even look for."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(Text().run_validation(data))
+
+
 class Flag(serializers.BooleanField):
     """true or false; a word or a number is neither."""
 

@@ -43,7 +43,7 @@ def test_a_nested_object_is_read_in_the_same_query(meter, reader, django_assert_
     assert not any("subject" in query["sql"] for query in captured.captured_queries)
 
 
-@pytest.mark.parametrize("resource", Resource.values)
+@pytest.mark.parametrize("resource", sorted({*Resource.values} - {Resource.EXPIRY}))
 def test_each_field_of_each_resource_can_be_asked_for_alone(meter, reader, resource):
     [whole] = reader.get(f"/api/v1/{resource}/?limit=1").json()["results"] or [{}]
     for name, value in whole.items():
