@@ -212,6 +212,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "certportal.api.paging.KeysetPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_METADATA_CLASS": "certportal.api.metadata.PlainMetadata",
     "DEFAULT_SCHEMA_CLASS": "certportal.api.operations.Schema",
     "EXCEPTION_HANDLER": "certportal.api.errors.handle",
     "DURATION_FORMAT": "iso-8601",
@@ -226,6 +227,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Fleets, devices, certificates, campaigns and the audit log of this portal.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # What is sent and what is shown differ: ids are not sent, and fields= leaves out what is not asked for.
+    "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "certportal.api.documentation.describe_refusals",

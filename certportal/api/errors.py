@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import Resolver404, resolve
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
 
@@ -91,6 +92,8 @@ _MESSAGES: list[tuple[type[Exception], Callable[[Any, _Context], str]]] = [
 ]
 
 
+# A stranger's POST gets the same answer as a GET, and no page of Django's about cookies.
+@csrf_exempt
 def unknown_address(request: HttpRequest) -> HttpResponse:
     """Answer any address under `/api/` that nothing else answers."""
     message = f"The API has no address {request.path}. /api/docs/ lists the addresses."

@@ -55,6 +55,18 @@ def test_an_unknown_address_is_a_json_404(reader, path):
     assert error_of(reader.get(f"/api/{path}"), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_an_unknown_address_asks_nobody_for_a_cookie(db, method):
+    answer = getattr(Client(enforce_csrf_checks=True), method)("/api/v1/devices/x/")
+    assert error_of(answer, 404)["code"] == "not_found"
+
+
+def test_options_are_answered_at_every_address_by_its_name(reader):
+    for address in [*ADDRESSES, "/api/v1/expiry/jitter/", "/api/v1/imports/"]:
+        answer = reader.options(address)
+        assert (answer.status_code, "actions" in answer.json()) == (200, False)
+
+
 def test_a_missing_slash_is_pointed_out(reader):
     error = error_of(reader.get("/api/v1/devices"), 404)
     assert error["message"] == "The API has no address /api/v1/devices. It ends with a slash: /api/v1/devices/"
