@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -39,15 +39,14 @@ class ChangeViewSet(ReadViewSet[M]):
 
     lookup_value_regex = ID
 
-    def get_queryset(self) -> QuerySet[M]:
-        rows: QuerySet[M] = super().get_queryset()
-        return rows.select_for_update(of=("self",)) if self.action == "partial_update" else rows
-
     @extend_schema(parameters=[IF_MATCH, ETAG])
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Change an object; what is left out stays."""
         wanted = condition(request)
         with transaction.atomic():
+            seen = self.get_object()
+            # Read again when nobody else can write it any more.
+            list(type(seen)._base_manager.select_for_update().filter(pk=seen.pk).values_list("pk"))
             obj = self.get_object()
             before = self.get_serializer(obj).data
             if not matches(wanted, tag(before)):

@@ -255,7 +255,7 @@ def test_a_thousand_changes_cost_as_many_queries_as_two(fleet, writer, django_as
         {"id": device.pk, "site": "North", "batch": "B1", "mqtt_id": f"m-{device.pk}", "latitude": 1, "longitude": 2}
         for device in devices
     ]
-    queries = 11
+    queries = 12
     writer.get(DEVICES)
     with django_assert_num_queries(queries):
         assert outcomes(writer.patch(DEVICES, body[:2], format="json")) == ["changed"] * 2
@@ -324,3 +324,25 @@ def test_a_thousand_sites_cost_as_many_queries_as_two(fleet, client_for, django_
         with django_assert_num_queries(9):
             client.post("/api/v1/sites/", [new_group(f"S{number}") for number in numbers], format="json")
     assert Site.objects.count() == 1003
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_change_what_they_saw_at_once_one_does(client_for):
+    fleet = factories.fleet()
+    writer = client_for("devices:write", "sites:write", permissions="", name="ops")
+    for number in range(4):
+        Site.objects.create(fleet=fleet, name=f"S{number}")
+    device, site = factories.device("M-1"), Site.objects.get(name="S0")
+    seen, of_site = tag(writer, device), writer.get(f"/api/v1/sites/{site.pk}/").headers["ETag"]
+    moved = at_once([lambda n=n: patch(writer, device, {"site": f"S{n}"}, if_match=seen) for n in range(4)])
+    assert sorted(answer.status_code for answer in moved) == [200, 412, 412, 412]
+    [done] = [answer for answer in moved if answer.status_code == 200]
+    assert writer.get(f"{DEVICES}{device.id}/").json() == done.json()
+
+    def rename(number: int) -> Any:
+        body, headers = {"name": f"T{number}"}, {"If-Match": of_site}
+        return writer.patch(f"/api/v1/sites/{site.pk}/", body, format="json", headers=headers)
+
+    assert sorted(answer.status_code for answer in at_once([lambda n=n: rename(n) for n in range(4)])) == [
+        200, 412, 412, 412,
+    ]  # fmt: skip
