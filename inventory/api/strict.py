@@ -1,19 +1,21 @@
 """Bodies that mean what they say: a value of another type, or a field that is not known, is refused and not guessed."""
 
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.db.models import Model
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ValidationError
 
 from inventory.importing import values
 from inventory.importing.values import BadValue
 
 _MICRODEGREE = Decimal("0.000001")
-_LONGEST = 32
+_DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?")
 _LARGEST_ID = (1 << 63) - 1
 
 
@@ -105,39 +107,47 @@ class RowId(Whole):
         super().__init__(min_value=0, max_value=_LARGEST_ID, **kwargs)
 
 
-class DeviceSerial(Text):
+class _Word(Text):
+    """A text that is kept as it is or refused: `rule` raises BadValue, or would make something else of it."""
+
+    rule: Callable[[str], str]
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=64, **kwargs)
+        super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        return _kept(values.device_serial, super().to_internal_value(data))
+        text = super().to_internal_value(data)
+        try:
+            kept = type(self).rule(text)
+        except BadValue as error:
+            raise ValidationError([str(error)]) from None
+        if kept != text:
+            raise ValidationError([f"Write it as it is kept: {kept}"])
+        return text
 
 
-class MqttId(Text):
+# The patterns are those of the models' constraints, for who reads the description.
+@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"})
+class DeviceSerial(_Word):
+    rule = staticmethod(values.device_serial)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9._:-]{0,128}$"})
+class MqttId(_Word):
+    rule = staticmethod(values.mqtt_id)
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=128, allow_blank=True, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        return _kept(values.mqtt_id, super().to_internal_value(data))
+        super().__init__(allow_blank=True, **kwargs)
 
 
-class PhoneNumber(Text):
+@extend_schema_field({"type": "string", "pattern": r"^(\+[1-9][0-9]{6,14})?$"})
+class PhoneNumber(_Word):
+    rule = staticmethod(values.phone_number)
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=32, allow_blank=True, help_text="E.164, for example +60123456789", **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        return _kept(values.phone_number, super().to_internal_value(data))
+        super().__init__(allow_blank=True, help_text="E.164, for example +60123456789", **kwargs)
 
 
-def _kept(rule: Any, text: str) -> str:
-    try:
-        kept: str = rule(text)
-    except BadValue as error:
-        raise ValidationError([ErrorDetail(str(error), "invalid")]) from None
-    return kept
-
-
-@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]})
 class Degrees(serializers.Field[Any, Any, Any, Any]):
     """Decimal degrees from -`limit` to `limit`, as a number or, as lists show them, in a string. Kept to six places."""
 
@@ -146,18 +156,21 @@ class Degrees(serializers.Field[Any, Any, Any, Any]):
         self._limit = limit
 
     def to_internal_value(self, data: Any) -> Decimal:
-        try:
-            degrees = Decimal(str(data)[:_LONGEST]) if _is_number(data) else Decimal("NaN")
-            within = -self._limit <= degrees <= self._limit
-        except InvalidOperation:
-            within = False
-        if not within:
+        written = _DECIMAL.fullmatch(data) if isinstance(data, str) else type(data) in {int, float}
+        degrees = Decimal(str(data)) if written else Decimal("NaN")
+        if degrees.is_nan() or not -self._limit <= degrees <= self._limit:
             raise ValidationError([f"Decimal degrees from -{self._limit} to {self._limit}, for example 3.139003."])
-        return degrees.quantize(_MICRODEGREE)
+        # PostgreSQL knows no negative zero.
+        return degrees.quantize(_MICRODEGREE) + 0
 
     def to_representation(self, value: Any) -> Any:
         return value
 
 
-def _is_number(data: Any) -> bool:
-    return isinstance(data, int | float | str) and not isinstance(data, bool)
+class DegreesExtension(OpenApiSerializerFieldExtension):
+    target_class = Degrees
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        limit = self.target._limit
+        number = {"type": "number", "minimum": -limit, "maximum": limit}
+        return {"oneOf": [number, {"type": "string", "pattern": f"^{_DECIMAL.pattern}$"}]}

@@ -54,7 +54,7 @@ def outcomes(answer: Any) -> list[str]:
 
 def test_a_device_is_registered_and_shown_as_a_get_shows_it(fleet, writer):
     body = new(
-        "M-1", site="North", batch="B1", latitude="3.1390031", longitude=101.5, mqtt_id="m-1", status="suspended"
+        "M-1", site="North", batch="B1", latitude="3.1390031", longitude=-1e-9, mqtt_id="m-1", status="suspended"
     )
     answer = post(writer, body)
     assert answer.status_code == 201, answer.content
@@ -90,6 +90,9 @@ def test_a_device_is_registered_and_shown_as_a_get_shows_it(fleet, writer):
         (new("M-1", mqtt_id="\ud800"), "mqtt_id"),
         (new("M-1", site="\x00"), "site"),
         (new("M-1", phone_number="012"), "phone_number"),
+        (new("M-1", phone_number="+60 123456789"), "phone_number"),
+        (new(" M-1"), "serial"),
+        (new("M-1", latitude="1e1", longitude=0), "latitude"),
         (new("M-1", connectivity="often"), "connectivity"),
         (new("M-1", status=None), "status"),
         ("M-1", "non_field_errors"),
