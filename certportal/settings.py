@@ -211,7 +211,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["certportal.api.filtering.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "certportal.api.paging.KeysetPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["certportal.api.parsing.BoundedJSONParser"],
     "DEFAULT_METADATA_CLASS": "certportal.api.metadata.PlainMetadata",
     "DEFAULT_SCHEMA_CLASS": "certportal.api.operations.Schema",
     "EXCEPTION_HANDLER": "certportal.api.errors.handle",

@@ -23,6 +23,7 @@ from certportal.models import KeptAnswer
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=1)
 _KEPT_HEADERS = ("ETag", "Location")
+_CHANGES = ("partial_update", "partial_update_many")
 # RFC 9110 5.6.2 and 5.6.4: what a header can hold as it is.
 _KEY = re.compile(r"[!-~]{1,200}")
 
@@ -44,19 +45,34 @@ class BodyTooLarge(APIException):
 
 
 def asked_once(viewset: Any) -> Any:
-    """Return `viewset` with every method that answers POST knowing Idempotency-Key."""
-    acts = [act.__name__ for act in viewset.get_extra_actions() if "post" in act.mapping]
-    if hasattr(viewset, "create"):
-        acts.append("create")
-    known = {name: _knowing(getattr(viewset, name)) for name in acts}
-    return type(viewset.__name__, (viewset,), {**known, "__doc__": viewset.__doc__}) if known else viewset
+    """Return `viewset` with bounded bodies, and with every method that answers POST knowing Idempotency-Key."""
+    posts = [act.__name__ for act in viewset.get_extra_actions() if "post" in act.mapping]
+    acts = {
+        **{name: _bounded(getattr(viewset, name)) for name in _CHANGES if hasattr(viewset, name)},
+        **{name: _bounded(_knowing(getattr(viewset, name))) for name in ["create", *posts] if hasattr(viewset, name)},
+    }
+    return type(viewset.__name__, (viewset,), {**acts, "__doc__": viewset.__doc__}) if acts else viewset
+
+
+# Both keep what REST framework and drf-spectacular were told of the method.
+
+
+def _bounded(act: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(act)
+    def bounded(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        most = getattr(self, "most_bytes", settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        # REST framework reads a body of JSON whole, whatever its size.
+        announced = request.META.get("CONTENT_LENGTH") or "0"
+        if not announced.isdecimal() or int(announced) > most:
+            raise BodyTooLarge(most)
+        return act(self, request, *args, **kwargs)
+
+    return bounded
 
 
 def _knowing(act: Callable[..., Response]) -> Callable[..., Response]:
-    # Keeps what REST framework and drf-spectacular were told of the method.
     @functools.wraps(act)
     def once(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        _bound_body(request, getattr(self, "most_bytes", settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
         return _once(self, request, lambda: act(self, request, *args, **kwargs))
 
     return once
@@ -66,13 +82,6 @@ def forget(now: datetime) -> int:
     """Delete the answers that were kept long enough; return how many."""
     deleted, _ = KeptAnswer.objects.filter(at__lt=now - KEPT_FOR).delete()
     return deleted
-
-
-def _bound_body(request: Request, most: int) -> None:
-    # REST framework reads a body of JSON whole, whatever its size.
-    announced = request.META.get("CONTENT_LENGTH") or "0"
-    if not announced.isdecimal() or int(announced) > most:
-        raise BodyTooLarge(most)
 
 
 def _once(view: Any, request: Request, act: Callable[[], Response]) -> Response:
