@@ -45,6 +45,8 @@ class KeptAnswer(models.Model):
     request_sha256 = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(default=0)
     body = models.JSONField(default=dict)
+    # Those that belong to the answer itself: where what was made is, and its version.
+    headers = models.JSONField(default=dict)
     at = models.DateTimeField(db_index=True)
 
     class Meta:

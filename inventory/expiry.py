@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from django.db.models import Model
+
 from inventory.counters import reading
 from inventory.counters.reading import Heap
-from inventory.models import Axis, Batch, Certificate, Fleet, Profile, Site
+from inventory.models import Authority, Axis, Batch, Certificate, Fleet, Profile, Site
 from inventory.models.certificate import CertificateQuerySet
 
 # A day is a cliff when this share of a fleet ends on it and it stands out from the days around it by this factor.
@@ -24,6 +26,8 @@ _CAUSES: Mapping[Axis, type[Batch] | type[Site] | type[Profile]] = {
     Axis.SITE: Site,
     Axis.PROFILE: Profile,
 }
+# What the groups of each axis are rows of.
+GROUPS: Mapping[Axis, type[Model]] = {**_CAUSES, Axis.FLEET: Fleet, Axis.AUTHORITY: Authority}
 # No certificate that anybody has to renew lives longer. What ends beyond is made to last (IEEE 802.1AR 8.7: 9999).
 HORIZON = timedelta(days=366 * 20)
 
@@ -121,6 +125,12 @@ def _cliffs(today: date, horizon: timedelta, sizes: Mapping[int, int]) -> list[H
         )
 
     return sorted(filter(stands_out, heaps), key=lambda heap: (-heap.count, heap.day))
+
+
+def standing_by_day(fleet: Fleet, first: date, last: date) -> dict[date, float]:
+    """Return how many certificates that devices of `fleet` stand on end on each day. One query of counters."""
+    days = reading.by_day(first, last + timedelta(days=1), fleet_id=fleet.pk)
+    return {day: float(counted.standing) for day, counted in days.items() if counted.standing}
 
 
 def of_cliff(cliff: Cliff) -> CertificateQuerySet:

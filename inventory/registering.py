@@ -1,226 +1,266 @@
-"""Registering devices and changing what is known of them, a thousand at a time: each row lands whole or says why not.
+"""Devices registered and changed by the thousand: each row has its result, and the number of statements is fixed.
 
-A fixed number of statements, whatever the number of rows. Serial number and fleet of a device never change: both stand
-in its certificates.
+What a row says is checked before, by itself; here it is checked against the inventory. A row is taken whole or not at
+all, and one that is refused keeps no other from being taken.
 """
 
-import contextlib
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
-from django.utils.translation import gettext_lazy as _
+from django.db import connection
+from django.db.models import Q
 
+from inventory.audit.changes import changed
 from inventory.audit.record import Actor, event, record
-from inventory.models import AuditAction, AuditEvent, Batch, Device, Fleet, Site
+from inventory.models import AuditAction, Batch, Device, Fleet, Site
+from inventory.rowwise import Outcome, Refused, Result, in_one_transaction
 
-MOST_ROWS = 1000
-# Whoever registers at the same time may take what we checked; then we look again.
-_TRIES = 3
-# Stands for a device that has no id yet.
-_NEW = 0
-_GROUPS: Mapping[str, type[Site] | type[Batch]] = {"site": Site, "batch": Batch}
-
-
-class Outcome(models.TextChoices):
-    """What became of a row."""
-
-    CREATED = "created", _("registered")
-    CHANGED = "changed", _("changed")
-    UNCHANGED = "unchanged", _("as it was")
-    REFUSED = "refused", _("refused")
+# What of a device can be changed. Fleet and serial stand in certificates: with others it is another device.
+CHANGEABLE = ("batch", "site", "latitude", "longitude", "mqtt_id", "phone_number", "connectivity", "status")
+_UPDATE = """
+    UPDATE inventory_device device
+    SET batch_id = changed.batch_id, site_id = changed.site_id, latitude = changed.latitude,
+        longitude = changed.longitude, mqtt_id = changed.mqtt_id, phone_number = changed.phone_number,
+        connectivity = changed.connectivity, status = changed.status
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[], %s::varchar[], %s::varchar[],
+                %s::varchar[], %s::varchar[])
+        AS changed (id, batch_id, site_id, latitude, longitude, mqtt_id, phone_number, connectivity, status)
+    WHERE device.id = changed.id"""
+_UPDATED = (
+    "id", "batch_id", "site_id", "latitude", "longitude", "mqtt_id", "phone_number", "connectivity", "status",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one row: the device, or by field why it was refused."""
+class Registration:
+    """A device to be. `values`: some of CHANGEABLE, well-formed; sites and batches by their names in the fleet."""
 
-    outcome: Outcome
-    device: Device | None = None
-    errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-def refused(name: str, text: str) -> Result:
-    return Result(Outcome.REFUSED, errors={name: [text]})
+    fleet: str
+    serial: str
+    values: Mapping[str, Any]
 
 
-def register(rows: Sequence[Mapping[str, Any]], now: datetime, actor: Actor) -> list[Result]:
-    """Register devices; return what became of each row, in their order.
+@dataclass(frozen=True)
+class Change:
+    """What is to become of a device, named by its id or by fleet and serial. `values` as in a Registration.
 
-    A row names `fleet` (slug) and `serial`, and may hold the other columns of a device, `site` and `batch` by name. Its
-    values were checked one by one; here they meet what there is.
+    `stale` is asked under the lock whether the device is no longer as whoever wants the change saw it.
     """
-    return _against_others(lambda: _register(rows, now, actor))
+
+    values: Mapping[str, Any]
+    id: int | None = None
+    fleet: str = ""
+    serial: str = ""
+    stale: Callable[[Device], bool] = lambda _device: False
 
 
-def change(
-    rows: Sequence[tuple[int, Mapping[str, Any]]],
-    now: datetime,
-    actor: Actor,
-    *,
-    seen: Mapping[int, str],
-    tag: Callable[[Device], str],
-) -> list[Result]:
-    """Change devices by their ids; return what became of each row, in their order.
+def register(registrations: Mapping[int, Registration], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
+    """Register devices, given by their places in a request; return what became of each.
 
-    `seen` holds by id the ETag that a device must still have, as `tag` makes it. Sites and batches are named, and must
-    be of the device's own fleet; None takes the device out of one.
+    At most seven statements, whatever the number.
     """
-    return _against_others(lambda: _change(rows, now, actor, seen, tag))
+    return in_one_transaction(lambda: _register(registrations, now, actor))
 
 
-def _against_others(act: Callable[[], list[Result]]) -> list[Result]:
-    for _attempt in range(_TRIES - 1):
-        with contextlib.suppress(IntegrityError), transaction.atomic():
-            return act()
-    with transaction.atomic():
-        return act()
+def change(changes: Mapping[int, Change], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
+    """Change devices, given by their places in a request; return what became of each.
+
+    At most eight statements, whatever the number.
+    """
+    return in_one_transaction(lambda: _change(changes, now, actor))
 
 
-def _register(rows: Sequence[Mapping[str, Any]], now: datetime, actor: Actor) -> list[Result]:
-    fleets = {fleet.slug: fleet for fleet in Fleet.objects.filter(slug__in={row["fleet"] for row in rows})}
-    owners = [fleets.get(row["fleet"]) for row in rows]
-    groups = {name: _groups(model, name, rows, owners) for name, model in _GROUPS.items()}
-    known = _holders("serial", rows, owners)
-    mqtt_ids = _holders("mqtt_id", rows, owners)
-    results: list[Result] = []
-    for row, fleet in zip(rows, owners, strict=True):
-        if fleet is None:
-            results.append(refused("fleet", f"No fleet is called {row['fleet']!r}."))
-        elif (fleet.pk, row["serial"]) in known:
-            text = f"Fleet {fleet.slug} has a device {row['serial']}, or an earlier row of this request registers it."
-            results.append(refused("serial", text))
-        elif problem := _problem(row, fleet.pk, _NEW, groups, mqtt_ids):
-            results.append(problem)
-        else:
-            known[fleet.pk, row["serial"]] = mqtt_ids[fleet.pk, row.get("mqtt_id", "")] = _NEW
-            columns = {name: value for name, value in row.items() if name not in _GROUPS and name != "fleet"}
-            placed = {name: groups[name].get((fleet.pk, row.get(name))) for name in _GROUPS}
-            results.append(Result(Outcome.CREATED, Device(fleet=fleet, registered_at=now, **columns, **placed)))
-    made = [result.device for result in results if result.device is not None]
+# --- Registering ----------------------------------------------------------------------------------------------------
+
+
+def _register(registrations: Mapping[int, Registration], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
+    fleets = fleets_of(each.fleet for each in registrations.values())
+    places = _Places(fleets.values(), [each.values for each in registrations.values()])
+    serials = _Taken("serial", "device serial", fleets.values(), [each.serial for each in registrations.values()])
+    mqtt_ids = _Taken(
+        "mqtt_id",
+        "MQTT client id",
+        fleets.values(),
+        [each.values.get("mqtt_id", "") for each in registrations.values()],
+    )
+    results: dict[int, Result[Device]] = {}
+    made: list[Device] = []
+    for place, each in registrations.items():
+        try:
+            fleet = fleet_of(fleets, each.fleet)
+            device = Device(fleet=fleet, serial=each.serial, registered_at=now)
+            for field, value in each.values.items():
+                setattr(device, field, places.find(field, fleet, value) if field in places.kinds else value)
+            _check_coordinates(device)
+            serials.check(device)
+            mqtt_ids.check(device)
+        except Refused as refusal:
+            results[place] = refusal.result()
+            continue
+        serials.take(device, place)
+        mqtt_ids.take(device, place)
+        made.append(device)
+        results[place] = Result(Outcome.REGISTERED, device)
     Device.objects.bulk_create(made)
-    record(
-        event(AuditAction.DEVICE_REGISTERED, now=now, actor=actor, object_name=device.serial, device=device)
-        for device in made
-    )
+    action = AuditAction.DEVICE_REGISTERED
+    record(event(action, now=now, actor=actor, object_name=device.serial, device=device) for device in made)
     return results
 
 
-def _change(
-    rows: Sequence[tuple[int, Mapping[str, Any]]],
-    now: datetime,
-    actor: Actor,
-    seen: Mapping[int, str],
-    tag: Callable[[Device], str],
-) -> list[Result]:
-    # In one order, and FOR UPDATE as the counters of a device's places need it.
-    locked = Device.objects.filter(pk__in=[pk for pk, _changes in rows]).order_by("pk").select_for_update(of=("self",))
-    devices = {device.pk: device for device in locked.select_related("fleet", "site", "batch")}
-    changes = [row for _pk, row in rows]
-    owners = [devices[pk].fleet if pk in devices else None for pk, _changes in rows]
-    groups = {name: _groups(model, name, changes, owners) for name, model in _GROUPS.items()}
-    mqtt_ids = _holders("mqtt_id", changes, owners)
-    repeated = {pk for pk, count in Counter(pk for pk, _changes in rows).items() if count > 1}
-    results: list[Result] = []
-    events: list[AuditEvent] = []
-    touched: set[str] = set()
-    for pk, row in rows:
-        device = devices.get(pk)
-        if device is None:
-            results.append(refused("id", f"No device has the id {pk}."))
+# --- Changing -------------------------------------------------------------------------------------------------------
+
+
+def _change(changes: Mapping[int, Change], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
+    fleets = fleets_of(each.fleet for each in changes.values() if each.id is None)
+    devices = _locked(changes, fleets)
+    by_id = {device.pk: device for device in devices}
+    by_serial = {(device.fleet_id, device.serial): device for device in devices}
+    of_devices = {device.fleet for device in devices}
+    places = _Places(of_devices, [each.values for each in changes.values()])
+    mqtt_ids = _Taken(
+        "mqtt_id", "MQTT client id", of_devices, [each.values.get("mqtt_id", "") for each in changes.values()]
+    )
+    results: dict[int, Result[Device]] = {}
+    first: dict[int, int] = {}
+    written: list[tuple[Device, dict[str, Any]]] = []
+    for place, each in changes.items():
+        try:
+            if each.id is not None:
+                device = by_id.get(each.id)
+            else:
+                device = by_serial.get((fleet_of(fleets, each.fleet).pk, each.serial))
+            if device is None:
+                raise Refused("id" if each.id is not None else "serial", "There is no such device.")
+            if device.pk in first:
+                raise Refused("id", f"Item {first[device.pk]} of this request, counted from 0, is about this device.")
+            if each.stale(device):
+                raise Refused("etag", "The device is no longer as this ETag says. Read it again and decide anew.")
+            differences = _apply(device, each.values, places, mqtt_ids, place)
+        except Refused as refusal:
+            results[place] = refusal.result()
             continue
-        if pk in repeated:
-            results.append(refused("id", f"The device {pk} stands in this request more than once."))
-            continue
-        if pk in seen and seen[pk] != tag(device):
-            results.append(refused("etag", "The device is not what you read any more. Read it again, then decide."))
-            continue
-        values = {
-            name: groups[name].get((device.fleet_id, value)) if name in _GROUPS else value
-            for name, value in row.items()
+        first[device.pk] = place
+        if differences:
+            written.append((device, differences))
+        results[place] = Result(Outcome.CHANGED if differences else Outcome.UNCHANGED, device)
+    _write([device for device, _differences in written])
+    record(changed(device, differences, actor=actor, now=now) for device, differences in written)
+    return results
+
+
+def _locked(changes: Mapping[int, Change], fleets: Mapping[str, Fleet]) -> list[Device]:
+    """Lock the devices, in the order of their keys as everybody does. FOR UPDATE: some may move (migration 0004).
+
+    Read after that: a statement that waited for a lock has seen the sites and batches of before.
+    """
+    named = Q(pk__in=[each.id for each in changes.values() if each.id is not None])
+    if fleets:
+        serials = [each.serial for each in changes.values() if each.id is None]
+        named |= Q(fleet__in=fleets.values(), serial__in=serials)
+    locked = list(Device.objects.select_for_update().filter(named).order_by("pk").values_list("pk", flat=True))
+    return list(Device.objects.select_related("fleet", "site", "batch").filter(pk__in=locked))
+
+
+def _apply(
+    device: Device, values: Mapping[str, Any], places: "_Places", mqtt_ids: "_Taken", place: int
+) -> dict[str, Any]:
+    """Put `values` on a device; return old and new by field. Raises Refused, and leaves the device as it was."""
+    before = {field: getattr(device, field) for field in CHANGEABLE}
+    try:
+        for field, value in values.items():
+            setattr(device, field, places.find(field, device.fleet, value) if field in places.kinds else value)
+        _check_coordinates(device)
+        if device.mqtt_id != before["mqtt_id"]:
+            mqtt_ids.check(device)
+            mqtt_ids.take(device, place)
+    except Refused:
+        for field, value in before.items():
+            setattr(device, field, value)
+        raise
+    return {
+        field: [_text(old), _text(getattr(device, field))]
+        for field, old in before.items()
+        if old != getattr(device, field)
+    }
+
+
+def _write(devices: Sequence[Device]) -> None:
+    if not devices:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE, [[getattr(device, column) for device in devices] for column in _UPDATED])
+
+
+# --- Both -----------------------------------------------------------------------------------------------------------
+
+
+def fleets_of(slugs: Iterable[str]) -> dict[str, Fleet]:
+    """Return the fleets that there are of these, by slug. At most one query."""
+    wanted = set(slugs)
+    return {fleet.slug: fleet for fleet in Fleet.objects.filter(slug__in=wanted)} if wanted else {}
+
+
+def fleet_of(fleets: Mapping[str, Fleet], slug: str) -> Fleet:
+    """Raises Refused when there is none."""
+    if slug not in fleets:
+        raise Refused("fleet", f"There is no fleet {slug!r}.")
+    return fleets[slug]
+
+
+def _check_coordinates(device: Device) -> None:
+    if (device.latitude is None) is not (device.longitude is None):
+        raise Refused("longitude" if device.longitude is None else "latitude", "Both coordinates are given, or none.")
+
+
+class _Places:
+    """The sites and batches that rows name, each in its fleet."""
+
+    kinds: Mapping[str, type[Site] | type[Batch]] = {"site": Site, "batch": Batch}
+
+    def __init__(self, fleets: Iterable[Fleet], rows: Sequence[Mapping[str, Any]]) -> None:
+        fleets = list(fleets)
+        self._found = {
+            (field, place.fleet_id, place.name): place
+            for field, model in self.kinds.items()
+            if (names := {row[field] for row in rows if row.get(field) is not None})
+            for place in model._default_manager.filter(fleet__in=fleets, name__in=names)
         }
-        changed = {name: value for name, value in values.items() if getattr(device, name) != value}
-        problem = _problem(row, device.fleet_id, pk, groups, mqtt_ids) or _half_a_place(device, changed)
-        if problem:
-            results.append(problem)
-            continue
-        if changed:
-            events.append(_changed(device, changed, now, actor))
-            touched |= changed.keys()
-            for name, value in changed.items():
-                setattr(device, name, value)
-            mqtt_ids[device.fleet_id, device.mqtt_id] = pk
-        results.append(Result(Outcome.CHANGED if changed else Outcome.UNCHANGED, device))
-    if touched:
-        done = [result.device for result in results if result.outcome == Outcome.CHANGED and result.device]
-        Device.objects.bulk_update(done, sorted(touched))
-        record(events)
-    return results
+
+    def find(self, field: str, fleet: Fleet, name: str | None) -> Site | Batch | None:
+        if name is None:
+            return None
+        if (place := self._found.get((field, fleet.pk, name))) is None:
+            raise Refused(field, f"Fleet {fleet.slug} has no {field} {name!r}. Make it first.")
+        return place
 
 
-def _groups(
-    model: type[Site] | type[Batch], name: str, rows: Sequence[Mapping[str, Any]], owners: Sequence[Fleet | None]
-) -> dict[tuple[int, str | None], Site | Batch | None]:
-    """Return the sites or batches that the rows name, by fleet and name. One query."""
-    named = {(fleet.pk, row[name]) for row, fleet in zip(rows, owners, strict=True) if fleet and row.get(name)}
-    found = model._default_manager.filter(
-        fleet_id__in={fleet for fleet, _name in named}, name__in={each for _fleet, each in named}
-    )
-    return {(group.fleet_id, group.name): group for group in found}
+class _Taken:
+    """Values of a column that devices of a fleet have, or rows before this one have taken."""
+
+    def __init__(self, column: str, what: str, fleets: Iterable[Fleet], values: Iterable[str]) -> None:
+        self._column = column
+        self._what = what
+        wanted = set(values) - {""}
+        devices = Device.objects.filter(fleet__in=list(fleets), **{f"{column}__in": wanted})
+        self._before = set(devices.values_list("fleet_id", column)) if wanted else set()
+        self._here: dict[tuple[int, str], int] = {}
+
+    def check(self, device: Device) -> None:
+        key = (device.fleet_id, getattr(device, self._column))
+        if key in self._before:
+            raise Refused(self._column, f"Another device of the fleet has this {self._what}.")
+        if key in self._here:
+            raise Refused(
+                self._column, f"Item {self._here[key]} of this request, counted from 0, has this {self._what}."
+            )
+
+    def take(self, device: Device, place: int) -> None:
+        value = getattr(device, self._column)
+        if value:
+            self._here[device.fleet_id, value] = place
 
 
-def _holders(
-    column: str, rows: Sequence[Mapping[str, Any]], owners: Sequence[Fleet | None]
-) -> dict[tuple[int, Hashable], int]:
-    """Return which of the values that the rows name a device of their fleets has already, and which. One query."""
-    values = {row[column] for row in rows if row.get(column)}
-    fleets = {fleet.pk for fleet in owners if fleet}
-    found = Device.objects.filter(fleet_id__in=fleets, **{f"{column}__in": values})
-    return {(fleet_id, value): pk for fleet_id, value, pk in found.values_list("fleet_id", column, "pk")}
-
-
-def _problem(
-    row: Mapping[str, Any],
-    fleet_id: int,
-    pk: int,
-    groups: Mapping[str, Mapping[tuple[int, str | None], Site | Batch | None]],
-    mqtt_ids: Mapping[tuple[int, Hashable], int],
-) -> Result | None:
-    for name in _GROUPS:
-        if row.get(name) and (fleet_id, row[name]) not in groups[name]:
-            return refused(name, f"The device's fleet has no {name} {row[name]!r}. Make it first.")
-    mqtt_id = row.get("mqtt_id")
-    if mqtt_id and (holder := mqtt_ids.get((fleet_id, mqtt_id))) is not None and (holder != pk or pk == _NEW):
-        return refused("mqtt_id", f"Another device of the fleet has the MQTT client id {mqtt_id}.")
-    return None
-
-
-def _half_a_place(device: Device, changed: Mapping[str, Any]) -> Result | None:
-    place = [changed.get(name, getattr(device, name)) for name in ("latitude", "longitude")]
-    if place.count(None) == 1:
-        return refused("longitude", "Latitude and longitude are given together, or neither.")
-    return None
-
-
-def _changed(device: Device, changed: Mapping[str, Any], now: datetime, actor: Actor) -> AuditEvent:
-    changes = {name: [_told(getattr(device, name)), _told(value)] for name, value in changed.items()}
-    return event(
-        AuditAction.CONFIGURATION_CHANGED,
-        now=now,
-        actor=actor,
-        object_name=f"device: {device.serial}",
-        device=device,
-        details={"model": "inventory.device", "id": device.pk, "added": False, "changes": changes},
-    )
-
-
-def _told(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def counts(results: Iterable[Result]) -> dict[str, int]:
-    counted = Counter(result.outcome for result in results)
-    return {outcome.value: counted[outcome] for outcome in Outcome}
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -6,10 +6,10 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.mixins import ListModelMixin
-from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, ExportMixin, SlugOf
+from inventory.api.exports import ExportMixin
+from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
+from inventory.api.views import ListViewSet, ReadViewSet
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
 from renewal.models import Campaign, Target, TargetState
@@ -78,7 +78,7 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
         read_only_fields = fields
 
 
-class CampaignViewSet(ReadOnlyModelViewSet[Campaign]):
+class CampaignViewSet(ReadViewSet[Campaign]):
     """Campaigns: chosen devices, brought to their next certificate before the old one ends."""
 
     resource = "campaigns"
@@ -104,7 +104,7 @@ def _counted(campaigns: list[Any]) -> list[Campaign]:
 
 
 @extend_schema(parameters=[OpenApiParameter("campaign_id", OpenApiTypes.INT, OpenApiParameter.PATH)])
-class TargetViewSet(ExportMixin, ListModelMixin, GenericViewSet[Target]):
+class TargetViewSet(ExportMixin, ListViewSet[Target]):
     """The targets of one campaign: how far each of its devices has come."""
 
     listing = TARGETS

@@ -4,9 +4,9 @@ from typing import Any
 
 from django_filters import rest_framework as filters
 from rest_framework import serializers
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from inventory.api import ID, HexField, SlugOf
+from inventory.api.references import ID, HexField, SlugOf
+from inventory.api.views import ReadViewSet
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Authority
 from revocation.models import Crl
@@ -35,7 +35,7 @@ class CrlSerializer(serializers.ModelSerializer[Crl]):
         read_only_fields = fields
 
 
-class CrlViewSet(ReadOnlyModelViewSet[Any]):
+class CrlViewSet(ReadViewSet[Any]):
     """CRLs: every one that was published, the newest first."""
 
     resource = "crls"

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.request import Request
 
 from certportal.api.filtering import refuse_unknown_parameters
+from inventory.api import trimming
 
 _ERROR = {
     "type": "object",
@@ -39,6 +40,8 @@ _ERROR_RESPONSE = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 
+_NOT_MODIFIED = {"description": "As the client has it."}
+
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):
     target_class = "certportal.api.tokens.ApiTokenAuthentication"
@@ -57,12 +60,27 @@ def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"]["default"] = _ERROR_RESPONSE
+            if any(parameter["name"] == trimming.PARAMETER for parameter in operation.get("parameters", ())):
+                operation["responses"]["304"] = _NOT_MODIFIED
+                _shown_component(result, operation).pop("required", None)
             for parameter in operation.get("parameters", ()):
-                if parameter["name"] == "If-None-Match":
-                    operation["responses"]["304"] = {"description": "The object is what was seen; there is no body."}
-                if parameter["in"] == "query" and parameter["schema"]["type"] == "string":
+                if parameter["in"] == "query" and parameter["schema"].get("type") == "string":
                     parameter["schema"]["minLength"] = 1
     return result
+
+
+def _shown_component(result: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of the objects that an operation shows: `fields` may leave out any part of them."""
+    components: dict[str, Any] = result["components"]["schemas"]
+    shown = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    component: dict[str, Any] = _component(components, shown)
+    if "results" in component["properties"]:
+        component = _component(components, component["properties"]["results"]["items"])
+    return component
+
+
+def _component(components: dict[str, Any], schema: dict[str, Any]) -> Any:
+    return components[schema["$ref"].rpartition("/")[2]]
 
 
 class SchemaView(SpectacularAPIView):

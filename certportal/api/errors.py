@@ -92,7 +92,7 @@ _MESSAGES: list[tuple[type[Exception], Callable[[Any, _Context], str]]] = [
 ]
 
 
-# Nothing is done here that could be forged, and the refusal of a forgery is a page for people.
+# A stranger's POST gets the same answer as a GET, and no page of Django's about cookies.
 @csrf_exempt
 def unknown_address(request: HttpRequest) -> HttpResponse:
     """Answer any address under `/api/` that nothing else answers."""

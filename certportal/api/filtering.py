@@ -8,8 +8,6 @@ from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from certportal.api import trimming
-
 # What Django puts in the place of bytes that are not UTF-8.
 _REPLACEMENT = "\ufffd"
 
@@ -38,15 +36,15 @@ class StrictFilterBackend(DjangoFilterBackend):
     """Applies the view's filters to its list, and refuses every other parameter there and on single objects."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        trims = [trimming.PARAMETER] if trimming.may_trim(view) else []
+        own = getattr(view, "own_parameters", ())
         if view.detail:
-            refuse_unknown_parameters(request, trims)
+            refuse_unknown_parameters(request, own)
             return queryset
         filters = self.get_filterset_class(view, queryset)
         # An export has no pages.
         paginator = view.paginator
         paging = [field["name"] for field in paginator.get_schema_operation_parameters(view)] if paginator else []
-        refuse_unknown_parameters(request, [*(filters.base_filters if filters else ()), *paging, *trims])
+        refuse_unknown_parameters(request, [*(filters.base_filters if filters else ()), *paging, *own])
         filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return filtered
 

@@ -22,6 +22,8 @@ from certportal.models import KeptAnswer
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=1)
+_KEPT_HEADERS = ("ETag", "Location")
+_CHANGES = ("partial_update", "partial_update_many")
 # RFC 9110 5.6.2 and 5.6.4: what a header can hold as it is.
 _KEY = re.compile(r"[!-~]{1,200}")
 
@@ -38,22 +40,42 @@ class BodyTooLarge(APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "body_too_large"
 
-    def __init__(self) -> None:
-        super().__init__(f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes. Send it in parts.")
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body has more than {most} bytes. Send it in parts.")
 
 
 def asked_once(viewset: Any) -> Any:
-    """Return `viewset` with a `create` that knows Idempotency-Key, or as it is when it has none."""
-    if not hasattr(viewset, "create"):
-        return viewset
+    """Return `viewset` with bounded bodies, and with every method that answers POST knowing Idempotency-Key."""
+    posts = [act.__name__ for act in viewset.get_extra_actions() if "post" in act.mapping]
+    acts = {
+        **{name: _bounded(getattr(viewset, name)) for name in _CHANGES if hasattr(viewset, name)},
+        **{name: _bounded(_knowing(getattr(viewset, name))) for name in ["create", *posts] if hasattr(viewset, name)},
+    }
+    return type(viewset.__name__, (viewset,), {**acts, "__doc__": viewset.__doc__}) if acts else viewset
 
-    # Keeps what drf-spectacular was told of the method.
-    @functools.wraps(viewset.create)
-    def create(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
-        _bound_body(request)
-        return _once(request, lambda: viewset.create(self, request, *args, **kwargs))
 
-    return type(viewset.__name__, (viewset,), {"create": create, "__doc__": viewset.__doc__})
+# Both keep what REST framework and drf-spectacular were told of the method.
+
+
+def _bounded(act: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(act)
+    def bounded(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        most = getattr(self, "most_bytes", settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        # REST framework reads a body of JSON whole, whatever its size.
+        announced = request.META.get("CONTENT_LENGTH") or "0"
+        if not announced.isdecimal() or int(announced) > most:
+            raise BodyTooLarge(most)
+        return act(self, request, *args, **kwargs)
+
+    return bounded
+
+
+def _knowing(act: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(act)
+    def once(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return _once(self, request, lambda: act(self, request, *args, **kwargs))
+
+    return once
 
 
 def forget(now: datetime) -> int:
@@ -62,31 +84,28 @@ def forget(now: datetime) -> int:
     return deleted
 
 
-def _bound_body(request: Request) -> None:
-    # REST framework reads a body of JSON whole, whatever its size.
-    announced = request.META.get("CONTENT_LENGTH") or "0"
-    if not announced.isdecimal() or int(announced) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise BodyTooLarge
-
-
-def _once(request: Request, act: Callable[[], Response]) -> Response:
+def _once(view: Any, request: Request, act: Callable[[], Response]) -> Response:
     key = request.headers.get(HEADER)
     if key is None:
         return act()
     if not _KEY.fullmatch(key):
         raise ValidationError({HEADER: ["1 to 200 printable ASCII characters, no blanks."]})
-    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request._request.body).digest()
+    digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
+    # What a view reads as a stream is not here as bytes any more: it says itself what it was.
+    for part in view.body_parts(request) if hasattr(view, "body_parts") else [request._request.body]:
+        digest.update(part)
     user_id = request.user.pk
     assert user_id is not None  # by the permissions, which were asked before
     with transaction.atomic():
         # Of two at once the second waits here for the commit of the first.
         kept, is_new = KeptAnswer.objects.get_or_create(
-            user_id=user_id, key=key, defaults={"request_sha256": digest, "at": timezone.now()}
+            user_id=user_id, key=key, defaults={"request_sha256": digest.digest(), "at": timezone.now()}
         )
         if not is_new:
-            if bytes(kept.request_sha256) != digest:
+            if bytes(kept.request_sha256) != digest.digest():
                 raise KeyReused
-            return Response(kept.body, kept.status, headers={"Idempotency-Replayed": "true"})
+            return Response(kept.body, kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"})
         answer = act()
-        KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data)
+        headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+        KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data, headers=headers)
         return answer

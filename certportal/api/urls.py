@@ -1,27 +1,26 @@
 """Addresses below `/api/`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from csp.decorators import csp_update
 from django.urls import include, path, re_path
 from rest_framework.routers import DefaultRouter
 
-from certportal.api.conditional import conditional
 from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
 from certportal.api.idempotency import asked_once
-from certportal.api.trimming import trimmed
-from inventory.alerts.api import AlertViewSet
-from inventory.api import (
-    AuditEventViewSet,
-    AuthorityViewSet,
-    CertificateViewSet,
-    FleetViewSet,
-    ProfileViewSet,
-)
-from inventory.api_devices import DeviceViewSet
-from inventory.api_expiry import ExpiryViewSet
-from inventory.api_sightings import SightingViewSet
+from certportal.api.saved_filters import SavedFilterViewSet
+from inventory.api.alerting import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
+from inventory.api.alerts import AlertViewSet
+from inventory.api.audit_events import AuditEventViewSet
+from inventory.api.certificates import CertificateViewSet
+from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
+from inventory.api.devices import DeviceViewSet
+from inventory.api.expiry import ExpiryViewSet
+from inventory.api.groups import BatchViewSet, SiteViewSet
+from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
+from inventory.api.sightings import SightingViewSet
 from renewal.api import CampaignViewSet, TargetViewSet
 from revocation.api import CrlViewSet
 
@@ -30,34 +29,40 @@ _SWAGGER_POLICY = {"style-src": ["'unsafe-inline'"], "img-src": ["data:"]}
 
 
 class Router(DefaultRouter):
-    """A list takes PATCH too: many objects changed in one request."""
+    """PATCH of a list changes many of its objects, where a resource can do that."""
 
-    def get_routes(self, viewset: Any) -> Any:
-        return [
-            route._replace(mapping={**route.mapping, "patch": "partial_update_many"})
-            if route.name == "{basename}-list"
-            else route
-            for route in super().get_routes(viewset)
-        ]
+    def get_method_map(self, viewset: Any, method_map: Mapping[str, str]) -> dict[str, str]:
+        methods = dict(method_map)
+        if methods.get("post") == "create":
+            methods["patch"] = "partial_update_many"
+        return super().get_method_map(viewset, methods)
 
 
 router = Router()
 router.include_format_suffixes = False
 for viewset in (
     FleetViewSet,
+    SiteViewSet,
+    BatchViewSet,
     DeviceViewSet,
     CertificateViewSet,
+    ExpiryViewSet,
     ProfileViewSet,
     AuthorityViewSet,
+    ImportViewSet,
+    ColumnMappingViewSet,
     SightingViewSet,
-    ExpiryViewSet,
     CampaignViewSet,
     CrlViewSet,
     AlertViewSet,
+    AlertPolicyViewSet,
+    RecipientViewSet,
+    MuteViewSet,
+    SavedFilterViewSet,
     AuditEventViewSet,
 ):
-    router.register(viewset.resource, conditional(trimmed(asked_once(viewset))), basename=viewset.resource)
-router.register(r"campaigns/(?P<campaign_id>[0-9]+)/targets", trimmed(TargetViewSet), basename="campaign-targets")
+    router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)
+router.register(r"campaigns/(?P<campaign_id>[0-9]+)/targets", TargetViewSet, basename="campaign-targets")
 
 urlpatterns = [
     path("v1/", include((router.urls, "api"))),

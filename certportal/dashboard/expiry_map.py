@@ -11,16 +11,9 @@ from certportal.dashboard.geometry import heatmap
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.counters import reading
-from inventory.expiry import Cliff, cliffs, start_of
-from inventory.models import Authority, Axis, Batch, Fleet, Profile, Site
+from inventory.expiry import GROUPS, Cliff, cliffs, start_of
+from inventory.models import Axis
 
-_MODELS: dict[Axis, type[Model]] = {
-    Axis.SITE: Site,
-    Axis.BATCH: Batch,
-    Axis.FLEET: Fleet,
-    Axis.PROFILE: Profile,
-    Axis.AUTHORITY: Authority,
-}
 # What the list of certificates calls each axis in its address.
 _PARAMETERS = {Axis.PROFILE: "profile__id__exact", Axis.AUTHORITY: "authority__id__exact"}
 # More rows than these do not fit above the fold; the largest are shown, and the list by the filter holds all.
@@ -78,7 +71,7 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
 
 
 def _names(scope: Scope) -> "QuerySet[Model]":
-    groups = _MODELS[scope.axis]._default_manager.all()
+    groups = GROUPS[scope.axis]._default_manager.all()
     if scope.fleet_id is not None and scope.axis in (Axis.SITE, Axis.BATCH):
         return groups.filter(fleet_id=scope.fleet_id)
     return groups.filter(pk=scope.fleet_id) if scope.fleet_id is not None and scope.axis == Axis.FLEET else groups
@@ -86,7 +79,7 @@ def _names(scope: Scope) -> "QuerySet[Model]":
 
 def _named(scope: Scope, names: "QuerySet[Model]", groups: reading.Groups) -> dict[int | None, str]:
     """Return the rows with their names: the largest groups first, then, where there is room, some that hold nothing."""
-    found = dict(_MODELS[scope.axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
+    found = dict(GROUPS[scope.axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
     rows: dict[int | None, str] = {key: found.get(key, "") for key in groups.largest}
     empty = names.exclude(pk__in=[*found]).order_by("pk").values_list("id", "name")[: MOST_ROWS - len(rows)]
     return {**rows, **dict(empty)} if len(rows) < MOST_ROWS else rows

@@ -26,7 +26,8 @@ from inventory import expiry
 from inventory.admin import links
 from inventory.admin.audited import actor_of, record_change
 from inventory.counters import reading
-from inventory.jitter.expectation import Rules, Run, expected, factor, largest, together
+from inventory.jitter.comparing import compare
+from inventory.jitter.expectation import Rules, Run, largest, together
 from inventory.jitter.restaggering import Advice, advise
 from inventory.models import Fleet, Profile
 
@@ -76,11 +77,10 @@ class Simulation:
 
 def simulate(fleet: Fleet, run: Run, now_rules: Rules, new_rules: Rules) -> Simulation:
     """Compute both histograms of a run of `fleet`. One query of counters."""
-    end = fleet.authority.x509.not_valid_after_utc.date()
-    before = expected(run, now_rules, issuer_last_day=end)
-    after = expected(run, new_rules, issuer_last_day=end)
-    first, last = min([*before, *after]) - _MARGIN * _DAY, max([*before, *after]) + _MARGIN * _DAY
-    existing = _existing(fleet, first, last)
+    found = compare(run, now_rules, new_rules, issuer_last_day=fleet.authority.x509.not_valid_after_utc.date())
+    before, after = found.before, found.after
+    first, last = found.first_day - _MARGIN * _DAY, found.last_day + _MARGIN * _DAY
+    existing = expiry.standing_by_day(fleet, first, last)
     tallest = max(largest(together(before, existing))[1], largest(together(after, existing))[1])
     both = [{EXISTING: existing, PLANNED: histogram} for histogram in (before, after)]
     plain, jittered = (
@@ -90,20 +90,12 @@ def simulate(fleet: Fleet, run: Run, now_rules: Rules, new_rules: Rules) -> Simu
         before,
         after,
         existing,
-        largest(before),
-        largest(after),
-        factor(before, after),
+        found.largest_before,
+        found.largest_after,
+        found.factor,
         (plain, jittered),
-        clamped=end in after,
+        found.clamped,
     )
-
-
-def _existing(fleet: Fleet, first: date, last: date) -> dict[date, float]:
-    return {
-        day: float(counted.standing)
-        for day, counted in reading.by_day(first, last + _DAY, fleet_id=fleet.pk).items()
-        if counted.standing
-    }
 
 
 def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: datetime) -> Advice | None:
@@ -115,7 +107,7 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
     # The first to end that day do so at midnight: they must have renewed the day before.
     opens, last = max(day - profile.renewal_window, today + _DAY), day - _DAY
     size = reading.devices(fleet_id=fleet.pk)[fleet.pk].number
-    existing = _existing(fleet, opens + rules.validity, last + rules.validity + rules.jitter_max + _DAY)
+    existing = expiry.standing_by_day(fleet, opens + rules.validity, last + rules.validity + rules.jitter_max + _DAY)
     try:
         return advise(
             counted.standing,

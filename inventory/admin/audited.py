@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import links
 from inventory.audit import record
+from inventory.audit.changes import changed
 from inventory.audit.record import Actor
 from inventory.models import AuditAction
 from inventory.models.audit import ActorKind
@@ -27,10 +28,7 @@ def actor_of(request: HttpRequest) -> Actor:
 
 def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> None:
     """Write old and new values by field to the audit log, in the transaction of the change."""
-    details = {"model": obj._meta.label_lower, "id": obj.pk, "added": added, "changes": changes}
-    name = f"{obj._meta.verbose_name}: {obj}"
-    action = AuditAction.CONFIGURATION_CHANGED
-    record.record([record.event(action, now=now, actor=actor, object_name=name, details=details)])
+    record.record([changed(obj, changes, actor=actor, now=now, added=added)])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs

@@ -18,10 +18,9 @@ from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.importing import running, uploads
 from inventory.importing.opening import Reading
-from inventory.importing.products import Product
 from inventory.importing.rejects import path_of
 from inventory.importing.sources import SourceRefused
-from inventory.importing.vocabulary import Encoding, Link, Target
+from inventory.importing.vocabulary import Target
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.importing import ENCODINGS, LINKS, PRODUCTS
 
@@ -96,17 +95,8 @@ class ImportForm(forms.Form):
         return upload
 
     def reading(self) -> Reading:
-        values = self.cleaned_data
-        saved: ColumnMapping | None = values["mapping"]
-        columns = {column: Target(target) for column, target in saved.columns.items()} if saved else {}
-        link = values["link"] or (saved.link if saved else "")
-        encoding = values["encoding"] or (saved.encoding if saved else Encoding.UTF_8.value)
-        return Reading(
-            columns=columns,
-            encoding=Encoding(encoding),
-            link=Link(link) if link else None,
-            product=Product(values["product"]) if values["product"] else None,
-        )
+        said = {name: self.cleaned_data[name] for name in ("link", "encoding", "product")}
+        return uploads.reading(self.cleaned_data["mapping"], **said)
 
 
 class ImportRunAdmin(ReadOnlyAdmin):
@@ -144,7 +134,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("progress"))
     def progress(self, run: ImportRun) -> str:
-        return f"{_share(run):.0%}"
+        return f"{run.share:.0%}"
 
     @admin.display(description=gettext_lazy("began"))
     def begun(self, run: ImportRun) -> SafeString:
@@ -169,7 +159,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
 
     def page(self, run: ImportRun) -> dict[str, Any]:
         rate = run.records / max(1.0, run.spent.total_seconds())
-        share = _share(run)
+        share = run.share
         left = run.spent * (1 / share - 1) if 0 < share < 1 and run.state == ImportState.RUNNING else None
         return {
             "now": timezone.now(),
@@ -254,12 +244,6 @@ class ImportRunAdmin(ReadOnlyAdmin):
             messages.error(request, str(refusal))
             return HttpResponseRedirect(links.page("inventory_importrun", pk))
         return HttpResponseRedirect(links.page("inventory_importrun", begun.pk))
-
-
-def _share(run: ImportRun) -> float:
-    if run.state == ImportState.FINISHED:
-        return 1.0
-    return min(1.0, run.done / run.total) if run.total else 0.0
 
 
 class MappingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from inventory.audit.record import Actor, event, record
-from inventory.models import Alert, AuditAction, AuditEvent, Mute
+from inventory.models import Alert, AuditAction, AuditEvent, Certificate, Fleet, Mute
 from inventory.models.alert import AlertQuerySet
 
 
@@ -43,13 +43,34 @@ def _acknowledged(pk: int | None, details: dict[str, Any], *, now: datetime, act
 
 def mute(alert: Alert, *, until: datetime, reason: str, now: datetime, actor: Actor) -> Mute:
     """Have silence until then about whatever `alert` is about. Raises ValueError when the end is no future."""
+    # Of the portal's own, the thing is muted: its next certificate would be another.
+    if alert.about:
+        return mute_of(about=alert.about, until=until, reason=reason, now=now, actor=actor)
+    return mute_of(certificate=alert.certificate, until=until, reason=reason, now=now, actor=actor)
+
+
+def mute_of(
+    *,
+    certificate: Certificate | None = None,
+    fleet: Fleet | None = None,
+    about: str = "",
+    until: datetime,
+    reason: str,
+    now: datetime,
+    actor: Actor,
+) -> Mute:
+    """Have silence until then about one of these. Raises ValueError when the end is no future."""
     if until <= now:
         raise ValueError("A mute ends in the future.")
-    # Of the portal's own, the thing is muted: its next certificate would be another.
-    what = {"about": alert.about} if alert.about else {"certificate": alert.certificate}
     with transaction.atomic():
         made = Mute.objects.create(
-            **what, until=until, reason=reason[:500], created_at=now, created_by=actor.name[:150]
+            certificate=certificate,
+            fleet=fleet,
+            about=about,
+            until=until,
+            reason=reason[:500],
+            created_at=now,
+            created_by=actor.name[:150],
         )
         record([muted(made, now=now, actor=actor)])
     return made

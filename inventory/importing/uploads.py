@@ -10,11 +10,13 @@ import django_rq
 from django.conf import settings
 from django.db import transaction
 
-from inventory.audit.record import Actor
+from inventory.audit.record import Actor, event, record
 from inventory.importing import running
 from inventory.importing.opening import Reading, open_file
+from inventory.importing.products import Product
 from inventory.importing.sources import SourceRefused
-from inventory.models import Fleet, ImportRun, ImportState
+from inventory.importing.vocabulary import Encoding, Format, Link, Target
+from inventory.models import AuditAction, ColumnMapping, Fleet, ImportRun, ImportState
 
 MAX_BYTES = 20 << 20
 _JOB = "inventory.jobs.work_on_import"
@@ -36,9 +38,23 @@ def keep(name: str, chunks: Iterable[bytes]) -> Path:
     return path
 
 
+def reading(
+    saved: ColumnMapping | None, *, format: str = "", link: str = "", encoding: str = "", product: str = ""
+) -> Reading:
+    """Return what is said of an upload: by a saved mapping, and over it by each word that is not empty."""
+    link = link or (saved.link if saved else "")
+    return Reading(
+        columns={column: Target(target) for column, target in saved.columns.items()} if saved else {},
+        format=Format(format) if format else None,
+        encoding=Encoding(encoding or (saved.encoding if saved else Encoding.UTF_8.value)),
+        link=Link(link) if link else None,
+        product=Product(product) if product else None,
+    )
+
+
 def begin(
     path: Path,
-    reading: Reading,
+    how: Reading,
     fleet: Fleet | None,
     *,
     dry_run: bool,
@@ -48,7 +64,7 @@ def begin(
 ) -> ImportRun:
     """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file."""
     try:
-        opened = open_file(path, reading)
+        opened = open_file(path, how)
     except SourceRefused as refusal:
         _forget(path)
         raise SourceRefused(str(refusal).replace(str(path), path.name)) from None
@@ -66,6 +82,25 @@ def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> Im
         raise SourceRefused(f"The file of import {rehearsed.pk} has changed since; try it again first.")
     plan = running.Plan(str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known)
     return _begun(plan, now, actor)
+
+
+def resume(stopped: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
+    """Let a worker go on with an import that stopped. Raises SourceRefused when it did not, or its file is gone."""
+    with transaction.atomic():
+        run = ImportRun.objects.select_for_update(of=("self",)).get(pk=stopped.pk)
+        if run.state != ImportState.STOPPED:
+            raise SourceRefused(f"Import {run.pk} is {run.state}; only one that stopped is resumed.")
+        path = Path(run.source)
+        if not path.is_relative_to(_directory()):
+            raise SourceRefused(f"Import {run.pk} was begun by command: manage.py import_inventory --resume {run.pk}.")
+        if not path.is_file():
+            raise SourceRefused(f"The file of import {run.pk} is no longer here; upload it again.")
+        run.state, run.problem = ImportState.WAITING, ""
+        run.save(update_fields=["state", "problem"])
+        details = {"run": run.pk, "resumed": True}
+        record([event(AuditAction.IMPORT_STARTED, now=now, actor=actor, object_name=f"import {run}", details=details)])
+        transaction.on_commit(lambda: enqueue(run.pk), robust=True)
+    return run
 
 
 def _begun(plan: running.Plan, now: datetime, actor: Actor) -> ImportRun:

@@ -130,5 +130,12 @@ class ImportRun(models.Model):
         return self.source.rstrip("/").rpartition("/")[2]
 
     @property
+    def share(self) -> float:
+        """How much of the source is done, from 0 to 1."""
+        if self.state == ImportState.FINISHED:
+            return 1.0
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
     def spent(self) -> timedelta:
         return self.worked_at - self.started_at

@@ -45,7 +45,9 @@ def _object(row: object) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise Malformed("A sighting is a JSON object.")
     if unknown := sorted(str(field) for field in row.keys() - _FIELDS):
-        raise Malformed(f"{', '.join(unknown)[:200]}: no field of a sighting. Fields are {', '.join(sorted(_FIELDS))}.")
+        # JSON can name what neither UTF-8 nor PostgreSQL can hold.
+        names = ", ".join(unknown)[:200].encode("utf-8", "replace").decode().replace("\0", "?")
+        raise Malformed(f"{names}: no field of a sighting. Fields are {', '.join(sorted(_FIELDS))}.")
     return row
 
 

@@ -343,6 +343,16 @@ def test_an_alert_is_acknowledged_once_over_the_api(api, alerts):
     assert AuditEvent.objects.filter(action=AuditAction.ALERTS_ACKNOWLEDGED).count() == 1
 
 
+def test_an_alert_is_muted_over_the_api(api, alerts):
+    address = f"/api/v1/alerts/{alerts[0].pk}/mute/"
+    ahead = {"until": "2099-01-01T00:00:00Z", "reason": "Replaced next week"}
+    made = api.post(address, ahead, content_type="application/json")
+    assert (made.status_code, made.json()["certificate"]["id"]) == (201, alerts[0].certificate_id)
+    assert Mute.objects.get().created_by == "boss"
+    past = api.post(address, {**ahead, "until": "2020-01-01T00:00:00Z"}, content_type="application/json")
+    assert (past.status_code, list(past.json()["error"]["details"])) == (400, ["until"])
+
+
 def test_acknowledging_over_the_api_needs_the_right_to_change_alerts(alerts, client, viewer):
     client.force_login(viewer)
     address = f"/api/v1/alerts/{alerts[0].pk}/acknowledge/"

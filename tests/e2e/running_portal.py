@@ -64,6 +64,7 @@ class RunningPortal:
     home: Path
     devices: int
     ports: list[int] = field(default_factory=lambda: _free_ports(4))
+    settings: Mapping[str, str] = field(default_factory=dict)
     _supervisor: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,6 +120,7 @@ class RunningPortal:
             "CERTPORTAL_DEMO_DEVICES": str(self.devices),
             "CERTPORTAL_ADMIN_PASSWORD": _PASSWORD,
             "CERTPORTAL_LAB": "1",
+            **self.settings,
         }
 
     @property
@@ -247,16 +249,19 @@ class RunningPortal:
 
 
 @contextlib.contextmanager
-def running_portal(devices: int, *, triggers_per_tick: int) -> Iterator[RunningPortal]:
+def running_portal(
+    devices: int, *, triggers_per_tick: int, settings: Mapping[str, str] | None = None
+) -> Iterator[RunningPortal]:
     """Run a portal with a demo fleet of `devices` in a home of its own, and stop it at the end.
 
     `triggers_per_tick` slows the demo's campaign down, so that it still runs when the last test wants to see it.
+    `settings` are more of its environment.
     """
     # Short: a socket's path has 107 bytes. Not below pytest's directory, which others may not enter.
     parent = Path(tempfile.mkdtemp(prefix="cp-e2e-"))
     # Root's database runs as another user, who must pass through.
     parent.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    portal = RunningPortal(parent / "home", devices)
+    portal = RunningPortal(parent / "home", devices, settings=settings or {})
     try:
         portal.start()
         try:

@@ -56,9 +56,15 @@ def test_an_unknown_address_is_a_json_404(reader, path):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_an_unknown_address_is_a_json_404_whatever_is_asked_of_it(method):
-    client = Client(enforce_csrf_checks=True)
-    assert error_of(getattr(client, method)("/api/v1/devices/%C2%84/"), 404)["code"] == "not_found"
+def test_an_unknown_address_asks_nobody_for_a_cookie(db, method):
+    answer = getattr(Client(enforce_csrf_checks=True), method)("/api/v1/devices/x/")
+    assert error_of(answer, 404)["code"] == "not_found"
+
+
+def test_options_are_answered_at_every_address_by_its_name(reader):
+    for address in [*ADDRESSES, "/api/v1/expiry/jitter/", "/api/v1/imports/"]:
+        answer = reader.options(address)
+        assert (answer.status_code, "actions" in answer.json()) == (200, False)
 
 
 def test_a_missing_slash_is_pointed_out(reader):

@@ -1,5 +1,6 @@
 """Reporting sightings: each row has its result, a report is taken in once, and only by who may."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,12 @@ def test_reporting_needs_the_scope_to_write_and_the_permission(client_for, gatew
         client = client_for(*scopes, permissions=permissions, name=f"other-{number}")
         assert post(client, [row(meter, now)]).status_code == 403
     assert gateway.get(SIGHTINGS).status_code == 403
+
+
+def test_a_name_that_cannot_be_written_is_refused_like_any_other(gateway):
+    body = json.dumps({"sightings": [{"\ud800\0": 1}]})
+    answer = gateway.post(SIGHTINGS, body, content_type="application/json", headers={"Idempotency-Key": "r-1"})
+    assert answer.json()["results"][0]["reason"].startswith("??: no field of a sighting.")
 
 
 def test_odd_sightings_can_be_read_and_filtered(gateway, reader, now):

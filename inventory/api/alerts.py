@@ -1,4 +1,4 @@
-"""Alerts over the API: read, filter and acknowledge."""
+"""Alerts over the API: read, filter, acknowledge and mute."""
 
 from typing import Any
 
@@ -6,18 +6,21 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from inventory.alerts import answering
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.audit.record import Actor
+from inventory.api.acting import actor_of
+from inventory.api.alerting import MuteSerializer
+from inventory.api.parameters import IDEMPOTENCY_KEY
+from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.strict import StrictSerializer, Text
+from inventory.api.views import ReadViewSet
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Alert, AlertKind, Fleet, Resolution
-from inventory.models.audit import ActorKind
 
 _LARGEST = 32767
 
@@ -87,13 +90,16 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         read_only_fields = fields
 
 
-class AcknowledgementSerializer(serializers.Serializer[Any]):
-    note = serializers.CharField(
-        max_length=500, required=False, allow_blank=True, default="", help_text="What is being done about it"
-    )
+class AcknowledgementSerializer(StrictSerializer):
+    note = Text(max_length=500, required=False, allow_blank=True, default="", help_text="What is being done about it")
 
 
-class AlertViewSet(ReadOnlyModelViewSet[Alert]):
+class NewAlertMuteSerializer(StrictSerializer):
+    until = serializers.DateTimeField(help_text="From then on it is told again")
+    reason = Text(max_length=500)
+
+
+class AlertViewSet(ReadViewSet[Alert]):
     """Alerts: certificates that reached a threshold before their end, and what of the portal's own needs somebody."""
 
     resource = "alerts"
@@ -102,10 +108,10 @@ class AlertViewSet(ReadOnlyModelViewSet[Alert]):
     filterset_class = AlertFilter
     orderings = ("-id", "id")
     lookup_value_regex = ID
-    # Acknowledging makes no alert: it changes one.
-    permissions_of_acts = {"acknowledge": ["inventory.change_alert"]}
+    # Neither makes an alert: the one changes it, the other makes a mute.
+    permissions_of_acts = {"acknowledge": ["inventory.change_alert"], "mute": ["inventory.add_mute"]}
 
-    @extend_schema(request=AcknowledgementSerializer, responses=AlertSerializer)
+    @extend_schema(request=AcknowledgementSerializer, responses=AlertSerializer, parameters=[IDEMPOTENCY_KEY])
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Request, pk: str) -> Response:
         """Acknowledge an alert: it is told no more until a nearer threshold. Again, it changes nothing."""
@@ -116,9 +122,22 @@ class AlertViewSet(ReadOnlyModelViewSet[Alert]):
             Alert.objects.filter(pk=alert.pk),
             note=given.validated_data["note"],
             now=timezone.now(),
-            actor=Actor(ActorKind.USER, request.user.get_username(), request.META.get("REMOTE_ADDR") or None),
+            actor=actor_of(request),
         )
         return Response(self.get_serializer(self._again(alert)).data)
+
+    @extend_schema(request=NewAlertMuteSerializer, responses={201: MuteSerializer}, parameters=[IDEMPOTENCY_KEY])
+    @action(detail=True, methods=["post"])
+    def mute(self, request: Request, pk: str) -> Response:
+        """Have silence for a while about whatever the alert is about."""
+        given = NewAlertMuteSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        alert = self.get_object()
+        try:
+            made = answering.mute(alert, **given.validated_data, now=timezone.now(), actor=actor_of(request))
+        except ValueError as error:
+            raise ValidationError({"until": [str(error)]}) from None
+        return Response(MuteSerializer(made).data, status.HTTP_201_CREATED)
 
     def _again(self, alert: Alert) -> Alert:
         found: QuerySet[Alert] = self.get_queryset()

@@ -5,19 +5,18 @@ from typing import Any
 
 from django.utils import timezone
 from django_filters import rest_framework as filters
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ReadOnlyModelViewSet
 
-from inventory.api import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.audit.record import Actor
+from inventory.api.acting import actor_of
+from inventory.api.parameters import IDEMPOTENCY_KEY
+from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.views import ReadViewSet
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Fleet, OddSighting
-from inventory.models.audit import ActorKind
 from inventory.models.sighting import Oddity
 from inventory.sightings import MOST_IN_A_BATCH, Outcome, Result, Sighting, record_sightings, rows
 
@@ -75,7 +74,7 @@ class ReportAnswerSerializer(serializers.Serializer[Any]):
     results = ResultSerializer(many=True, help_text="What became of each sighting, in their order")
 
 
-class SightingViewSet(ReadOnlyModelViewSet[OddSighting]):
+class SightingViewSet(ReadViewSet[OddSighting]):
     """Sightings: that devices authenticated is reported here, and what should not have been seen can be read."""
 
     resource = "sightings"
@@ -89,22 +88,13 @@ class SightingViewSet(ReadOnlyModelViewSet[OddSighting]):
         request=ReportSerializer,
         responses={200: ReportAnswerSerializer},
         filters=False,
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                OpenApiTypes.STR,
-                OpenApiParameter.HEADER,
-                description="The same key and body within a day: the same answer, and nothing is done again.",
-            )
-        ],
+        parameters=[IDEMPOTENCY_KEY],
     )
     def create(self, request: Request) -> Response:
         """Report sightings in bulk. A row that is refused says why, and keeps no other from being taken in."""
         parsed = [_parse(row) for row in _rows(request.data)]
-        who = str(request.auth or request.user)
-        actor = Actor(ActorKind.USER, who, request.META.get("REMOTE_ADDR") or None)
         good = [row for row in parsed if isinstance(row, Sighting)]
-        recorded = iter(record_sightings(good, timezone.now(), actor))
+        recorded = iter(record_sightings(good, timezone.now(), actor_of(request)))
         results = [next(recorded) if isinstance(row, Sighting) else row for row in parsed]
         counts = Counter(result.outcome for result in results)
         return Response(

@@ -1,0 +1,1 @@
+"""The inventory over the API: a module a resource, and what they share."""
