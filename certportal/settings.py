@@ -242,6 +242,8 @@ SPECTACULAR_SETTINGS = {
         "AlertResolution": "inventory.models.Resolution",
         "AuditAction": "inventory.models.AuditAction",
         "CampaignState": "renewal.models.CampaignState",
+        "CaseOutcome": "inventory.models.case.Outcome",
+        "CaseVerdict": "inventory.models.case.Verdict",
         "CertificateState": "inventory.models.ShownState",
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",

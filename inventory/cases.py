@@ -49,7 +49,7 @@ def open_case(device: Device, *, finding: str, proposal: Verdict, now: datetime,
             finding=finding[:1000],
             proposal=proposal,
             opened_at=now,
-            opened_by=actor.name[:150],
+            opened_by=actor.person,
         )
         _tell(case, AuditAction.CASE_OPENED, {"finding": case.finding, "proposal": proposal.value}, now, actor)
         return case
@@ -64,10 +64,10 @@ def close_case(pk: int, *, agrees: bool, note: str, now: datetime, actor: Actor)
         case = Case.objects.select_for_update(of=("self",), no_key=True).select_related("device").get(pk=pk)
         if case.closed_at is not None:
             return CannotDecide(_("The case was closed by %(who)s.") % {"who": case.closed_by})
-        if case.opened_by == actor.name[:150]:
+        if case.opened_by == actor.person:
             return CannotDecide(_("You opened this case; a second person decides on it."))
         case.outcome = Outcome(case.proposal) if agrees else Outcome.DISMISSED
-        case.closed_at, case.closed_by, case.note = now, actor.name[:150], note[:1000]
+        case.closed_at, case.closed_by, case.note = now, actor.person, note[:1000]
         case.save(update_fields=["outcome", "closed_at", "closed_by", "note"])
         if case.outcome == Outcome.RETIRED:
             case.device.status = DeviceStatus.RETIRED

@@ -30,6 +30,7 @@ class Resource(models.TextChoices):
     ALERT_RECIPIENTS = "alert-recipients", _("alert recipients")
     MUTES = "mutes", _("mutes")
     SAVED_FILTERS = "saved-filters", _("saved filters")
+    CASES = "cases", _("cases")
     AUDIT_EVENTS = "audit-events", _("audit events")
 
 

@@ -14,6 +14,7 @@ from certportal.api.saved_filters import SavedFilterViewSet
 from inventory.api.alerting import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
 from inventory.api.alerts import AlertViewSet
 from inventory.api.audit_events import AuditEventViewSet
+from inventory.api.cases import CaseViewSet
 from inventory.api.certificates import CertificateViewSet
 from inventory.api.configuration import AuthorityViewSet, FleetViewSet, ProfileViewSet
 from inventory.api.devices import DeviceViewSet
@@ -59,6 +60,7 @@ for viewset in (
     RecipientViewSet,
     MuteViewSet,
     SavedFilterViewSet,
+    CaseViewSet,
     AuditEventViewSet,
 ):
     router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)

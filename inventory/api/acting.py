@@ -8,4 +8,9 @@ from inventory.models.audit import ActorKind
 
 def actor_of(request: Request) -> Actor:
     """Return the program behind a request, as user and token, or the person who logged in."""
-    return Actor(ActorKind.USER, str(request.auth or request.user), without_zone(request.META.get("REMOTE_ADDR")))
+    return Actor(
+        ActorKind.USER,
+        str(request.auth or request.user),
+        without_zone(request.META.get("REMOTE_ADDR")),
+        user=request.user.get_username(),
+    )

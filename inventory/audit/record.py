@@ -20,11 +20,17 @@ _INSERT_SELECTED = """
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acted, and from where."""
+    """Who acted, and from where. `name` of a program is that of its token, which bears the user's."""
 
     kind: ActorKind
     name: str
     source_address: str | None = None
+    user: str = ""
+
+    @property
+    def person(self) -> str:
+        """Who answers for it: a person with two tokens is one person."""
+        return self.user or self.name
 
 
 def without_zone(address: str | None) -> str | None:

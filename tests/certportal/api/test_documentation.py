@@ -57,6 +57,8 @@ def test_the_names_of_vocabularies_stay(schema):
         "AlertResolution",
         "AuditAction",
         "CampaignState",
+        "CaseOutcome",
+        "CaseVerdict",
         "CertificateState",
         "Connectivity",
         "DeviceStatus",
