@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
+from inventory.admin.durations import DURATIONS
 from inventory.alerts.answering import muted
 from inventory.alerts.delivering import signing_secret
 from inventory.audit import record
@@ -46,6 +47,7 @@ class LevelInline(admin.TabularInline):  # type: ignore[type-arg]  # generic onl
     model = AlertLevel
     extra = 0
     fields = ["number", "recipients", "repeat_every", "silence"]
+    formfield_overrides = DURATIONS
 
 
 class AlertPolicyAdmin(AuditedAdmin):

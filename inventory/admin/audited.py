@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import links
+from inventory.admin.durations import DURATIONS
 from inventory.audit import record
 from inventory.audit.changes import changed
 from inventory.audit.record import Actor
@@ -58,6 +59,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    formfield_overrides = DURATIONS
     # What would be listed here, and how it gets here.
     empty_state: "StrOrPromise" = _("Nothing here yet.")
     # Fields whose values never enter the log.

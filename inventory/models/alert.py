@@ -124,7 +124,7 @@ class AlertLevel(models.Model):
     number = models.PositiveSmallIntegerField(_("level"), validators=[MinValueValidator(1), MaxValueValidator(9)])
     recipients = models.ManyToManyField(Recipient, related_name="levels", blank=True, verbose_name=_("recipients"))
     repeat_every = models.DurationField(
-        _("repeat every"), help_text=_("Until somebody acknowledges: 7 00:00:00 is 7 d.")
+        _("repeat every"), help_text=_("Until somebody acknowledges, for example every 7 d.")
     )
     silence = models.DurationField(
         _("silence before the next level"), help_text=_("Unacknowledged for so long, the next level is told.")
