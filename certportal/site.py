@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -84,6 +85,20 @@ class CertportalAdminSite(admin.AdminSite):
 
         request.current_app = self.name  # as AdminSite.index does
         return views.index(request, self)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        from inventory.admin.sections import in_sections
+
+        found = super().get_app_list(request, app_label)
+        return [part for app in found for part in (in_sections(app) if app["app_label"] == "inventory" else [app])]
+
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Name the page as the header does."""
+        words = {arguments[0]: word for _name, arguments, _permission, word in _NAVIGATION if arguments}
+        title = words.get(app_label) or apps.get_app_config(app_label).verbose_name
+        return super().app_index(request, app_label, {"title": title, **(extra_context or {})})
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

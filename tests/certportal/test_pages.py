@@ -4,10 +4,12 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from django.contrib import admin
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from inventory.admin.sections import SECTIONS
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, Batch, Certificate, Fleet, Site
@@ -213,3 +215,13 @@ def test_every_static_file_that_pages_name_is_collected(settings, tmp_path):
     assert {"certportal/portal.css", "certportal/portal.js", "certportal/icon.svg", "django_htmx/htmx-2.min.js"} <= {
         *names
     }
+
+
+def test_the_configuration_shows_each_page_of_the_inventory_in_one_section(page):
+    registered = {model.__name__ for model in admin.site._registry if model._meta.app_label == "inventory"}
+    listed = [name for _title, names in SECTIONS for name in names]
+    assert sorted(listed) == sorted(registered)
+    text = page(reverse("admin:app_list", args=["inventory"]))
+    assert "<h1>Configuration</h1>" in text
+    places = [text.index(str(title), text.index("<h1>")) for title, _names in SECTIONS]
+    assert places == sorted(places)
