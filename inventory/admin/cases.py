@@ -146,7 +146,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
         case = self.get_object(request, object_id)
         page: dict[str, Any] = {}
         if case is not None and self.has_view_permission(request, case):
-            another = case.opened_by != actor_of(request).name
+            another = case.opened_by != actor_of(request).person
             page = {
                 "case": case,
                 "now": timezone.now(),

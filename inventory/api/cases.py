@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -13,10 +14,11 @@ from rest_framework.response import Response
 
 from inventory import cases
 from inventory.api.acting import actor_of
-from inventory.api.parameters import IDEMPOTENCY_KEY
+from inventory.api.conditional import condition, tag
+from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
 from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
 from inventory.api.strict import Flag, RowId, StrictSerializer, Text
-from inventory.api.views import ReadViewSet
+from inventory.api.writing import SeenViewSet
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Case, Device, Fleet
 from inventory.models.case import Outcome, Verdict
@@ -86,7 +88,7 @@ class CaseRefused(APIException):
     default_code = "case_refused"
 
 
-class CaseViewSet(ReadViewSet[Case]):
+class CaseViewSet(SeenViewSet[Case]):
     """Cases: a revoked device gets no certificate before one person has looked into it and another has agreed."""
 
     resource = "cases"
@@ -98,7 +100,7 @@ class CaseViewSet(ReadViewSet[Case]):
     permissions_of_acts = {"decide": ["inventory.decide_case"]}
 
     @extend_schema(
-        request=NewCaseSerializer, responses={201: CaseSerializer}, parameters=[IDEMPOTENCY_KEY], filters=False
+        request=NewCaseSerializer, responses={201: CaseSerializer}, parameters=[IDEMPOTENCY_KEY, ETAG], filters=False
     )
     def create(self, request: Request) -> Response:
         """Open the case of a device whose last certificate was revoked."""
@@ -119,19 +121,20 @@ class CaseViewSet(ReadViewSet[Case]):
         answer["Location"] = self.reverse_action("detail", args=[answer.data["id"]])
         return answer
 
-    @extend_schema(request=DecisionSerializer, responses=CaseSerializer, parameters=[IDEMPOTENCY_KEY])
+    @extend_schema(request=DecisionSerializer, responses=CaseSerializer, parameters=[IF_MATCH, IDEMPOTENCY_KEY, ETAG])
     @action(detail=True, methods=["post"])
     def decide(self, request: Request, pk: str) -> Response:
-        """Close a case that somebody else opened: its proposal becomes the outcome, or it is sent back."""
+        """Close a case that somebody else opened and you have read: its proposal is the outcome, or it is sent back."""
+        wanted = condition(request)
         given = DecisionSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        case = self.get_object()
-        return self._shown(
-            cases.close_case(case.pk, **given.validated_data, now=timezone.now(), actor=actor_of(request)),
-            status.HTTP_200_OK,
-        )
+        with transaction.atomic():
+            case = self.get_locked(wanted)
+            closed = cases.close_case(case.pk, **given.validated_data, now=timezone.now(), actor=actor_of(request))
+        return self._shown(closed, status.HTTP_200_OK)
 
     def _shown(self, done: Case | cases.CannotDecide, code: int) -> Response:
         if isinstance(done, cases.CannotDecide):
             raise CaseRefused(str(done.text))
-        return Response(self.get_serializer(self.get_queryset().get(pk=done.pk)).data, code)
+        shown = self.get_serializer(self.get_queryset().get(pk=done.pk)).data
+        return Response(shown, code, headers={"ETag": tag(shown)})

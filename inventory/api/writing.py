@@ -34,7 +34,21 @@ class Overtaken(APIException):
     default_detail = "Somebody wrote the same at the same time, and nothing was done. Read again what there is now."
 
 
-class ChangeViewSet(ReadViewSet[M]):
+class SeenViewSet(ReadViewSet[M]):
+    """Objects that are acted upon by who has seen them as they are."""
+
+    def get_locked(self, wanted: str) -> M:
+        """Return the object, locked until the transaction ends. Raises PreconditionFailed unless `wanted` names it."""
+        seen = self.get_object()
+        # Read again when nobody else can write it any more.
+        list(type(seen)._base_manager.select_for_update().filter(pk=seen.pk).values_list("pk"))
+        obj = self.get_object()
+        if not matches(wanted, tag(self.get_serializer(obj).data)):
+            raise PreconditionFailed
+        return obj
+
+
+class ChangeViewSet(SeenViewSet[M]):
     """Objects that can be changed. What can be said of one is what its serializer does not mark as read-only."""
 
     lookup_value_regex = ID
@@ -44,14 +58,8 @@ class ChangeViewSet(ReadViewSet[M]):
         """Change an object; what is left out stays."""
         wanted = condition(request)
         with transaction.atomic():
-            seen = self.get_object()
-            # Read again when nobody else can write it any more.
-            list(type(seen)._base_manager.select_for_update().filter(pk=seen.pk).values_list("pk"))
-            obj = self.get_object()
-            before = self.get_serializer(obj).data
-            if not matches(wanted, tag(before)):
-                raise PreconditionFailed
-            self._save(request, obj, before)
+            obj = self.get_locked(wanted)
+            self._save(request, obj, self.get_serializer(obj).data)
         return self._shown(obj, status.HTTP_200_OK)
 
     def _save(self, request: Request, obj: M | None, before: Any) -> M:

@@ -11,17 +11,23 @@ from inventory.models import AuditAction, AuditEvent, Case, Certificate, Device
 from inventory.models.case import Outcome
 from tests import factories
 from tests.factories import DAY
+from tests.parallel import at_once
 
 CASES = "/api/v1/cases/"
 
 
-@pytest.fixture
-def revoked(db) -> Device:
-    found = factories.enrolled(factories.device("STOLEN-1"), expires_in=100 * DAY, now=timezone.now())
-    Certificate.objects.of_devices().update(
+def stolen(serial: str) -> Device:
+    """A device whose certificate is revoked."""
+    found = factories.enrolled(factories.device(serial), expires_in=100 * DAY, now=timezone.now())
+    Certificate.objects.filter(pk=found.certificate.pk).update(
         state="revoked", revoked_at=timezone.now(), revocation_reason="keyCompromise"
     )
     return found.device
+
+
+@pytest.fixture
+def revoked(db) -> Device:
+    return stolen("STOLEN-1")
 
 
 @pytest.fixture
@@ -34,13 +40,18 @@ def bob(client_for):
     return client_for("cases:write", permissions="", name="bob")
 
 
-def opened(client, device: Device, changes: Mapping[str, object] | None = None):
+def opened(client, device: Device, changes: Mapping[str, object] | None = None, **headers: str):
     body = {"device": device.pk, "finding": "Found in a drawer.", "proposal": "cleared", **(changes or {})}
-    return client.post(CASES, body, format="json")
+    return client.post(CASES, body, format="json", headers=headers)
 
 
-def decided(client, case: int, **said: object):
-    return client.post(f"{CASES}{case}/decide/", {"agrees": True, **said}, format="json")
+def decided(client, case: int, *, seen: str | None = "*", key: str | None = None, **said: object):
+    headers = {name: value for name, value in {"If-Match": seen, "Idempotency-Key": key}.items() if value}
+    return client.post(f"{CASES}{case}/decide/", {"agrees": True, **said}, format="json", headers=headers)
+
+
+def tag(client, case: int) -> str:
+    return client.get(f"{CASES}{case}/").headers["ETag"]
 
 
 def refusal(answer, status: int) -> dict:
@@ -53,15 +64,96 @@ def test_one_opens_and_another_clears(ann, bob, revoked):
     assert made.status_code == 201, made.content
     case = made.json()
     assert (case["device"]["serial"], case["opened_by"], case["outcome"]) == ("STOLEN-1", "ann", "")
-    assert ann.get(made.headers["Location"]).json() == case
+    read = ann.get(made.headers["Location"])
+    assert (read.json(), read.headers["ETag"]) == (case, made.headers["ETag"])
     assert ann.get(CASES, {"state": "waiting"}).json()["results"] == [case]
 
-    closed = decided(bob, case["id"], note="Agreed.").json()
+    answer = decided(bob, case["id"], seen=tag(bob, case["id"]), note="Agreed.")
+    assert answer.status_code == 200, answer.content
+    assert answer.headers["ETag"] == tag(bob, case["id"])
+    closed = answer.json()
     assert (closed["outcome"], closed["closed_by"], closed["note"]) == ("cleared", "bob", "Agreed.")
     assert bob.get(CASES, {"state": "waiting"}).json()["results"] == []
     assert bob.get(CASES, {"state": "cleared", "device": "STOLEN-1"}).json()["results"] == [closed]
     told = AuditEvent.objects.filter(action__in=[AuditAction.CASE_OPENED, AuditAction.CASE_CLOSED]).order_by("id")
-    assert [event.actor for event in told] == ["ann: test", "bob: test"]
+    assert [(event.actor, event.device, event.certificate_id, event.details) for event in told] == [
+        ("ann: test", revoked, case["certificate"]["id"], {"finding": "Found in a drawer.", "proposal": "cleared"}),
+        (
+            "bob: test",
+            revoked,
+            case["certificate"]["id"],
+            {"outcome": "cleared", "opened_by": "ann", "note": "Agreed."},
+        ),
+    ]
+
+
+def test_a_device_that_is_retired_goes_out_of_service(ann, bob, revoked):
+    case = opened(ann, revoked, {"proposal": "retired"}).json()["id"]
+    assert decided(bob, case).json()["outcome"] == "retired"
+    revoked.refresh_from_db()
+    assert revoked.status == "retired"
+
+
+def test_nobody_decides_on_what_he_has_not_read(ann, bob, revoked):
+    case = opened(ann, revoked).json()["id"]
+    assert refusal(decided(bob, case, seen=None), 428)["code"] == "precondition_required"
+    seen = tag(bob, case)
+    for stale in ('"other"', f"W/{seen}"):
+        assert refusal(decided(bob, case, seen=stale), 412)["code"] == "precondition_failed"
+    assert Case.objects.get().closed_at is None
+    Device.objects.update(serial="STOLEN-2")
+    assert refusal(decided(bob, case, seen=seen), 412)
+    assert decided(bob, case, seen=tag(bob, case)).status_code == 200
+
+
+def test_what_is_sent_again_is_done_once(ann, bob, revoked):
+    first, again = (opened(ann, revoked, idempotency_key="k1") for _ in range(2))
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert [again.headers[name] for name in ("ETag", "Location")] == [
+        first.headers[name] for name in ("ETag", "Location")
+    ]
+    case, seen = first.json()["id"], first.headers["ETag"]
+    closed, replayed = (decided(bob, case, seen=seen, key="k2") for _ in range(2))
+    assert (closed.status_code, replayed.status_code, replayed.json()) == (200, 200, closed.json())
+    assert replayed.headers["Idempotency-Replayed"] == "true"
+    assert refusal(decided(bob, case, agrees=False, key="k2"), 422)["code"] == "idempotency_key_reused"
+    assert AuditEvent.objects.filter(action=AuditAction.CASE_CLOSED).count() == 1
+
+
+def test_a_refused_decision_leaves_its_key_free(ann, bob, revoked):
+    case = opened(ann, revoked).json()["id"]
+    assert refusal(decided(bob, case, seen='"other"', key="k"), 412)
+    assert decided(bob, case, key="k").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_decide_at_once_one_does(client_for):
+    deciders = [client_for("cases:write", permissions="", name=name) for name in ("bob", "cat")]
+    case = opened(client_for("cases:write", permissions="", name="ann"), stolen("STOLEN-1")).json()["id"]
+    seen = tag(deciders[0], case)
+    answers = at_once([lambda who=who, n=n: decided(who, case, seen=seen, agrees=n == 0)
+                       for n, who in enumerate(deciders)])  # fmt: skip
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+    assert AuditEvent.objects.filter(action=AuditAction.CASE_CLOSED).count() == 1
+
+
+def test_cases_are_read_page_by_page_trimmed_and_only_when_they_changed(ann, revoked, django_assert_num_queries):
+    for device in (revoked, stolen("STOLEN-2"), stolen("STOLEN-3")):
+        assert opened(ann, device).status_code == 201
+    first = ann.get(CASES, {"limit": 2, "fields": "id,device"}).json()
+    second = ann.get(first["next"]).json()
+    found = [*first["results"], *second["results"]]
+    assert [row["device"]["serial"] for row in found] == ["STOLEN-3", "STOLEN-2", "STOLEN-1"]
+    assert all(set(row) == {"id", "device"} for row in found)
+    assert second["next"] is None
+    asked = {"ordering": "opened_at", "fleet": "demo"}
+    # Three for the token and its permissions, one for the fleet, one that asks the planner how many cases it has.
+    with django_assert_num_queries(6):
+        listed = ann.get(CASES, asked)
+    assert [row["device"]["serial"] for row in listed.json()["results"]] == ["STOLEN-1", "STOLEN-2", "STOLEN-3"]
+    assert ann.get(CASES, asked, headers={"If-None-Match": listed.headers["ETag"]}).status_code == 304
+    assert ann.get(CASES, {"opened_before": "2020-01-01"}).json()["results"] == []
+    assert refusal(ann.get(CASES, {"state": "open"}), 400)
 
 
 def test_who_opened_by_a_token_is_no_second_person_in_the_browser(ann, revoked):
