@@ -14,10 +14,7 @@ from inventory.positions import Cursor, InvalidCursor, check
 
 
 class KeysetPagination(BasePagination):
-    """Pages of a view that names its `orderings`: indexed columns that are never null, the first one by default.
-
-    A view whose filters go with another order says so by `ordering_for`.
-    """
+    """Pages of a view whose `orderings` are indexed columns that are never null; its `ordering_for` chooses one."""
 
     page_size = 100
     max_page_size = 1000
@@ -44,8 +41,7 @@ class KeysetPagination(BasePagination):
 
     def _asked_ordering(self, request: Request, view: Any) -> str:
         orderings: tuple[str, ...] = view.orderings
-        fitting = view.ordering_for(request) if hasattr(view, "ordering_for") else orderings[0]
-        asked = request.query_params.get(self.ordering_parameter, fitting)
+        asked: str = request.query_params.get(self.ordering_parameter, view.ordering_for(request))
         if asked not in orderings:
             raise ValidationError({self.ordering_parameter: [f"This list can be ordered by {', '.join(orderings)}."]})
         return asked
@@ -95,8 +91,9 @@ class KeysetPagination(BasePagination):
                 "name": self.ordering_parameter,
                 "required": False,
                 "in": "query",
-                "description": "The order of the list; a minus sign turns it around.",
-                "schema": {"type": "string", "enum": list(orderings), "default": next(iter(orderings), None)},
+                "description": "The order of the list; a minus sign turns it around. Without it the first of these, or "
+                "the one that goes with the filters.",
+                "schema": {"type": "string", "enum": list(orderings)},
             },
         ]
 

@@ -19,6 +19,10 @@ class ListViewSet(ListModelMixin, GenericViewSet[M]):
 
     orderings: tuple[str, ...]
 
+    def ordering_for(self, request: Request) -> str:
+        """Return the order of a list that says none."""
+        return self.orderings[0]
+
     @property
     def own_parameters(self) -> tuple[str, ...]:
         """What an address takes beside filters and paging."""

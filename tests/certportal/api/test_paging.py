@@ -4,10 +4,12 @@ import base64
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
@@ -33,6 +35,33 @@ def addresses(client: APIClient, address: str | None) -> Iterator[str]:
     while address:
         yield address
         address = client.get(address).json()["next"]
+
+
+@pytest.mark.parametrize(
+    ("query", "days"),
+    [
+        ("", [30, -5, 20, -10]),
+        ("not_after_after={now}", [20, 30]),
+        ("not_after_before={now}", [-10, -5]),
+        ("state=expired", [-10, -5]),
+        ("state=expired&ordering=-not_after", [-5, -10]),
+        ("not_after_after={now}&ordering=id", [20, 30]),
+    ],
+)
+def test_what_is_asked_for_by_its_end_comes_in_the_order_of_ends(reader, query, days):
+    now = timezone.now()
+    made = rows.devices(4)
+    ends = {now + day * DAY: day for day in (-10, 20, -5, 30)}
+    Certificate.objects.bulk_create(
+        rows.certificate(device, not_after=end) for device, end in zip(made, ends, strict=True)
+    )
+    asked = query.format(now=now.isoformat().replace("+", "%2B"))
+    found = [
+        row["not_after"]
+        for address in addresses(reader, f"{CERTIFICATES}?purpose=device&limit=1&{asked}".rstrip("&"))
+        for row in reader.get(address).json()["results"]
+    ]
+    assert [ends[datetime.fromisoformat(end)] for end in found] == days
 
 
 @pytest.mark.parametrize("ordering", ["-id", "id", "not_after", "-not_after"])
