@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from django.db.models import Model
+from django.db.models import CharField, Model
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -13,6 +13,8 @@ from rest_framework.exceptions import ValidationError
 
 from inventory.importing import values
 from inventory.importing.values import BadValue
+from inventory.models import Device
+from inventory.models.device import MQTT_ID, PHONE_NUMBER, SERIAL, SHORTEST_PHONE_NUMBER
 
 _MICRODEGREE = Decimal("0.000001")
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?")
@@ -126,13 +128,19 @@ class _Word(Text):
         return text
 
 
-# The patterns are those of the models' constraints, for who reads the description.
-@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"})
+def _longest(column: str) -> int | None:
+    field = Device._meta.get_field(column)
+    assert isinstance(field, CharField)
+    return field.max_length
+
+
+# For who reads the description: the rules of the model, which values of imports and of the API have to meet.
+@extend_schema_field({"type": "string", "pattern": SERIAL, "maxLength": _longest("serial")})
 class DeviceSerial(_Word):
     rule = staticmethod(values.device_serial)
 
 
-@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9._:-]{0,128}$"})
+@extend_schema_field({"type": "string", "pattern": MQTT_ID, "maxLength": _longest("mqtt_id")})
 class MqttId(_Word):
     rule = staticmethod(values.mqtt_id)
 
@@ -140,7 +148,13 @@ class MqttId(_Word):
         super().__init__(allow_blank=True, **kwargs)
 
 
-@extend_schema_field({"type": "string", "pattern": r"^(\+[1-9][0-9]{6,14})?$"})
+@extend_schema_field(
+    {
+        "type": "string",
+        "anyOf": [{"maxLength": 0}, {"pattern": PHONE_NUMBER, "minLength": SHORTEST_PHONE_NUMBER}],
+        "maxLength": _longest("phone_number"),
+    }
+)
 class PhoneNumber(_Word):
     rule = staticmethod(values.phone_number)
 

@@ -92,6 +92,7 @@ def test_a_device_is_registered_and_shown_as_a_get_shows_it(fleet, writer):
         (new("M-1", phone_number="012"), "phone_number"),
         (new("M-1", phone_number="+60 123456789"), "phone_number"),
         (new(" M-1"), "serial"),
+        (new("M-1\n"), "serial"),
         (new("M-1", latitude="1e1", longitude=0), "latitude"),
         (new("M-1", connectivity="often"), "connectivity"),
         (new("M-1", status=None), "status"),
