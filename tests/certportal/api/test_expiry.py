@@ -85,6 +85,16 @@ def test_a_question_that_has_no_answer_is_refused(fleet, reader, question, field
     assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field])
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("by=site&by=batch", "by"), ("by=", "by"), ("fleet=%00", "fleet"), ("fleet=%ff", "fleet"),
+     ("ends_after=0001-01-01", "ends_after")],
+)  # fmt: skip
+def test_a_parameter_that_is_repeated_empty_or_no_text_is_refused_as_in_lists(reader, query, field):
+    answer = reader.get(f"{EXPIRY}?{query}")
+    assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field])
+
+
 def test_cliffs_are_named_with_their_cause(fleet, reader, today):
     [cliff] = reader.get(f"{EXPIRY}cliffs/?fleet=demo").json()["results"]
     assert (cliff["fleet"], cliff["day"], cliff["count"], cliff["fleet_size"]) == (

@@ -60,6 +60,32 @@ def test_a_dry_run_is_tried_and_then_done_in_earnest(importer):
     assert (again.status_code, again.json()["error"]["code"]) == (409, "import_refused")
 
 
+def test_known_devices_are_corrected_when_asked(importer):
+    device = factories.device("U1")
+    for said, expected in [
+        ({}, ""),
+        ({"dry_run": "true", "update_known": "true"}, ""),
+        ({"update_known": "true"}, "m-1"),
+    ]:
+        run = upload(importer, b"device_serial,mqtt_id\nU1,m-1\n", **said).json()
+        jobs.work_on_import(run["id"])
+        done = importer.get(f"{IMPORTS}{run['id']}/").json()
+        assert (done["update_known"], done["counts"]["devices_updated"]) == ("update_known" in said,) * 2
+        device.refresh_from_db()
+        assert device.mqtt_id == expected
+
+
+def test_a_tried_correction_corrects_in_earnest(importer):
+    device = factories.device("U1")
+    tried = upload(importer, b"device_serial,mqtt_id\nU1,m-1\n", dry_run="true", update_known="true").json()
+    jobs.work_on_import(tried["id"])
+    begun = importer.post(f"{IMPORTS}{tried['id']}/in-earnest/").json()
+    assert begun["update_known"] is True
+    jobs.work_on_import(begun["id"])
+    device.refresh_from_db()
+    assert device.mqtt_id == "m-1"
+
+
 def test_a_saved_mapping_is_named(importer):
     saved = ColumnMapping.objects.create(name="Plant 2", columns={"Serial No": "device_serial"})
     assert importer.get("/api/v1/column-mappings/").json()["results"] == [
@@ -79,6 +105,7 @@ def test_a_saved_mapping_is_named(importer):
         (b"device_serial\nU1\n", {"fleet": "none"}, "fleet"),
         (b"device_serial\nU1\n", {"format": "xls"}, "format"),
         (b"device_serial\nU1\n", {"dry_run": "perhaps"}, "dry_run"),
+        (b"device_serial\nU1\n", {"update_known": "perhaps"}, "update_known"),
         (b"device_serial\nU1\n", {"colour": "red"}, "colour"),
     ],
 )
