@@ -39,7 +39,7 @@ DURABLE: Mapping[str, str] = {
     # Each process keeps a pool of up to ten connections.
     "max_connections": "200",
     # Fewer, larger checkpoints: bulk issuing and imports write much in bursts.
-    "max_wal_size": "2GB",
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     # Compiling costs more than it saves on short queries.

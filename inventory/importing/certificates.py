@@ -120,7 +120,7 @@ def read(der: bytes) -> Facts:
         parts = _parts(der)
         public_key = parts.public_key
         subject = plain_names.text(parts.subject) or certificate.subject.rfc4514_string()
-        issuer_key, subject_key, is_authority = _key_identifiers(certificate.extensions)
+        issuer_key, subject_key, is_authority = _key_identifiers(parts.behind_key, certificate)
         if parts.issuer == parts.subject and is_authority and not issuer_key:
             issuer_key = subject_key  # RFC 5280 4.2.1.1: a self-signed certificate may leave it out
         issuer = _issuer(parts.issuer, issuer_key, certificate)
@@ -147,8 +147,24 @@ def read(der: bytes) -> Facts:
     )
 
 
-def _key_identifiers(extensions: x509.Extensions) -> tuple[bytes, bytes, bool]:
-    """Return which key signed, which key is the certificate's own, and whether that is an authority's."""
+_extensions: dict[bytes, tuple[bytes, bytes, bool]] = {}
+_MOST_EXTENSIONS_KEPT = 10_000
+
+
+def _key_identifiers(octets: bytes, certificate: x509.Certificate) -> tuple[bytes, bytes, bool]:
+    """Return which key signed, which key is the certificate's own, and whether that is an authority's.
+
+    `octets` hold the extensions. Many authorities say the same of every device; each saying is read once.
+    """
+    known = _extensions.get(octets)
+    if known is None:
+        if len(_extensions) >= _MOST_EXTENSIONS_KEPT:
+            _extensions.clear()
+        known = _extensions[octets] = _read_key_identifiers(certificate.extensions)
+    return known
+
+
+def _read_key_identifiers(extensions: x509.Extensions) -> tuple[bytes, bytes, bool]:
     issuer_key, subject_key, is_authority = b"", b"", False
     for extension in extensions:
         value = extension.value
@@ -167,12 +183,14 @@ class _Parts(NamedTuple):
     issuer: bytes
     subject: bytes
     public_key: bytes
+    # Unique identifiers and extensions.
+    behind_key: bytes
 
 
 def _parts(der: bytes) -> _Parts:
     """Cut `der`, which has been parsed strictly: lengths are right and tags have one octet."""
     at, _ = content(der, 0)
-    at, _ = content(der, at)
+    at, end = content(der, at)
     if der[at] == 0xA0:  # version
         _, at = content(der, at)
     for _skipped in ("serialNumber", "signature"):
@@ -181,7 +199,7 @@ def _parts(der: bytes) -> _Parts:
     _, subject_at = content(der, issuer_end)  # validity
     _, subject_end = content(der, subject_at)
     _, key_end = content(der, subject_end)
-    return _Parts(der[at:issuer_end], der[subject_at:subject_end], der[subject_end:key_end])
+    return _Parts(der[at:issuer_end], der[subject_at:subject_end], der[subject_end:key_end], der[key_end:end])
 
 
 _issuers: dict[tuple[bytes, bytes], Issuer] = {}

@@ -7,7 +7,7 @@ what a transaction that did not commit has left in their file is cut off.
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -170,10 +170,10 @@ class _Work:
         self._rejects = RejectsFile(run.pk, run.rejects_bytes)
         self._rehearsal = Rehearsal(run.update_known) if run.dry_run else None
         try:
-            with Pool(self._pool_size, layout_of(run), rules, own) as pool:
+            pieces = ((piece.block, piece) for piece in self._source.pieces(run.position))
+            with Pool(self._pool_size, layout_of(run), rules, own) as pool, closing(pool.parsed(pieces)) as parsed:
                 self._pool = pool
-                pieces = ((piece.block, piece) for piece in self._source.pieces(run.position))
-                for block, piece, staged in pool.parsed(pieces):
+                for block, piece, staged in parsed:
                     self._take(block, piece, staged)
                     self._tell(run)
             self._finish()

@@ -1,16 +1,19 @@
 """Processes that parse blocks while this one writes to the database; results come in the order of the blocks.
 
 Each process has a pipe of its own and at most one block at a time, so neither side can wait for the other for ever.
-When this process is killed its pipes close, and the others end by themselves.
+A thread reads the source and hands blocks out while the database works. When this process is killed its pipes close,
+and the others end by themselves.
 """
 
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from queue import Full, Queue
+from threading import Event, Thread
 from types import TracebackType
 from typing import TypeVar
 
@@ -20,6 +23,7 @@ from inventory.importing.rows import Rules
 
 T = TypeVar("T")
 _SECONDS_TO_END = 10
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class ParserDied(RuntimeError):
@@ -55,12 +59,16 @@ class Pool:
                 process.kill()
                 process.join()
 
-    def parsed(self, items: Iterable[tuple[Block, T]]) -> Iterator[tuple[Block, T, Staged]]:
-        """Return each block with its companion and what it comes to. Raises ParserDied."""
-        if not self._processes:
-            for block, companion in items:
-                yield block, companion, self.parser.parse(block)
-            return
+    def parsed(self, items: Iterable[tuple[Block, T]]) -> "Generator[tuple[Block, T, Staged]]":
+        """Return each block with its companion and what it comes to. Raises ParserDied.
+
+        To be closed before the pool is left.
+        """
+        if self._processes:
+            return ahead(self._by_processes(items))
+        return ((block, companion, self.parser.parse(block)) for block, companion in items)
+
+    def _by_processes(self, items: Iterable[tuple[Block, T]]) -> Iterator[tuple[Block, T, Staged]]:
         waiting: deque[tuple[Connection, Block, T]] = deque()
         source = iter(items)
         for _process, pipe in self._processes:
@@ -81,6 +89,37 @@ class Pool:
         if item is not None:
             pipe.send(item[0])
             waiting.append((pipe, *item))
+
+
+def ahead(items: Iterator[T]) -> Generator[T]:
+    """Return the items, each got by another thread while the one before it is used. What it raises is raised here."""
+    got: Queue[tuple[T] | BaseException | None] = Queue(maxsize=1)
+    closed = Event()
+
+    def put(each: tuple[T] | BaseException | None) -> bool:
+        while not closed.is_set():
+            with suppress(Full):
+                got.put(each, timeout=_SECONDS_BETWEEN_LOOKS)
+                return True
+        return False
+
+    def fetch() -> None:
+        try:
+            if all(put((item,)) for item in items):
+                put(None)
+        except BaseException as error:  # noqa: BLE001 - raised in the other thread
+            put(error)
+
+    thread = Thread(target=fetch, daemon=True)
+    thread.start()
+    try:
+        while (each := got.get()) is not None:
+            if isinstance(each, BaseException):
+                raise each
+            yield each[0]
+    finally:
+        closed.set()
+        thread.join()
 
 
 def _serve(pipe: Connection, layout: Layout, rules: Rules, own: frozenset[bytes]) -> None:
