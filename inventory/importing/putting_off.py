@@ -97,7 +97,7 @@ def _make(run: int, again: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         # A power cut takes back the index with the row that says it is made; the end of the run is durable.
         cursor.execute("SET LOCAL synchronous_commit = off")
-        cursor.execute("SET LOCAL maintenance_work_mem = '128MB'")
+        cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
         # The other session has the other core.
         cursor.execute("SET LOCAL max_parallel_maintenance_workers = 0")
         cursor.execute(again)

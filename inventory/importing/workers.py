@@ -5,6 +5,7 @@ A thread reads the source and hands blocks out while the database works. When th
 and the others end by themselves.
 """
 
+import gc
 import multiprocessing
 import signal
 from collections import deque
@@ -126,6 +127,10 @@ def _serve(pipe: Connection, layout: Layout, rules: Rules, own: frozenset[bytes]
     # Ctrl-C is for the process that writes: it ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parser = Parser(layout, rules, own)
+    # A row leaves no cycles behind: they are looked for after each block, among what came since.
+    gc.disable()
+    gc.freeze()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             pipe.send(parser.parse(pipe.recv()))
+            gc.collect()
