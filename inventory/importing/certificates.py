@@ -149,6 +149,8 @@ def read(der: bytes) -> Facts:
 
 _extensions: dict[bytes, tuple[bytes, bytes, bool]] = {}
 _MOST_EXTENSIONS_KEPT = 10_000
+# What is said of every device is short; memory must not grow with what is long and said once.
+_LONGEST_EXTENSIONS_KEPT = 1024
 
 
 def _key_identifiers(octets: bytes, certificate: x509.Certificate) -> tuple[bytes, bytes, bool]:
@@ -156,6 +158,8 @@ def _key_identifiers(octets: bytes, certificate: x509.Certificate) -> tuple[byte
 
     `octets` hold the extensions. Many authorities say the same of every device; each saying is read once.
     """
+    if len(octets) > _LONGEST_EXTENSIONS_KEPT:
+        return _read_key_identifiers(certificate.extensions)
     known = _extensions.get(octets)
     if known is None:
         if len(_extensions) >= _MOST_EXTENSIONS_KEPT:

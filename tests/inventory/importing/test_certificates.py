@@ -122,3 +122,12 @@ def test_a_long_subject_is_cut_for_the_list_only():
         [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, f"{number:02}" + "x" * 60) for number in range(20)]
     )
     assert len(read(der(OLD.signs(name))).subject) == 512
+
+
+def test_what_is_long_is_read_each_time_and_kept_by_nobody(monkeypatch):
+    usual = read(WHOLE)
+    monkeypatch.setattr(certificates, "_extensions", {})
+    monkeypatch.setattr(certificates, "_LONGEST_EXTENSIONS_KEPT", 10)
+    again = read(WHOLE)
+    assert (again.issuer, again.authority) == (usual.issuer, usual.authority)
+    assert certificates._extensions == {}
