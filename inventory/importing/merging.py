@@ -103,6 +103,10 @@ REASONS = {
 }
 
 
+class IndexesNeeded(Exception):
+    """Not all of a block is new, and what is known cannot be told while unique indexes are put off."""
+
+
 @dataclass(slots=True)
 class Merged:
     """What became of a block. `rejected` are lines and the words of REASONS."""
@@ -161,16 +165,31 @@ def stage(cursor: Any, staged: Staged) -> None:
             copy.write(copying.TRAILER)
 
 
+def wait_for_others(cursor: Any) -> None:
+    """Let no other import merge until this transaction ends.
+
+    Two imports of the same devices would insert them in different orders, and each wait for the other.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
 def merge(
-    cursor: Any, staged: Staged, *, all_new: bool, update_known: bool, first_certificate_id: int, now: Any
+    cursor: Any,
+    staged: Staged,
+    *,
+    all_new: bool,
+    indexed: bool,
+    update_known: bool,
+    first_certificate_id: int,
+    now: Any,
 ) -> Merged:
     """Put what was staged into the inventory, in the transaction of the caller. Issuers have their rows by now.
 
     `all_new` says that nothing of it is expected to be known; that costs time when it is wrong, and nothing else.
+    `indexed`, that all unique indexes are there; raises IndexesNeeded where they are not, and not all is new.
     `update_known` corrects devices that are known.
     """
-    # Two imports of the same devices would insert them in different orders, and each wait for the other.
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    wait_for_others(cursor)
     if staged.names_places:
         cursor.execute(_INSERT_SITES)
         cursor.execute(_INSERT_BATCHES)
@@ -181,6 +200,8 @@ def merge(
             certificates_new=staged.certificate_count,
             certificates_repeated=staged.repeated,
         )
+    if not indexed:
+        raise IndexesNeeded
     merged = Merged(certificates_repeated=staged.repeated)
     if staged.device_count:
         _merge_devices(cursor, staged, merged, insert_devices, now)

@@ -1,11 +1,12 @@
 """A block made into staged rows, rejects and counts. Runs in any process: it needs no database and no settings."""
 
 import warnings
+from array import array
 from dataclasses import dataclass, field
 
 from cryptography.utils import CryptographyDeprecationWarning
 
-from inventory.importing import copying, products
+from inventory.importing import copying, novelty, products
 from inventory.importing.certificates import Unreadable
 from inventory.importing.records import Block, Layout, Record, Reject, kept, records
 from inventory.importing.rows import CertificateRow, Row, Rules, row
@@ -33,6 +34,8 @@ class Staged:
     device_count: int = 0
     certificates: bytes = b""
     certificate_count: int = 0
+    # Of the certificates, for `novelty`.
+    names: "array[int]" = field(default_factory=lambda: array("Q"))
     # Certificates that stand in the block more than once.
     repeated: int = 0
     rejects: list[Reject] = field(default_factory=list)
@@ -113,6 +116,7 @@ class Parser:
             return
         ours = facts.issuer.identity in self._own
         certificates[facts.sha256] = copying.certificate(line, row, by_own_authority=ours)
+        staged.names.append(novelty.name(facts.issuer.identity, facts.serial))
         staged.revokes |= row.revoked_at is not None
         if ours:
             return

@@ -18,6 +18,7 @@ from django.db import OperationalError, connection, transaction
 
 from inventory.audit.record import Actor, event, record
 from inventory.importing import external, merging, putting_off
+from inventory.importing.novelty import Novelty
 from inventory.importing.opening import Reading
 from inventory.importing.parsing import Staged
 from inventory.importing.products import Product
@@ -154,6 +155,8 @@ class _Work:
         self._pool_size = workers
         # Whether the block before was.
         self._all_new = True
+        # Stands in for unique indexes while they are put off.
+        self._novelty: Novelty | None = None
 
     def do(self) -> None:
         run = self._run
@@ -183,6 +186,8 @@ class _Work:
     def _open(self) -> None:
         run = self._run
         with transaction.atomic(), connection.cursor() as cursor:
+            # An import that puts indexes off sees this one run, or this one sees what was put off.
+            merging.wait_for_others(cursor)
             merging.make_tables(cursor)
             if not run.first_certificate_id:
                 run.first_device_id, run.first_certificate_id = merging.draw_keys(cursor)
@@ -191,10 +196,24 @@ class _Work:
             run.fingerprint, run.total = self._source.fingerprint, self._source.total
             run.state, run.problem, run.worked_at = ImportState.RUNNING, "", self._clock()
             run.save()
-        if not run.dry_run:
-            putting_off.put_off(run)
+        putting_off.make_unique_again()
+        if not run.dry_run and putting_off.put_off(run):
+            self._novelty = Novelty()
 
     def _take(self, block: Block, piece: Piece, staged: Staged) -> None:
+        if self._novelty and not (self._all_new and self._novelty.meet(staged.names)):
+            self._make_unique_again()
+        try:
+            self._take_with_tries(block, piece, staged)
+        except merging.IndexesNeeded:
+            self._make_unique_again()
+            self._take_with_tries(block, piece, staged)
+
+    def _make_unique_again(self) -> None:
+        putting_off.make_unique_again()
+        self._novelty = None
+
+    def _take_with_tries(self, block: Block, piece: Piece, staged: Staged) -> None:
         for last_try in (*[False] * (_MOST_TRIES - 1), True):
             kept = self._run.rejects_bytes
             counted = {name: getattr(self._run, name) for name in _COUNTED}
@@ -202,13 +221,15 @@ class _Work:
                 with transaction.atomic(), connection.cursor() as cursor:
                     self._take_in_transaction(cursor, block, piece, staged)
                 return
-            except OperationalError as error:
-                # Of two imports that meet in the same devices one is told to try again.
-                if last_try or getattr(error.__cause__, "sqlstate", "") not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
-                    raise
+            except (OperationalError, merging.IndexesNeeded) as error:
                 self._rejects.take_back(kept)
                 for name, value in counted.items():
                     setattr(self._run, name, value)
+                # Those that this block brought were taken back with it.
+                self._issuers = external.ExternalAuthorities(self._run.authorities_new)
+                # Of two imports that meet in the same devices one is told to try again.
+                if last_try or getattr(error.__cause__, "sqlstate", "") not in {_DEADLOCK, _SERIALIZATION_FAILURE}:
+                    raise
 
     def _take_in_transaction(self, cursor: Any, block: Block, piece: Piece, staged: Staged) -> None:
         run, now = self._run, self._clock()
@@ -225,6 +246,7 @@ class _Work:
                 cursor,
                 staged,
                 all_new=self._all_new,
+                indexed=self._novelty is None,
                 update_known=run.update_known,
                 first_certificate_id=run.first_certificate_id,
                 now=now,
