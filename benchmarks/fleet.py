@@ -147,7 +147,7 @@ def _without_indexes(connection: "psycopg.Connection[tuple[str, ...]]") -> Itera
 _STATEMENTS = {
     "devices": """
         INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity,
-                                      status, last_seen_at, registered_at)
+                                      status, last_seen_at, registered_at, had_certificate)
         SELECT n, (%(fleets)s::bigint[])[CASE WHEN n %% 20 = 0 THEN 2 WHEN n %% 7 = 0 THEN 3 ELSE 1 END],
                'MTR-' || lpad(n::text, 8, '0'),
                (%(batches)s::bigint[])[1 + (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s],
@@ -159,7 +159,7 @@ _STATEMENTS = {
                CASE WHEN n %% 250 = 1 THEN 'suspended' WHEN n %% 160 = 2 THEN 'retired' ELSE 'in_service' END,
                CASE WHEN n %% 33 = 0 THEN NULL WHEN n %% 14 = 0 THEN %(now)s - random() * interval '120 days'
                     ELSE %(now)s - random() * interval '2 days' END,
-               %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years'
+               %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years', true
         FROM generate_series(1, %(devices)s::bigint) n
     """,
     "certificates": """

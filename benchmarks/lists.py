@@ -93,7 +93,14 @@ def _api_addresses() -> list[str]:
     slug = Fleet.objects.order_by("slug").values_list("slug", flat=True)[0]
     soon = datetime.now(UTC).strftime("%Y-%m-%d")
     common = [f"fleet={slug}", f"batch={batch}", f"site={site}", "connectivity=always_on", "search=MTR-000001"]
-    devices = [*common, "status=retired", "never_seen=true", f"last_seen_before={soon}", "ordering=serial"]
+    devices = [
+        *common,
+        "status=retired",
+        "never_seen=true",
+        "never_certified=true",
+        f"last_seen_before={soon}",
+        "ordering=serial",
+    ]
     certificates = [
         *common, "state=revoked", "state=expired", "state=issued", "state=superseded&ordering=-not_after",
         "key_type=rsa-2048&ordering=not_after", "purpose=authority", f"not_after_after={soon}&ordering=not_after",

@@ -34,6 +34,7 @@ from inventory.models.profile import KEY_TYPE_CHOICES
 from inventory.x509.serials import stored_forms
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_YES_OR_NO = [("true", "true"), ("false", "false")]
 _E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
 
 
@@ -181,8 +182,9 @@ class DeviceFilter(filters.FilterSet):
     phone_number = PhoneNumberFilter(help_text="E.164; the plus sign is written %2B in an address")
     last_seen_after = after("last_seen_at", "Last seen")
     last_seen_before = before("last_seen_at", "Last seen")
-    never_seen = filters.ChoiceFilter(
-        choices=[("true", "true"), ("false", "false")], method="filter_never_seen", help_text="Never seen at all"
+    never_seen = filters.ChoiceFilter(choices=_YES_OR_NO, method="filter_never_seen", help_text="Never seen at all")
+    never_certified = filters.ChoiceFilter(
+        choices=_YES_OR_NO, method="filter_never_certified", help_text="Never had a certificate, of any issuer"
     )
 
     class Meta:
@@ -194,6 +196,9 @@ class DeviceFilter(filters.FilterSet):
 
     def filter_never_seen(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
         return devices.never_seen() if value == "true" else devices.filter(last_seen_at__isnull=False)
+
+    def filter_never_certified(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
+        return devices.without_certificate() if value == "true" else devices.with_certificate()
 
 
 class CertificateFilter(filters.FilterSet):

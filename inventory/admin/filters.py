@@ -20,6 +20,7 @@ from inventory.counters import reading
 from inventory.expiry import end_of, start_of
 from inventory.lookup import find
 from inventory.models import Axis, Batch, Certificate, Fleet, Site
+from inventory.models.device import DeviceQuerySet
 from inventory.standing import Standing, with_standing
 from inventory.stretches import Portion
 
@@ -66,9 +67,10 @@ class DeviceStandingFilter(StandingFilter):
         return [*super().lookups(request, model_admin), (NONE, _("never had one"))]
 
     def narrow(self, queryset: QuerySet[Any], value: str, now: datetime) -> QuerySet[Any]:
-        own = Certificate.objects.filter(device=OuterRef("pk"))
         if value == NONE:
-            return queryset.filter(~Exists(own))
+            devices: DeviceQuerySet = queryset  # type: ignore[assignment]  # the admin's queryset is the manager's
+            return devices.without_certificate()
+        own = Certificate.objects.filter(device=OuterRef("pk"))
         return queryset.filter(Exists(with_standing(own, value, now)))
 
 

@@ -13,6 +13,7 @@ TRAILER = b"\xff\xff"
 DEVICE_COLUMNS = (
     "line bigint", "fleet_id bigint", "serial text", "site text", "batch text", "latitude float8", "longitude float8",
     "mqtt_id text", "phone_number text", "connectivity text", "status text", "last_seen_at timestamptz",
+    "certified boolean",
 )  # fmt: skip
 CERTIFICATE_COLUMNS = (
     "line bigint", "issuer bytea", "serial text", "purpose text", "fleet_id bigint", "device text", "subject text",
@@ -23,6 +24,7 @@ CERTIFICATE_COLUMNS = (
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NULL = b"\xff\xff\xff\xff"
+_FALSE, _TRUE = b"\0\0\0\1\0", b"\0\0\0\1\1"
 _INT8 = struct.Struct(">iq").pack
 _FLOAT8_PAIR = struct.Struct(">idid").pack
 # Columns that stand together, each behind its length: how many there are, a line, and a fleet.
@@ -33,7 +35,8 @@ _FINGERPRINTS_AND_TIMES = struct.Struct(">i32si32siqiqiq").pack
 _DEVICE_WIDTH, _CERTIFICATE_WIDTH = len(DEVICE_COLUMNS), len(CERTIFICATE_COLUMNS)
 
 
-def device(line: int, row: DeviceRow) -> bytes:
+def device(line: int, row: DeviceRow, *, certified: bool) -> bytes:
+    """Return a staged device; `certified`, whether a certificate of it is staged beside it."""
     return b"".join(
         (
             _LINE_AND_FLEET(_DEVICE_WIDTH, 8, line, 8, row.fleet_id),
@@ -46,6 +49,7 @@ def device(line: int, row: DeviceRow) -> bytes:
             _word(row.connectivity),
             _word(row.status),
             _moment(row.last_seen_at),
+            _TRUE if certified else _FALSE,
         )
     )
 

@@ -19,10 +19,10 @@ DEVICES, CERTIFICATES = "import_device", "import_certificate"
 
 _INSERT_DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, site_id, batch_id, latitude, longitude, mqtt_id, phone_number,
-        connectivity, status, last_seen_at, registered_at)
+        connectivity, status, last_seen_at, registered_at, had_certificate)
     SELECT staged.id, staged.fleet_id, staged.serial, {site}, {batch}, staged.latitude::numeric,
         staged.longitude::numeric, mqtt_id, phone_number, coalesce(nullif(connectivity, ''), 'daily'), status,
-        last_seen_at, %(now)s
+        last_seen_at, %(now)s, certified AND %(all_new)s
     FROM import_device staged {places}
 """
 _WITHOUT_PLACES = _INSERT_DEVICES.format(site="NULL", batch="NULL", places="")
@@ -218,7 +218,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
     try:
         with transaction.atomic():
             if staged.device_count:
-                cursor.execute(insert_devices, {"now": now})
+                cursor.execute(insert_devices, {"now": now, "all_new": True})
             if staged.certificate_count:
                 cursor.execute(_OF_STAGED_DEVICE)
                 if cursor.rowcount != staged.certificate_count:
@@ -232,7 +232,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
 
 
 def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now: Any) -> None:
-    cursor.execute(insert + _UNLESS_KNOWN, {"now": now})
+    cursor.execute(insert + _UNLESS_KNOWN, {"now": now, "all_new": False})
     merged.devices_new = cursor.rowcount
     if merged.devices_new == staged.device_count:
         return

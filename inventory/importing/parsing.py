@@ -75,13 +75,15 @@ class Parser:
             made = self._row(record, staged)
             if made is None:
                 continue
+            certified = False
+            for position, certificate in enumerate(made.certificates):
+                is_new = self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
+                certified |= is_new and certificate.holder is not None
             if made.device:
                 key = (made.device.fleet_id, made.device.serial)
                 if key not in devices:
-                    devices[key] = copying.device(record.line, made.device)
+                    devices[key] = copying.device(record.line, made.device, certified=certified)
                     staged.names_places |= bool(made.device.site or made.device.batch)
-            for position, certificate in enumerate(made.certificates):
-                self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
         staged.devices, staged.device_count = b"".join(devices.values()), len(devices)
         staged.certificates, staged.certificate_count = b"".join(certificates.values()), len(certificates)
         return staged
@@ -104,24 +106,26 @@ class Parser:
 
     def _stage(
         self, line: int, row: CertificateRow, certificates: dict[bytes, bytes], staged: Staged, *, in_chain: bool
-    ) -> None:
+    ) -> bool:
+        """Stage a certificate and return True, unless it is staged already."""
         facts = row.facts
         if in_chain:
             if facts.sha256 in self._staged_chains:
-                return
+                return False
             if len(self._staged_chains) < _MOST_CHAIN_CERTIFICATES_KEPT:
                 self._staged_chains.add(facts.sha256)
         if facts.sha256 in certificates:
             staged.repeated += not in_chain
-            return
+            return False
         ours = facts.issuer.identity in self._own
         certificates[facts.sha256] = copying.certificate(line, row, by_own_authority=ours)
         staged.names.append(novelty.name(facts.issuer.identity, facts.serial))
         staged.revokes |= row.revoked_at is not None
         if ours:
-            return
+            return True
         staged.issuers.setdefault(facts.issuer.identity, facts.issuer.name)
         if facts.authority:
             subject = facts.authority
             staged.issuers.setdefault(subject.identity, subject.name)
             staged.authorities.append(Authority(facts.sha256, subject.identity, facts.issuer.identity, subject.name))
+        return True

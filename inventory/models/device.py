@@ -3,10 +3,12 @@
 from datetime import datetime
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
+
+from inventory.models.certificate import Certificate
 
 
 class Connectivity(models.TextChoices):
@@ -42,6 +44,14 @@ class DeviceQuerySet(models.QuerySet["Device"]):
 
     def never_seen(self) -> "DeviceQuerySet":
         return self.filter(last_seen_at__isnull=True)
+
+    def with_certificate(self) -> "DeviceQuerySet":
+        """Those that ever had one, of any authority."""
+        return self.filter(Exists(Certificate.objects.filter(device=OuterRef("pk"))))
+
+    def without_certificate(self) -> "DeviceQuerySet":
+        """Those that never had one."""
+        return self.filter(~Exists(Certificate.objects.filter(device=OuterRef("pk"))), had_certificate=False)
 
 
 class Device(models.Model):
@@ -80,6 +90,9 @@ class Device(models.Model):
     status = models.CharField(_("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE)
     last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     registered_at = models.DateTimeField(_("registered"), editable=False)
+    # True is true, by a trigger (migration 0013), so that the few others are found at once; false may be what somebody
+    # saved who had read the row before: `without_certificate` looks.
+    had_certificate = models.BooleanField(editable=False, default=False, db_default=False)
 
     objects = DeviceQuerySet.as_manager()
 
@@ -122,6 +135,7 @@ class Device(models.Model):
                 fields=["status", "id"], condition=~Q(status=DeviceStatus.IN_SERVICE), name="device_out_of_service"
             ),
             models.Index(fields=["phone_number"], condition=~Q(phone_number=""), name="device_phone_number"),
+            models.Index(fields=["id"], condition=Q(had_certificate=False), name="device_without_certificate"),
         ]
 
     def __str__(self) -> str:

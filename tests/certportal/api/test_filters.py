@@ -76,6 +76,7 @@ def population(db):
                 device=device,
                 certificate=first,
             )
+    Device.objects.create(fleet=one, serial="M0050", registered_at=now)
     named = Certificate.objects.filter(purpose=Purpose.DEVICE).earliest("id")
     Certificate.objects.filter(pk=named.pk).update(serial=f"{SERIAL:x}", sha256=FINGERPRINT, spki_sha256=KEY_HASH)
 
@@ -93,6 +94,8 @@ DEVICES = {
     "phone_number=%2B60123450003": "phone_number = '+60123450003'",
     "never_seen=true": "last_seen_at IS NULL",
     "never_seen=false": "last_seen_at IS NOT NULL",
+    "never_certified=true": "id NOT IN (SELECT device_id FROM inventory_certificate WHERE device_id IS NOT NULL)",
+    "never_certified=false": "id IN (SELECT device_id FROM inventory_certificate)",
     "last_seen_after={day:-5}": "last_seen_at >= '{day:-5}'",
     "last_seen_before={day:-5}": "last_seen_at < '{day:-5}'",
 }

@@ -1,0 +1,54 @@
+from django.db import migrations, models
+
+# What is there has one as a rule: so only the others are written.
+CORRECT = """
+UPDATE inventory_device SET had_certificate = false
+WHERE NOT EXISTS (SELECT FROM inventory_certificate WHERE device_id = inventory_device.id)
+"""
+
+# Locked in the order of their keys, as sightings do. Lateral, because the plan is kept from the first call on: a join
+# that suits one row must suit a hundred thousand. A renewal finds nothing to do.
+NOTE = """
+CREATE FUNCTION inventory_note_first_certificates() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    firsts bigint[] := ARRAY(
+        SELECT device.id
+        FROM (SELECT device_id FROM new_rows WHERE device_id IS NOT NULL ORDER BY 1) holder CROSS JOIN LATERAL (
+            SELECT id FROM inventory_device WHERE id = device_id AND NOT had_certificate FOR NO KEY UPDATE
+        ) device);
+BEGIN
+    IF firsts <> '{}' THEN
+        UPDATE inventory_device SET had_certificate = true WHERE id = ANY (firsts);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER note_first AFTER INSERT ON inventory_certificate
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION inventory_note_first_certificates();
+"""
+FORGET = "DROP FUNCTION inventory_note_first_certificates() CASCADE;"
+
+
+class Migration(migrations.Migration):
+    dependencies = [("inventory", "0012_spans_in_words")]
+
+    operations = [
+        migrations.AddField(
+            model_name="device",
+            name="had_certificate",
+            field=models.BooleanField(db_default=True, default=False, editable=False),
+        ),
+        migrations.RunSQL(CORRECT, migrations.RunSQL.noop),
+        migrations.AlterField(
+            model_name="device",
+            name="had_certificate",
+            field=models.BooleanField(db_default=False, default=False, editable=False),
+        ),
+        migrations.AddIndex(
+            model_name="device",
+            index=models.Index(
+                condition=models.Q(had_certificate=False), fields=["id"], name="device_without_certificate"
+            ),
+        ),
+        migrations.RunSQL(NOTE, FORGET),
+    ]
