@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import models
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Case as SQLCase
+from django.db.models import Exists, F, OuterRef, QuerySet, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inventory.counting import Count
 from inventory.models import Case, Certificate, Device, DeviceStatus
+from inventory.models.certificate import LIVE_STATES
 
 
 class Queue(models.TextChoices):
@@ -74,9 +76,14 @@ def _stranding(queue: Queue, now: datetime) -> "list[QuerySet[Certificate]]":
     cleared = Exists(Case.objects.cleared().filter(certificate=OuterRef("pk")))
     if queue == Queue.REVOKED:
         return [revoked.exclude(cleared)]
-    ended = certificates.expired(now).exclude(later_revoked)
+    ended = certificates.expired(now).alias(standing_end=_STANDING_END).filter(standing_end__lt=now)
+    ended = ended.exclude(later_revoked)
     # Once it is cleared nobody distrusts the device any more.
     return [ended, revoked.filter(cleared)]
+
+
+# Says nothing new, but PostgreSQL keeps statistics of it (migration 0014): so it knows how few are expired.
+_STANDING_END = SQLCase(When(state__in=LIVE_STATES, then=F("not_after")))
 
 
 def _able(device: OuterRef, now: datetime) -> "QuerySet[Certificate]":
