@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db import transaction
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -15,10 +15,11 @@ from rest_framework.response import Response
 from inventory.alerts import answering
 from inventory.api.acting import actor_of
 from inventory.api.alerting import MuteSerializer
-from inventory.api.parameters import IDEMPOTENCY_KEY
+from inventory.api.conditional import condition, tag
+from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
 from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
 from inventory.api.strict import StrictSerializer, Text
-from inventory.api.views import ReadViewSet
+from inventory.api.writing import SeenViewSet
 from inventory.filters import SlugFilter, after, before
 from inventory.models import Alert, AlertKind, Fleet, Resolution
 
@@ -99,7 +100,7 @@ class NewAlertMuteSerializer(StrictSerializer):
     reason = Text(max_length=500)
 
 
-class AlertViewSet(ReadViewSet[Alert]):
+class AlertViewSet(SeenViewSet[Alert]):
     """Alerts: certificates that reached a threshold before their end, and what of the portal's own needs somebody."""
 
     resource = "alerts"
@@ -111,20 +112,25 @@ class AlertViewSet(ReadViewSet[Alert]):
     # Neither makes an alert: the one changes it, the other makes a mute.
     permissions_of_acts = {"acknowledge": ["inventory.change_alert"], "mute": ["inventory.add_mute"]}
 
-    @extend_schema(request=AcknowledgementSerializer, responses=AlertSerializer, parameters=[IDEMPOTENCY_KEY])
+    @extend_schema(
+        request=AcknowledgementSerializer, responses=AlertSerializer, parameters=[IF_MATCH, IDEMPOTENCY_KEY, ETAG]
+    )
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Request, pk: str) -> Response:
-        """Acknowledge an alert: it is told no more until a nearer threshold. Again, it changes nothing."""
+        """Acknowledge an alert that you have read: no more is told until a nearer threshold. Again changes nothing."""
+        wanted = condition(request)
         given = AcknowledgementSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        alert = self.get_object()
-        answering.acknowledge(
-            Alert.objects.filter(pk=alert.pk),
-            note=given.validated_data["note"],
-            now=timezone.now(),
-            actor=actor_of(request),
-        )
-        return Response(self.get_serializer(self._again(alert)).data)
+        with transaction.atomic():
+            alert = self.get_locked(wanted)
+            answering.acknowledge(
+                Alert.objects.filter(pk=alert.pk),
+                note=given.validated_data["note"],
+                now=timezone.now(),
+                actor=actor_of(request),
+            )
+        shown = self.get_serializer(self.get_queryset().get(pk=alert.pk)).data
+        return Response(shown, headers={"ETag": tag(shown)})
 
     @extend_schema(request=NewAlertMuteSerializer, responses={201: MuteSerializer}, parameters=[IDEMPOTENCY_KEY])
     @action(detail=True, methods=["post"])
@@ -138,7 +144,3 @@ class AlertViewSet(ReadViewSet[Alert]):
         except ValueError as error:
             raise ValidationError({"until": [str(error)]}) from None
         return Response(MuteSerializer(made).data, status.HTTP_201_CREATED)
-
-    def _again(self, alert: Alert) -> Alert:
-        found: QuerySet[Alert] = self.get_queryset()
-        return found.get(pk=alert.pk)

@@ -335,12 +335,28 @@ def test_alerts_are_read_and_filtered(api):
 
 
 def test_an_alert_is_acknowledged_once_over_the_api(api, alerts):
-    address = f"/api/v1/alerts/{alerts[0].pk}/acknowledge/"
-    first = api.post(address, {"note": "planned"}, content_type="application/json")
+    address = f"/api/v1/alerts/{alerts[0].pk}/"
+    read = api.get(address)
+    first = answered(api, alerts[0], "planned", read["ETag"])
     assert (first.status_code, first.json()["acknowledged_by"], first.json()["note"]) == (200, "boss", "planned")
-    again = api.post(address, {"note": "other"}, content_type="application/json")
+    assert first["ETag"] == api.get(address)["ETag"] != read["ETag"]
+    again = answered(api, alerts[0], "other", first["ETag"])
     assert again.json() == first.json()
     assert AuditEvent.objects.filter(action=AuditAction.ALERTS_ACKNOWLEDGED).count() == 1
+
+
+def answered(client, alert, note, etag=None):
+    headers = {"If-Match": etag} if etag else {}
+    address = f"/api/v1/alerts/{alert.pk}/acknowledge/"
+    return client.post(address, {"note": note}, content_type="application/json", headers=headers)
+
+
+def test_only_who_has_read_an_alert_as_it_is_acknowledges_it_over_the_api(api, alerts):
+    read = api.get(f"/api/v1/alerts/{alerts[0].pk}/")
+    assert answered(api, alerts[0], "blind").status_code == 428
+    Alert.objects.filter(pk=alerts[0].pk).update(level=2)
+    assert answered(api, alerts[0], "late", read["ETag"]).status_code == 412
+    assert Alert.objects.get(pk=alerts[0].pk).acknowledged_at is None
 
 
 def test_an_alert_is_muted_over_the_api(api, alerts):
@@ -355,9 +371,8 @@ def test_an_alert_is_muted_over_the_api(api, alerts):
 
 def test_acknowledging_over_the_api_needs_the_right_to_change_alerts(alerts, client, viewer):
     client.force_login(viewer)
-    address = f"/api/v1/alerts/{alerts[0].pk}/acknowledge/"
-    answer = client.post(address, {}, content_type="application/json")
+    answer = answered(client, alerts[0], "", "*")
     assert answer.status_code == 403
     assert "inventory.change_alert" in answer.json()["error"]["message"]
     viewer.user_permissions.add(Permission.objects.get(codename="change_alert"))
-    assert client.post(address, {}, content_type="application/json").status_code == 200
+    assert answered(client, alerts[0], "", "*").status_code == 200
