@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 
+from inventory import notation
 from inventory.lookup import certificates_named, devices_named
 from inventory.models import (
     AuditAction,
@@ -35,7 +36,6 @@ from inventory.x509.serials import stored_forms
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _YES_OR_NO = [("true", "true"), ("false", "false")]
-_E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
 
 
 class SerialNumberField(forms.CharField):
@@ -103,7 +103,7 @@ class PhoneNumberField(forms.CharField):
 
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
-        if text and not _E164.match(text):
+        if text and not notation.PHONE_NUMBER.fullmatch(text):
             raise forms.ValidationError(
                 "Give the number as +60123456789; in an address the plus sign is written %(plus)s.",
                 params={"plus": "%2B"},

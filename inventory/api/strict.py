@@ -11,10 +11,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
+from inventory import notation
 from inventory.importing import values
 from inventory.importing.values import BadValue
 from inventory.models import Device
-from inventory.models.device import MQTT_ID, PHONE_NUMBER, SERIAL, SHORTEST_PHONE_NUMBER
 
 _MICRODEGREE = Decimal("0.000001")
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?")
@@ -135,12 +135,12 @@ def _longest(column: str) -> int | None:
 
 
 # For who reads the description: the rules of the model, which values of imports and of the API have to meet.
-@extend_schema_field({"type": "string", "pattern": SERIAL, "maxLength": _longest("serial")})
+@extend_schema_field({"type": "string", "pattern": notation.PLAIN_SERIAL, "maxLength": _longest("serial")})
 class DeviceSerial(_Word):
     rule = staticmethod(values.device_serial)
 
 
-@extend_schema_field({"type": "string", "pattern": MQTT_ID, "maxLength": _longest("mqtt_id")})
+@extend_schema_field({"type": "string", "pattern": notation.PLAIN_MQTT_ID, "maxLength": _longest("mqtt_id")})
 class MqttId(_Word):
     rule = staticmethod(values.mqtt_id)
 
@@ -151,7 +151,10 @@ class MqttId(_Word):
 @extend_schema_field(
     {
         "type": "string",
-        "anyOf": [{"maxLength": 0}, {"pattern": PHONE_NUMBER, "minLength": SHORTEST_PHONE_NUMBER}],
+        "anyOf": [
+            {"maxLength": 0},
+            {"pattern": notation.PLAIN_PHONE_NUMBER, "minLength": notation.SHORTEST_PHONE_NUMBER},
+        ],
         "maxLength": _longest("phone_number"),
     }
 )

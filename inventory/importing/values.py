@@ -4,10 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-# The same rules as the constraints of the models, said before the database would.
-_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_MQTT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+from inventory import notation
+
 _PHONE_PUNCTUATION = re.compile(r"[\s()./-]+")
 _EPOCH = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,9})?")
 _ASN1_TIME = re.compile(r"([0-9]{14})Z")
@@ -56,10 +54,12 @@ def shown(text: str) -> str:
 
 
 def device_serial(text: str) -> str:
-    if _SERIAL.fullmatch(text):
+    if notation.SERIAL.fullmatch(text):
         return text
-    if len(text) > 64:
-        raise BadValue(f"The device serial has {len(text):,} characters; at most 64 are allowed.")
+    if len(text) > notation.LONGEST_SERIAL:
+        raise BadValue(
+            f"The device serial has {len(text):,} characters; at most {notation.LONGEST_SERIAL} are allowed."
+        )
     raise BadValue(f"{shown(text)} is no device serial: letters, digits, '.', '_' and '-', a letter or digit first.")
 
 
@@ -70,14 +70,15 @@ def name(text: str, what: str) -> str:
 
 
 def mqtt_id(text: str) -> str:
-    if not text or _MQTT_ID.fullmatch(text):
+    if not text or notation.MQTT_ID.fullmatch(text):
         return text
-    raise BadValue(f"{shown(text)} is no MQTT client id: at most 128 letters, digits, '.', '_', ':' and '-'.")
+    most = notation.LONGEST_MQTT_ID
+    raise BadValue(f"{shown(text)} is no MQTT client id: at most {most} letters, digits, '.', '_', ':' and '-'.")
 
 
 def phone_number(text: str) -> str:
     number = _PHONE_PUNCTUATION.sub("", text)
-    if not number or _PHONE_NUMBER.fullmatch(number):
+    if not number or notation.PHONE_NUMBER.fullmatch(number):
         return number
     raise BadValue(f"{shown(text)} is no phone number in E.164, for example +60123456789.")
 

@@ -8,6 +8,7 @@ from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
+from inventory import notation
 from inventory.models.certificate import Certificate
 
 
@@ -25,17 +26,6 @@ class DeviceStatus(models.TextChoices):
     IN_SERVICE = "in_service", _("in service")
     SUSPENDED = "suspended", _("suspended")
     RETIRED = "retired", _("retired")
-
-
-# Columns bound the lengths: counted repetition costs PostgreSQL up to fifteen times as much, and these are checked
-# whenever a device is seen.
-# The serial stands in distinguished names, Basic credentials and file names.
-SERIAL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-# MQTT 3.1.1, 4.7: wildcards and level separators would let one device read another's topic.
-MQTT_ID = r"^[A-Za-z0-9._:-]*$"
-# E.164.
-PHONE_NUMBER = r"^\+[1-9][0-9]*$"
-SHORTEST_PHONE_NUMBER = 8
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -59,7 +49,7 @@ class Device(models.Model):
     fleet = models.ForeignKey(
         "inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"), db_index=False
     )
-    serial = models.CharField(_("serial number"), max_length=64)
+    serial = models.CharField(_("serial number"), max_length=notation.LONGEST_SERIAL)
     batch = models.ForeignKey(
         "inventory.Batch",
         models.PROTECT,
@@ -80,9 +70,12 @@ class Device(models.Model):
     )
     latitude = models.DecimalField(_("latitude"), max_digits=8, decimal_places=6, null=True, blank=True)
     longitude = models.DecimalField(_("longitude"), max_digits=9, decimal_places=6, null=True, blank=True)
-    mqtt_id = models.CharField(_("MQTT client id"), max_length=128, blank=True)
+    mqtt_id = models.CharField(_("MQTT client id"), max_length=notation.LONGEST_MQTT_ID, blank=True)
     phone_number = models.CharField(
-        _("phone number"), max_length=16, blank=True, help_text=_("E.164, for example +60123456789.")
+        _("phone number"),
+        max_length=notation.LONGEST_PHONE_NUMBER,
+        blank=True,
+        help_text=_("E.164, for example +60123456789."),
     )
     connectivity = models.CharField(
         _("connectivity class"), max_length=16, choices=Connectivity.choices, default=Connectivity.DAILY
@@ -104,12 +97,12 @@ class Device(models.Model):
             models.UniqueConstraint(
                 fields=["fleet", "mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id_unique_in_fleet"
             ),
-            models.CheckConstraint(condition=Q(serial__regex=SERIAL), name="device_serial_is_plain"),
-            models.CheckConstraint(condition=Q(mqtt_id__regex=MQTT_ID), name="device_mqtt_id_is_plain"),
+            models.CheckConstraint(condition=Q(serial__regex=notation.PLAIN_SERIAL), name="device_serial_is_plain"),
+            models.CheckConstraint(condition=Q(mqtt_id__regex=notation.PLAIN_MQTT_ID), name="device_mqtt_id_is_plain"),
             models.CheckConstraint(
                 condition=Q(phone_number="")
-                | Q(phone_number__regex=PHONE_NUMBER)
-                & Q(GreaterThanOrEqual(Length("phone_number"), SHORTEST_PHONE_NUMBER)),
+                | Q(phone_number__regex=notation.PLAIN_PHONE_NUMBER)
+                & Q(GreaterThanOrEqual(Length("phone_number"), notation.SHORTEST_PHONE_NUMBER)),
                 name="device_phone_number_is_e164",
             ),
             models.CheckConstraint(

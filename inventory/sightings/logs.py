@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from inventory import notation
 from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
 from inventory.x509.serials import hexadecimal
 
@@ -22,7 +23,7 @@ _LARGEST_EPOCH = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _MOSQUITTO = re.compile(
     r"(?P<time>[0-9T:+.Z-]+): New client connected from \S+ as .*"
-    r" \(p[0-9]+, c[01], k[0-9]+, u'(?P<user>[A-Za-z0-9][A-Za-z0-9._-]{0,63})'\)\."
+    rf" \(p[0-9]+, c[01], k[0-9]+, u'(?P<user>{notation.SERIAL.pattern})'\)\."
 )
 _PARAMETERS = re.compile(r"\(p[0-9]+, c[01], k[0-9]+")
 

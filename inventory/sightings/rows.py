@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from inventory import notation
 from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 from inventory.x509.serials import hexadecimal
 
@@ -12,7 +13,6 @@ _FIELDS = frozenset({"seen_at", "sha256", "issuer", "serial", "fleet", "device"}
 _OF_CERTIFICATE = frozenset({"sha256", "issuer", "serial"})
 _SHA256_DIGITS = 64
 _LONGEST_NAME = 512
-_DEVICE_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SLUG = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
 
@@ -60,7 +60,7 @@ def _name(fields: Mapping[str, Any]) -> Name:
     if given == {"fleet", "device"}:
         return DeviceSerial(
             _match(_SLUG, fields["fleet"], "fleet is the label of a fleet."),
-            _match(_DEVICE_SERIAL, fields["device"], "device is the serial number of a device."),
+            _match(notation.SERIAL, fields["device"], "device is the serial number of a device."),
         )
     raise Malformed("Name a certificate by sha256 or by issuer and serial, or a device by fleet and device.")
 
