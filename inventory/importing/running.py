@@ -201,13 +201,17 @@ class _Work:
             self._novelty = Novelty()
 
     def _take(self, block: Block, piece: Piece, staged: Staged) -> None:
-        if self._novelty and not (self._all_new and self._novelty.meet(staged.names)):
+        if self._novelty and not self._is_surely_new(staged, self._novelty):
             self._make_unique_again()
         try:
             self._take_with_tries(block, piece, staged)
         except merging.IndexesNeeded:
             self._make_unique_again()
             self._take_with_tries(block, piece, staged)
+
+    def _is_surely_new(self, staged: Staged, novelty: Novelty) -> bool:
+        # Authorities' certificates are looked up by their fingerprints, and chains repeat them.
+        return self._all_new and not staged.authorities and novelty.meet(staged.names)
 
     def _make_unique_again(self) -> None:
         putting_off.make_unique_again()
