@@ -1,5 +1,7 @@
 """Sweeps over a fleet: the first, the next day's, one that finds nothing, and one in which a whole fleet is due.
 
+And how long people wait for the list of what they raised.
+
 Rows are made by the database, with random bytes for DER: a sweep reads dates and states only.
 """
 
@@ -11,7 +13,7 @@ from django.db import connection
 
 from benchmarks import portal
 from benchmarks.figure import Figure
-from benchmarks.measuring import Size
+from benchmarks.measuring import Size, percentile
 from inventory.alerts.sweep import sweep
 from inventory.models import (
     Alert,
@@ -26,12 +28,19 @@ from inventory.models import (
     Fleet,
     Recipient,
 )
+from inventory.positions import Cursor
 
 _DEVICES = {Size.SMALL: (1_000, 5_000, 20_000), Size.FULL: (22_000, 220_000, 2_200_000)}
 _NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 _SPAN = timedelta(days=3 * 365)
 _LOOPED = 500
 _LIMIT_SECONDS = 30
+_LIST = "/admin/inventory/alert/"
+# The first page, the last, and filters that nearly all alerts meet, or none.
+_LAST = Cursor("urgency,ends_at", True, '["1", "9999-12-31T23:59:59+00:00"]', 1)
+_PAGES = ("", f"?cursor={_LAST.encode()}", "?state=waiting", "?urgency=1", "?level=1", "?level=3", "?urgency=0")
+_LIMIT_MS = 200
+_LOOKS = 3
 
 _PLANT_DEVICES = """
     INSERT INTO inventory_device (fleet_id, serial, mqtt_id, phone_number, connectivity, status, registered_at)
@@ -68,17 +77,19 @@ def run(size: Size) -> list[Figure]:
         fleet = portal.fleet()
         _name_recipients()
         seconds: dict[str, dict[int, float]] = {"first": {}, "next_day": {}, "nothing": {}, "cliff": {}}
+        pages: dict[str, float] = {}
         figures: list[Figure] = []
         planted = 0
         for devices in _DEVICES[size]:
             _plant(fleet, planted + 1, devices)
             planted = devices
-            _measure(devices, seconds)
+            _measure(devices, seconds, pages)
         loop = _loop_rate()
         largest = max(_DEVICES[size])
         for name, by_size in seconds.items():
             figures += [Figure(f"alerts.{name}_sweep_{devices:_}_s", taken, "s") for devices, taken in by_size.items()]
             figures.append(Figure(f"alerts.{name}_growth_exponent", _exponent(by_size), ""))
+        figures += [Figure(f"alerts.{name}_list_ms", taken, "ms") for name, taken in pages.items()]
         limit = Figure("alerts.limit_s", _LIMIT_SECONDS, "s")
         raised = Alert.objects.count()
         rate = Figure("alerts.raised_per_s", raised / seconds["cliff"][largest], "alerts/s")
@@ -122,15 +133,17 @@ def _plant(fleet: Fleet, first: int, last: int) -> None:
         cursor.execute(f"VACUUM ANALYZE {', '.join(tables)}")
 
 
-def _measure(devices: int, seconds: dict[str, dict[int, float]]) -> None:
-    """Take the sweeps of one size, each once: what it writes is there for the next."""
+def _measure(devices: int, seconds: dict[str, dict[int, float]], pages: dict[str, float]) -> None:
+    """Take the sweeps of one size, each once: what it writes is there for the next. Pages are of the largest size."""
     _forget([90, 60, 30])
     seconds["first"][devices] = _timed(_NOW)
+    pages["first"] = _slowest_page_ms()
     seconds["next_day"][devices] = _timed(_NOW + timedelta(days=1))
     seconds["nothing"][devices] = _timed(_NOW + timedelta(days=1, minutes=5))
     # Every certificate is due for the first time, as when a whole fleet ends in one quarter.
     _forget([_SPAN.days])
     seconds["cliff"][devices] = _timed(_NOW)
+    pages["cliff"] = _slowest_page_ms()
 
 
 def _forget(thresholds: list[int]) -> None:
@@ -145,6 +158,23 @@ def _timed(now: datetime) -> float:
     started = time.perf_counter()
     assert sweep(now) is not None
     return time.perf_counter() - started
+
+
+def _slowest_page_ms() -> float:
+    ask = portal.browser()
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {Alert._meta.db_table}")
+    taken = []
+    for page in _PAGES:
+        seen = []
+        for _ in range(_LOOKS):
+            started = time.perf_counter()
+            ask(_LIST + page)
+            seen.append((time.perf_counter() - started) * 1000)
+        taken.append(percentile(seen, 50))
+        if taken[-1] > _LIMIT_MS:
+            print(f"  slow: {taken[-1]:,.0f} ms {page}", flush=True)
+    return max(taken)
 
 
 def _loop_rate() -> Figure:

@@ -228,6 +228,16 @@ def _odd_sightings(now: datetime) -> list[Column]:
     ]  # fmt: skip
 
 
+def _alerts(now: datetime) -> list[Column]:
+    return [
+        plain("id"), plain("kind"), text("about"), text("fleet", "certificate__device__fleet__slug"),
+        text("device", "certificate__device__serial"), plain("certificate", "certificate__serial"),
+        text("policy", "policy__name"), plain("threshold"), moment("ends_at"), plain("level"), moment("raised_at"),
+        moment("told_at"), moment("acknowledged_at"), text("acknowledged_by"), text("note"), moment("resolved_at"),
+        plain("resolution"),
+    ]  # fmt: skip
+
+
 def _cases(now: datetime) -> list[Column]:
     return [
         plain("id"), text("fleet", "device__fleet__slug"), text("device", "device__serial"),
@@ -241,5 +251,6 @@ EXPIRED_DEVICES = Listing("expired-devices", _devices)
 REVOKED_DEVICES = Listing("revoked-devices", _devices)
 CERTIFICATES = Listing("certificates", _certificates)
 AUDIT_EVENTS = Listing("audit-events", _audit_events)
+ALERTS = Listing("alerts", _alerts)
 ODD_SIGHTINGS = Listing("odd-sightings", _odd_sightings)
 CASES = Listing("cases", _cases)

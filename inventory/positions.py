@@ -1,7 +1,8 @@
 """Positions in ordered lists: what a cursor holds, and what stands behind it.
 
-Lists are ordered by one column, ties by id, both in one direction; empty values stand behind all others, or before all
-when the order is turned around. Orderings are columns with an optional minus sign.
+Lists are ordered by columns, ties by id, all in one direction; empty values stand behind all others, or before all when
+the order is turned around. Orderings are columns with commas between, and an optional minus sign before the first. Of
+several columns none may be empty.
 """
 
 import base64
@@ -29,7 +30,8 @@ class InvalidCursor(ValueError):
 class Cursor:
     """A position in a list: behind it (or before it, when `backwards`) the page begins.
 
-    `value` is the text of the column that the list is ordered by, None where it is empty; `id` breaks ties.
+    `value` is the text of the column that the list is ordered by, None where it is empty, of several columns a list of
+    texts in JSON; `id` breaks ties.
     """
 
     ordering: str
@@ -60,32 +62,54 @@ class Cursor:
 
 def check(model: type[Model], ordering: str, cursor: Cursor) -> None:
     """Raises InvalidCursor unless the cursor is a position in this order that PostgreSQL can hold."""
-    if cursor.ordering != ordering or (cursor.value is None and not column(model, ordering).null):
+    if cursor.ordering != ordering or (cursor.value is None and not can_be_empty(model, ordering)):
         raise InvalidCursor
     if cursor.value is not None:
         position(model, cursor)
 
 
-def column(model: type[Model], ordering: str) -> "Field[Any, Any]":
-    """Return the column of an ordering."""
-    return model._meta.get_field(ordering.lstrip("-"))  # type: ignore[return-value]  # orderings name columns
+def columns(model: type[Model], ordering: str) -> "list[Field[Any, Any]]":
+    """Return the columns of an ordering."""
+    return [model._meta.get_field(name) for name in ordering.lstrip("-").split(",")]  # type: ignore[misc]  # columns
+
+
+def can_be_empty(model: type[Model], ordering: str) -> bool:
+    return any(each.null for each in columns(model, ordering))
 
 
 def order_by(model: type[Model], ordering: str, *, reverse: bool) -> list[str | OrderBy]:
     """Return what to order rows by, from the end on when `reverse`."""
-    name = ordering.lstrip("-")
+    names = ordering.lstrip("-").split(",")
     descending = ordering.startswith("-") is not reverse
-    if column(model, ordering).null:
+    if can_be_empty(model, ordering):
+        [name] = names
         empty_last = F(name).desc(nulls_last=True) if descending else F(name).asc(nulls_first=True)
         return [empty_last, "-id" if descending else "id"]
     sign = "-" if descending else ""
-    return list(dict.fromkeys([f"{sign}{name}", f"{sign}id"]))
+    return list(dict.fromkeys(f"{sign}{name}" for name in [*names, "id"]))
 
 
-def position(model: type[Model], cursor: Cursor) -> Any:
-    """Return the value of the cursor's column. Raises InvalidCursor when the text is none, or none PostgreSQL holds."""
+def position(model: type[Model], cursor: Cursor) -> list[Any]:
+    """Return the values of the cursor's columns. Raises InvalidCursor when a text is none, or none PostgreSQL holds."""
+    ordered_by = columns(model, cursor.ordering)
+    return [_value(each, text) for each, text in zip(ordered_by, _texts(cursor, len(ordered_by)), strict=True)]
+
+
+def _texts(cursor: Cursor, number: int) -> list[str]:
+    if number == 1:
+        return [cursor.value or ""]
     try:
-        value = column(model, cursor.ordering).to_python(cursor.value)
+        texts = json.loads(cursor.value or "")
+    except (ValueError, RecursionError) as error:
+        raise InvalidCursor from error
+    if not isinstance(texts, list) or len(texts) != number or not all(isinstance(text, str) for text in texts):
+        raise InvalidCursor
+    return texts
+
+
+def _value(column: "Field[Any, Any]", text: str) -> Any:
+    try:
+        value = column.to_python(text)
         if isinstance(value, datetime):
             # PostgreSQL refuses offsets that Python takes.
             value = value.astimezone(UTC)
@@ -113,12 +137,13 @@ def _descending(cursor: Cursor) -> bool:
 
 
 def _sides(model: type[Model], cursor: Cursor) -> tuple[Any, Any]:
-    ordered_by = column(model, cursor.ordering)
+    ordered_by = columns(model, cursor.ordering)
     here: Any = F("id")
     there: Any = Value(cursor.id)
-    if not ordered_by.primary_key and cursor.value is not None:
-        here = _row(F(ordered_by.attname), here)
-        there = _row(Value(position(model, cursor), output_field=ordered_by), there)
+    if not ordered_by[0].primary_key and cursor.value is not None:
+        values = zip(position(model, cursor), ordered_by, strict=True)
+        here = _row(*(F(each.attname) for each in ordered_by), here)
+        there = _row(*(Value(value, output_field=each) for value, each in values), there)
     return here, there
 
 
@@ -128,13 +153,13 @@ def _row(*parts: Any) -> Func:
 
 def sort_by(model: type[Model], ordering: str, *, reverse: bool) -> OrderBy:
     """Return the order of `order_by`, of filled values, written so that it is the order of no index."""
-    ordered_by = column(model, ordering)
-    row = _row(*dict.fromkeys([F(ordered_by.attname), F("id")]))
+    names = dict.fromkeys([*(each.attname for each in columns(model, ordering)), "id"])
+    row = _row(*(F(name) for name in names))
     return row.desc() if ordering.startswith("-") is not reverse else row.asc()
 
 
 def cursor_at(row: Any, ordering: str, *, backwards: bool) -> Cursor:
     """Return the position of a row."""
-    ordered_by = column(type(row), ordering)
-    empty = getattr(row, ordered_by.attname) is None
-    return Cursor(ordering, backwards, None if empty else ordered_by.value_to_string(row), row.pk)
+    ordered_by = columns(type(row), ordering)
+    texts = [None if getattr(row, each.attname) is None else each.value_to_string(row) for each in ordered_by]
+    return Cursor(ordering, backwards, texts[0] if len(texts) == 1 else json.dumps(texts), row.pk)

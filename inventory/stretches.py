@@ -16,7 +16,7 @@ from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, 
 from django.db.models.sql.where import WhereNode
 
 from inventory.counting import expected
-from inventory.positions import Cursor, behind, column, cursor_at, order_by, position, sort_by, up_to
+from inventory.positions import Cursor, behind, can_be_empty, columns, cursor_at, order_by, position, sort_by, up_to
 
 # So many rows are read along the order, in some 30 ms, before the rest is asked for from the filter's side.
 NEAR = 20_000
@@ -67,14 +67,14 @@ def _filled_and_empty(model: type[Model], ordering: str, cursor: Cursor | None, 
 
     They are asked for apart: only so is each a range of the index.
     """
-    ordered_by = column(model, ordering)
-    if not ordered_by.null:
+    if not can_be_empty(model, ordering):
         return [[behind(model, cursor)] if cursor else []]
     filled_first = ordering.startswith("-") is not backwards
     empty_ones = [False, True] if filled_first else [True, False]
     if cursor is not None:
         empty_ones = empty_ones[empty_ones.index(cursor.value is None) :]
-    found: list[list[Any]] = [[Q(**{f"{ordered_by.attname}__isnull": empty})] for empty in empty_ones]
+    [name] = (each.attname for each in columns(model, ordering))
+    found: list[list[Any]] = [[Q(**{f"{name}__isnull": empty})] for empty in empty_ones]
     if cursor is not None:
         found[0].append(behind(model, cursor))
     return found
@@ -87,10 +87,10 @@ def _is_scattered(queryset: QuerySet[Any], ordering: str) -> bool:
     """Tell whether the filter says nothing about where in this order its rows are: it is about other tables, or it is a
     range of another column.
     """
-    own, ordered_by = queryset.model._meta.db_table, column(queryset.model, ordering)
+    own, ordered_by = queryset.model._meta.db_table, set(columns(queryset.model, ordering))
     lookups = [lookup for lookup in _lookups(queryset.query.where) if isinstance(lookup.lhs, Col)]
     ranges = [lookup.lhs.target for lookup in lookups if isinstance(lookup, _RANGES) and lookup.lhs.alias == own]
-    return any(lookup.lhs.alias != own for lookup in lookups) or bool(ranges and ordered_by not in ranges)
+    return any(lookup.lhs.alias != own for lookup in lookups) or bool(ranges and ordered_by.isdisjoint(ranges))
 
 
 def _lookups(node: WhereNode) -> "Iterator[Lookup[Any]]":
@@ -118,7 +118,7 @@ def _sorted(rows: QuerySet[Any], sort: OrderBy, wanted: int) -> QuerySet[Any]:
 def _end_of_near(model: type[Model], ordering: str, conditions: list[Any], *, backwards: bool) -> Cursor | None:
     """Return the position `NEAR` rows on, whether they match or not; None when there are fewer."""
     rows = model._base_manager.filter(*conditions).order_by(*order_by(model, ordering, reverse=backwards))
-    row = next(iter(rows.only(column(model, ordering).attname)[NEAR : NEAR + 1]), None)
+    row = next(iter(rows.only(*(each.attname for each in columns(model, ordering)))[NEAR : NEAR + 1]), None)
     return cursor_at(row, ordering, backwards=backwards) if row else None
 
 
@@ -130,7 +130,7 @@ def _spans(
 ) -> Iterator[Q]:
     """Yield the conditions of spans of neighbouring portions behind the cursor, each larger than the one before."""
     descending = ordering.startswith("-") is not (cursor is not None and cursor.backwards)
-    here = position(model, cursor) if cursor else None
+    here = position(model, cursor)[0] if cursor else None
     name, most = ordering.lstrip("-"), wanted
     span: Portion | None = None
     for portion in reversed(portions) if descending else portions:

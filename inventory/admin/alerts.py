@@ -20,10 +20,11 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
-from inventory.admin.paging import EstimatingPaginator
+from inventory.admin.listing import ListAdmin
 from inventory.alerts import answering, odd
 from inventory.alerts.wording import own_text
 from inventory.expiry import start_of
+from inventory.exporting import ALERTS
 from inventory.models import Alert, AlertKind, Mute
 from inventory.models.alert import AlertQuerySet
 from inventory.succession import earliest_retirement
@@ -121,15 +122,16 @@ def _sightings(alert: Alert) -> str | None:
     return links.changelist("inventory_oddsighting", oddity__exact=oddity.value, source=source)
 
 
-class AlertAdmin(ReadOnlyAdmin):
+class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     empty_state = gettext_lazy(
         "Nothing is near its end. What reaches a threshold of a policy stands here, the portal's own first."
     )
     change_list_template = "admin/inventory/alerts.html"
     change_form_template = "admin/inventory/alert.html"
-    paginator = EstimatingPaginator
-    # The portal's own first, then what ends soonest: the order of an index.
-    ordering = ["urgency", "ends_at", "id"]
+    listing = ALERTS
+    # The portal's own first, then what ends soonest: the order of an index, and the only one.
+    list_order = "urgency,ends_at"
+    sortable_by = ()
     list_display = ["subject", "kind", "days", "ends", "at_level", "state_word", "told", "raised", "page_link"]
     list_display_links = None
     list_filter = [StateFilter, "urgency", "threshold", "level", AlertFleetFilter, "policy"]
@@ -150,7 +152,8 @@ class AlertAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         may = request.user.has_perm(_ANSWER)
-        return super().changelist_view(request, {**(extra_context or {}), "may_answer": may})
+        page: HttpResponse = super().changelist_view(request, {**(extra_context or {}), "may_answer": may})
+        return page
 
     # --- The list ---------------------------------------------------------------------------------------------------
 
@@ -160,15 +163,15 @@ class AlertAdmin(ReadOnlyAdmin):
             return cells.name(alert.about)
         return cells.link(links.device(alert.certificate.device.pk), alert.certificate.device.serial)
 
-    @admin.display(description=gettext_lazy("threshold, d"), ordering="threshold")
+    @admin.display(description=gettext_lazy("threshold, d"))
     def days(self, alert: Alert) -> str:
         return cells.count(alert.threshold)
 
-    @admin.display(description=gettext_lazy("ends"), ordering="ends_at")
+    @admin.display(description=gettext_lazy("ends"))
     def ends(self, alert: Alert) -> SafeString:
         return cells.when(alert.ends_at, timezone.now())
 
-    @admin.display(description=gettext_lazy("level"), ordering="level")
+    @admin.display(description=gettext_lazy("level"))
     def at_level(self, alert: Alert) -> SafeString:
         return cells.state("late" if alert.level > 1 else "neutral", alert.level)
 
@@ -235,7 +238,7 @@ class AlertAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         now = timezone.now()
         form = AcknowledgeForm(request.POST or None, initial={"as_of": now.isoformat()})
-        chosen = self._chosen(request)
+        chosen, worst_first = self._chosen(request), self.get_ordering(request)
         if request.method == "POST" and form.is_valid():
             count = answering.acknowledge(
                 chosen.filter(raised_at__lte=form.cleaned_data["as_of"], level_since__lte=form.cleaned_data["as_of"]),
@@ -254,7 +257,7 @@ class AlertAdmin(ReadOnlyAdmin):
             "now": now,
             "form": form,
             "count": chosen.count(),
-            "sample": [(self.subject(alert), alert) for alert in chosen.order_by(*self.ordering)[:_SAMPLE]],
+            "sample": [(self.subject(alert), alert) for alert in chosen.order_by(*worst_first, "id")[:_SAMPLE]],
         }
         return TemplateResponse(request, "admin/inventory/acknowledge.html", context)
 

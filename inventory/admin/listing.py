@@ -73,7 +73,7 @@ class KeysetChangeList(ChangeList):
         self.paginator = Paginator(page.rows, self.list_per_page)
 
     def column(self, request: HttpRequest) -> str:
-        """Return the one column by which the list is ordered, with a minus sign for downwards."""
+        """Return what the list is ordered by, with a minus sign for downwards."""
         asked = self.get_ordering(request, self.queryset)[0] if self.params.get(ORDER_VAR) else None
         return asked if isinstance(asked, str) else self.model_admin.list_order
 
@@ -82,13 +82,13 @@ class KeysetChangeList(ChangeList):
 
 
 class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """A list of many rows. `listing` says what its exports hold, `list_order` its order: a column that has an index."""
+    """A list of many rows. `listing` says what its exports hold, `list_order` its order: columns that have an index."""
 
     listing: Listing
     list_order = "-id"
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str]:
-        return (self.list_order,)
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return tuple(self.list_order.split(","))
 
     def portions(self, request: HttpRequest, changelist: ChangeList, ordering: str) -> list[Portion] | None:
         """Return where in the list its rows are, if its filters know."""

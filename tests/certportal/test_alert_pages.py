@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inventory.admin import attention
+from inventory.admin.alerts import AlertAdmin
 from inventory.admin.attention import needs
 from inventory.alerts.policies import make_defaults
 from inventory.alerts.sweep import sweep, sweep_own
@@ -30,6 +31,7 @@ from inventory.models import (
     Recipient,
 )
 from inventory.models.audit import ActorKind
+from inventory.positions import Cursor
 from inventory.queues import READINGS, Queue, count_up_to, in_queue, queue_of
 from inventory.sightings import Sighting, record_sightings
 from inventory.sightings.naming import Fingerprint
@@ -64,6 +66,36 @@ def test_the_list_shows_what_is_open_soonest_first_and_reads_a_constant_number_o
 @pytest.mark.parametrize("query", ["state=odd", "fleet=x", "threshold=abc"])
 def test_a_filter_nobody_offers_is_refused_and_no_error(alerts, page, query):
     assert page.client.get(f"{LIST}?{query}").status_code in {200, 302}
+
+
+def test_pages_follow_each_other_and_every_open_alert_stands_on_one(alerts, page, monkeypatch):
+    make_defaults()
+    sweep_own(timezone.now() + 20 * 365 * DAY)
+    monkeypatch.setattr(AlertAdmin, "list_per_page", 1)
+    found: list[int] = []
+    address: str | None = LIST
+    while address:
+        text = page(address)
+        found += [int(pk) for pk in re.findall(r"/admin/inventory/alert/([0-9]+)/change/", text)]
+        following = re.search(r'rel="next" href="([^"]+)"', text)
+        address = LIST + unescape(following[1]) if following else None
+    worst_first = Alert.objects.open().order_by("urgency", "ends_at", "id")
+    assert found == list(worst_first.values_list("pk", flat=True)) and len(found) > 3
+
+
+@pytest.mark.parametrize(
+    "value", ["", "1", "[1, 2]", '["1"]', '["1", "no time"]', '["x", "2027-01-01T00:00:00Z"]', "[" * 999]
+)
+def test_a_cursor_that_no_page_handed_out_is_refused(alerts, client, boss, value):
+    client.force_login(boss)
+    cursor = Cursor("urgency,ends_at", False, value, 1).encode()
+    assert client.get(f"{LIST}?cursor={cursor}").status_code == 302
+
+
+def test_alerts_are_exported_as_they_are_listed(alerts, client, boss):
+    client.force_login(boss)
+    content = b"".join(client.get(f"{LIST}export/csv/?threshold=30").streaming_content).decode()
+    assert len(content.splitlines()) == 2 and "M20" in content
 
 
 def test_looking_at_the_page_acknowledges_nothing(alerts, page):

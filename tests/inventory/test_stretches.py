@@ -54,14 +54,17 @@ def flat(pages):
 
 
 @pytest.mark.parametrize("sortable", [0, 5, 1000])
-@pytest.mark.parametrize("ordering", ["-id", "id", "not_after", "-not_after", "serial"])
+@pytest.mark.parametrize(
+    "ordering", ["-id", "id", "not_after", "-not_after", "serial", "key_type,issued_at", "-purpose,not_after"]
+)
 @pytest.mark.parametrize("name", FILTERS)
 def test_every_row_stands_on_one_page_whichever_way_it_is_found(scattered, monkeypatch, name, ordering, sortable):
     monkeypatch.setattr(stretches, "NEAR", 11)
     monkeypatch.setattr(stretches, "_SORTABLE", sortable)
     queryset = Certificate.objects.filter(FILTERS[name])
     sign = "-" if ordering.startswith("-") else ""
-    expected = list(queryset.order_by(ordering, f"{sign}id").values_list("id", flat=True))
+    order = [f"{sign}{name}" for name in [*ordering.lstrip("-").split(","), "id"]]
+    expected = list(queryset.order_by(*order).values_list("id", flat=True))
     pages = walk(queryset, ordering)
     assert flat(pages) == expected
     assert all(len(page) == 7 for page in pages[:-1])
