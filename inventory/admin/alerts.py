@@ -22,14 +22,17 @@ from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.alerts import answering, odd
+from inventory.alerts.own import AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS
 from inventory.alerts.wording import own_text
 from inventory.expiry import start_of
 from inventory.exporting import ALERTS
-from inventory.models import Alert, AlertKind, Mute
+from inventory.models import Alert, AlertKind, AlertLevel, AlertPolicy, Mute
 from inventory.models.alert import AlertQuerySet
 from inventory.succession import earliest_retirement
 
 _SAMPLE = 8
+# Of a smallint.
+_LARGEST = 32767
 _ANSWER = "inventory.change_alert"
 _MUTE = "inventory.add_mute"
 
@@ -66,6 +69,37 @@ class StateFilter(admin.SimpleListFilter):
         choices = list(super().choices(changelist))
         choices[0]["display"] = _("open")
         return choices
+
+
+class _NumberFilter(admin.SimpleListFilter):
+    """A number that alerts have. What is offered comes from the policies: alerts may be millions."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if not value.isdecimal() or int(value) > _LARGEST:
+            raise IncorrectLookupParameters
+        return queryset.filter(**{self.parameter_name or "": int(value)})
+
+
+class ThresholdFilter(_NumberFilter):
+    title = gettext_lazy("threshold, days")
+    parameter_name = "threshold"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        of_policies = AlertPolicy.objects.values_list("thresholds", flat=True)
+        named = [*of_policies, AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS]
+        return [(str(days), cells.count(days)) for days in sorted({days for each in named for days in each})]
+
+
+class LevelFilter(_NumberFilter):
+    title = gettext_lazy("level")
+    parameter_name = "level"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        numbers = AlertLevel.objects.order_by("number").values_list("number", flat=True).distinct()
+        return [(str(number), number) for number in numbers]
 
 
 class AlertFleetFilter(filters.FleetFilter):
@@ -134,7 +168,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     sortable_by = ()
     list_display = ["subject", "kind", "days", "ends", "at_level", "state_word", "told", "raised", "page_link"]
     list_display_links = None
-    list_filter = [StateFilter, "urgency", "threshold", "level", AlertFleetFilter, "policy"]
+    list_filter = [StateFilter, "urgency", ThresholdFilter, LevelFilter, AlertFleetFilter, "policy"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         now = timezone.now()

@@ -285,6 +285,10 @@ class Alert(models.Model):
         indexes = [
             # Worst first, and the order in which sweeps walk.
             models.Index(fields=["urgency", "ends_at", "id"], condition=Q(resolved_at=None), name="alert_open"),
+            # The few that nobody answered on their first level.
+            models.Index(
+                fields=["urgency", "ends_at", "id"], condition=Q(resolved_at=None, level__gt=1), name="alert_climbed"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -92,6 +92,13 @@ def test_a_cursor_that_no_page_handed_out_is_refused(alerts, client, boss, value
     assert client.get(f"{LIST}?cursor={cursor}").status_code == 302
 
 
+def test_alerts_are_filtered_by_threshold_and_level_as_policies_name_them(alerts, page, client, boss):
+    assert "1 alert<" in page(f"{LIST}?threshold=60") and "3 alerts<" in page(f"{LIST}?level=1")
+    assert all(f"?threshold={days}" in page(LIST) for days in (30, 60, 90))
+    client.force_login(boss)
+    assert client.get(f"{LIST}?level=99999").status_code == client.get(f"{LIST}?threshold=x").status_code == 302
+
+
 def test_alerts_are_exported_as_they_are_listed(alerts, client, boss):
     client.force_login(boss)
     content = b"".join(client.get(f"{LIST}export/csv/?threshold=30").streaming_content).decode()
