@@ -20,8 +20,8 @@ from inventory.alerts.policies import rungs_in_force
 from inventory.models import AlertKind, AlertPolicy, AlertRun, AppliesTo
 
 BATCH = 20_000
-# The first eight bytes of "alertrun", as PostgreSQL's advisory locks have numbers for names.
-_LOCK = int.from_bytes(b"alertrun")
+# The first eight bytes of names, as PostgreSQL's advisory locks have numbers: of any sweep, and of those of everything.
+_ANY, _WHOLE = int.from_bytes(b"alertrun"), int.from_bytes(b"alertall")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Swept:
 
 
 def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
-    """Bring all alerts to `now` and write the digests. Return None when another sweep is at work.
+    """Bring all alerts to `now` and write the digests. Return None when another does so.
 
-    The portal's own come first. A fixed number of statements, and one for each `batch` of rows looked at.
+    One of the portal's own is waited for: it begins each time that this one does, and is over at once. The portal's own
+    come first. A fixed number of statements, and one for each `batch` of rows looked at.
     """
 
     def devices(run: AlertRun) -> Swept:
@@ -47,38 +48,43 @@ def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
             _measure_again()
         return Swept(raised, told, resolved)
 
-    return _sweep(now, devices)
+    with _alone(_WHOLE) as first:
+        if not first:
+            return None
+        with _alone(_ANY, wait=True):
+            return _sweep(now, devices)
 
 
 def sweep_own(now: datetime) -> Swept | None:
     """Do the same for the portal's own only. It costs a handful of statements, whatever the size of the fleet."""
-    return _sweep(now, lambda _run: Swept())
+    with _alone(_ANY) as alone:
+        return _sweep(now, lambda _run: Swept()) if alone else None
 
 
-def _sweep(now: datetime, devices: Callable[[AlertRun], Swept]) -> Swept | None:
-    with _alone() as alone:
-        if not alone:
-            return None
-        report([*own.KINDS, AlertKind.ODD_SIGHTING], [*own.concerns(now), *odd.concerns(now)], now)
-        run, _created = AlertRun.objects.get_or_create(finished_at=None, defaults={"started_at": now})
-        told = _step_own(run, now)
-        done = devices(run)
-        return replace(done, told_again=done.told_again + told, digests=digest.write(run, now))
+def _sweep(now: datetime, devices: Callable[[AlertRun], Swept]) -> Swept:
+    report([*own.KINDS, AlertKind.ODD_SIGHTING], [*own.concerns(now), *odd.concerns(now)], now)
+    run, _created = AlertRun.objects.get_or_create(finished_at=None, defaults={"started_at": now})
+    told = _step_own(run, now)
+    done = devices(run)
+    return replace(done, told_again=done.told_again + told, digests=digest.write(run, now))
 
 
 @contextmanager
-def _alone() -> Iterator[bool]:
-    """Hold the lock of sweeps; yield whether we have it. It belongs to the session: it ends with a dead worker."""
+def _alone(lock: int, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock; yield whether we have it. It belongs to the session: it ends with a dead worker."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        row = cursor.fetchone()
-    taken = bool(row and row[0])
+        if wait:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
+            taken = True
+        else:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
+            [taken] = cursor.fetchone()
     try:
         yield taken
     finally:
         if taken and connection.connection is not None:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
 
 
 # What follows for an alert `a` from its rung, with `quiet` telling whether it is muted and `heard` since when silence
