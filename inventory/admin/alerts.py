@@ -166,7 +166,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     # The portal's own first, then what ends soonest: the order of an index, and the only one.
     list_order = "urgency,ends_at"
     sortable_by = ()
-    list_display = ["subject", "kind", "days", "ends", "at_level", "state_word", "told", "raised", "page_link"]
+    list_display = ["subject", "kind", "days", "ends", "at_level", "state_word", "told", "page_link"]
     list_display_links = None
     list_filter = [StateFilter, "urgency", ThresholdFilter, LevelFilter, AlertFleetFilter, "policy"]
 
@@ -223,10 +223,6 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("last told"))
     def told(self, alert: Alert) -> SafeString:
         return cells.when(alert.told_at, timezone.now(), to_the_minute=True)
-
-    @admin.display(description=gettext_lazy("raised"))
-    def raised(self, alert: Alert) -> SafeString:
-        return cells.when(alert.raised_at, timezone.now())
 
     @admin.display(description=gettext_lazy("alert"))
     def page_link(self, alert: Alert) -> SafeString:
