@@ -188,5 +188,9 @@ def _write_path(size: Size) -> list[Figure]:
 
 def _let_triggers(count: bool) -> None:
     with connection.cursor() as cursor:
-        for table in ("inventory_certificate", "inventory_device"):
-            cursor.execute(f"ALTER TABLE {table} {'ENABLE' if count else 'DISABLE'} TRIGGER USER")
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgname LIKE 'count%'"
+            " AND tgrelid IN ('inventory_certificate'::regclass, 'inventory_device'::regclass)"
+        )
+        for table, name in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} {'ENABLE' if count else 'DISABLE'} TRIGGER {name}")
