@@ -15,6 +15,7 @@ from benchmarks import portal
 from benchmarks.figure import Figure
 from benchmarks.measuring import Size, percentile
 from inventory.alerts.sweep import sweep
+from inventory.lists.cursors import Cursor
 from inventory.models import (
     Alert,
     AlertLevel,
@@ -28,7 +29,6 @@ from inventory.models import (
     Fleet,
     Recipient,
 )
-from inventory.positions import Cursor
 
 _DEVICES = {Size.SMALL: (1_000, 5_000, 20_000), Size.FULL: (22_000, 220_000, 2_200_000)}
 _NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)

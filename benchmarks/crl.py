@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Rate, Side, Size, rates, repeated
-from inventory.issuing import new_serial
+from inventory.issuing.certificates import new_serial
 from revocation import crl
 
 _ENTRIES = {Size.SMALL: (1_000, 10_000, 100_000), Size.FULL: (10_000, 100_000, 1_000_000)}

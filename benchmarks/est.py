@@ -24,7 +24,7 @@ from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, cpu_seconds, percentile, rate_figures, rates
 from certportal.addresses import Address
 from inventory.audit.record import SYSTEM
-from inventory.issuing import Admission, issue_many
+from inventory.issuing.certificates import Admission, issue_many
 from inventory.models import Certificate, CertificateState
 from inventory.x509.csr import parse
 

@@ -18,8 +18,8 @@ from certportal.dashboard.scope import Scope
 from certportal.models import User
 from inventory.audit.record import SYSTEM
 from inventory.counters import checking, reading
-from inventory.expiry import cliffs, start_of
-from inventory.issuing import issue, issue_many
+from inventory.expiry.cliffs import cliffs, start_of
+from inventory.issuing.certificates import issue, issue_many
 from inventory.jobs import fold_counters
 from inventory.models import Axis
 from renewal import coverage_counts

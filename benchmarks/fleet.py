@@ -20,7 +20,7 @@ from benchmarks.measuring import Size
 from certportal.embedded.postgres import DATABASE
 from certportal.embedded.sockets import socket_directory
 from inventory.counters import checking, folding
-from inventory.issuing import issue
+from inventory.issuing.certificates import issue
 from inventory.models import Authority, Batch, Device, Fleet, Profile, Site
 from renewal import coverage_counts
 

@@ -10,8 +10,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from benchmarks import portal
 from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, rate_figures, rates, repeated
-from inventory.issuing import issue, issue_many, new_serial
-from inventory.keys.store import signing_key
+from inventory.issuing.certificates import issue, issue_many, new_serial
+from inventory.issuing.keys.store import signing_key
 from inventory.x509.certificate import Contents, Pointers, build
 from inventory.x509.csr import parse
 

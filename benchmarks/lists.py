@@ -14,14 +14,14 @@ from django.utils import timezone
 
 from benchmarks import fleet, portal
 from benchmarks.figure import Figure
+from benchmarks.filter_choices import CERTIFICATES, DEVICES, Ask, choices
 from benchmarks.measuring import Size, percentile
-from benchmarks.offered import CERTIFICATES, DEVICES, Ask, choices
 from certportal.api.tokens import create_token
 from certportal.dashboard.views import BLOCKS
 from certportal.models import User
 from inventory.audit.record import SYSTEM
+from inventory.lists.cursors import Cursor
 from inventory.models import Batch, Certificate, Device, Fleet, Site
-from inventory.positions import Cursor
 
 ROUNDS = {Size.SMALL: 2, Size.FULL: 3}
 LIMIT_MS = 200

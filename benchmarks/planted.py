@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import connection
 
 from benchmarks import portal
-from inventory.issuing import issue_many
+from inventory.issuing.certificates import issue_many
 from inventory.models import Batch, Certificate, Device, Fleet, Site
 
 SITES = 40

@@ -18,7 +18,7 @@ from certportal import home, processes
 from certportal.models import User
 from certportal.supervisor import Supervisor
 from inventory.audit.record import SYSTEM
-from inventory.issuing import Admission
+from inventory.issuing.certificates import Admission
 from inventory.models import Authority, Device, Fleet, Profile
 from inventory.x509.csr import parse
 

@@ -25,8 +25,8 @@ from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Rate, Side, Size, Work, cpu_seconds, rate_figures, rates
 from inventory.audit.record import SYSTEM
 from inventory.models import Certificate, Device
-from inventory.sightings import Outcome, Sighting, record_sighting, record_sightings, rows
-from inventory.sightings.naming import Fingerprint
+from inventory.sightings import Sighting, SightingOutcome, json_reports, record_sighting, record_sightings
+from inventory.sightings.identifiers import Fingerprint
 
 # Devices: the figures grow with the fleet, if they do, from one to the next.
 _FLEETS = {Size.SMALL: (6_000, 12_000), Size.FULL: (100_000, 500_000)}
@@ -143,15 +143,17 @@ def _in_batches(reporters: Executor, sightings: Sequence[Sighting]) -> Work:
     def work() -> int:
         for outcomes in reporters.map(_report, reports):
             # A device that both reporters saw at the same moment is news from one of them.
-            assert outcomes <= {Outcome.SEEN, Outcome.CONFIRMED, Outcome.OLDER}, "not all were taken in"
+            assert outcomes <= {SightingOutcome.SEEN, SightingOutcome.CONFIRMED, SightingOutcome.OLDER}, (
+                "not all were taken in"
+            )
         return len(sightings)
 
     return work
 
 
-def _report(report: str) -> set[Outcome]:
+def _report(report: str) -> set[SightingOutcome]:
     """Take in what is told, in the process of a reporter."""
-    batch = [rows.sighting(row) for row in json.loads(report)]
+    batch = [json_reports.sighting(row) for row in json.loads(report)]
     return {result.outcome for result in record_sightings(batch, datetime.now(UTC), SYSTEM)}
 
 

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from benchmarks import fleet, portal
 from benchmarks.figure import Figure
+from benchmarks.filter_choices import CERTIFICATES, DEVICES, Ask, choices
 from benchmarks.measuring import Size
-from benchmarks.offered import CERTIFICATES, DEVICES, Ask, choices
 from certportal.dashboard import expiry_map, tiles
 from certportal.dashboard.geometry.heatmap import Cell
 from certportal.dashboard.scope import Scope
-from inventory.expiry import start_of
+from inventory.expiry.cliffs import start_of
 from inventory.models import Axis
 
 _NUMBER = re.compile(r'class="paginator keyset".*?<span class="number">([\d,]+) ', re.DOTALL)

@@ -17,10 +17,10 @@ from django_rq.models import Dashboard
 
 from certportal.models import ApiToken, User
 from inventory import admin as inventory_admin
-from inventory import story
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.audit import record
+from inventory.devices import timeline
 from inventory.models import AuditAction, Certificate, Device
 from renewal import story as renewal_story
 from renewal.admin import planning
@@ -32,10 +32,10 @@ from renewal.models import EnrolmentSecret
 class DeviceAdmin(inventory_admin.DeviceAdmin):
     """A device with the messages and campaigns that concern it."""
 
-    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
+    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[timeline.Moment]:
         return [*super().past(device, certificates, now), *renewal_story.past(device)]
 
-    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> story.Outlook:
+    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> timeline.Outlook:
         own = super().outlook(device, certificates, now)
         # What stops a device weighs more than what a campaign would do to it.
         return own if own.tone in {"stopped", "late"} else renewal_story.outlook(device, now) or own

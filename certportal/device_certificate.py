@@ -20,8 +20,8 @@ from django.conf import settings
 from certportal.addresses import Address
 from certportal.gunicorn.device_tls import TlsFiles
 from inventory.audit.record import SYSTEM
-from inventory.authorities import chain
-from inventory.issuing import InfrastructureRequest, issue_infrastructure
+from inventory.issuing.authorities import chain
+from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
 from inventory.models import Authority, Certificate, Purpose
 from inventory.private_files import write_whole
 

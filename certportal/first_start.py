@@ -10,7 +10,7 @@ from certportal import device_certificate
 from certportal.secret_files import generated_secret
 from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
-from inventory.authorities import AuthorityPlan, establish
+from inventory.issuing.authorities import AuthorityPlan, establish
 from inventory.models import Authority, Fleet
 from renewal.simulation import demo_fleet
 from revocation.jobs import renew_ocsp_signers

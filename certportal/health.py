@@ -12,7 +12,7 @@ from redis import RedisError
 from rq import Worker
 
 from certportal.cron import last_beat
-from inventory.alerts.own import certificates as own_certificates
+from inventory.alerts.infrastructure import certificates as own_certificates
 from revocation.freshness import freshness
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)

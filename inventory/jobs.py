@@ -10,12 +10,13 @@ from django.utils import timezone
 from rq import Retry
 from rq.exceptions import DuplicateJobError
 
-from inventory import cliff_watch
 from inventory.alerts import delivering
 from inventory.alerts.sweep import Swept, sweep, sweep_own
 from inventory.counters import checking, folding
-from inventory.importing import putting_off, running, uploads
-from inventory.importing.sources import SourceRefused
+from inventory.expiry import cliff_watch
+from inventory.importing import runs, uploads
+from inventory.importing.loading import deferred_indexes
+from inventory.importing.sources.files import SourceRefused
 from inventory.models import ImportRun
 
 log = structlog.get_logger(__name__)
@@ -33,13 +34,13 @@ def work_on_import(run_id: int) -> None:
     run = ImportRun.objects.get(pk=run_id)
     try:
         run = uploads.work(run, timezone.now)
-    except running.BusyElsewhere:
+    except runs.BusyElsewhere:
         return
     except (OSError, SourceRefused) as error:
-        running.stop(run, str(error), timezone.now())
+        runs.stop(run, str(error), timezone.now())
         log.warning("import_stopped", run=run_id, why=str(error))
         return
-    except running.Stopped as stopped:
+    except runs.Stopped as stopped:
         log.warning("import_stopped", run=run_id, why=str(stopped))
         return
     log.info("import_finished", run=run_id, records=run.records, rejected=run.rejected)
@@ -50,8 +51,8 @@ def sweep_imports() -> None:
     for run_id in uploads.unfinished():
         uploads.enqueue(run_id)
     for run in ImportRun.objects.exclude(put_off=[]):
-        if running.nobody_works_on(run):
-            putting_off.make_up_for(run)
+        if runs.nobody_works_on(run):
+            deferred_indexes.make_up_for(run)
 
 
 class NotDelivered(Exception):

@@ -8,8 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 
 from inventory.api.exports import ExportMixin
-from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
-from inventory.api.views import ListViewSet, ReadViewSet
+from inventory.api.rest.read_views import ListViewSet, ReadViewSet
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
 from renewal.models import Campaign, Target, TargetState

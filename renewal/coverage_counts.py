@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from inventory.counters import reading
-from inventory.expiry import start_of
+from inventory.expiry.cliffs import start_of
 from inventory.models import Certificate
 from renewal.coverage import Coverage
 from renewal.models import CoverageCount

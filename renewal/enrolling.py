@@ -8,9 +8,9 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from inventory.audit.record import Actor, event, record
-from inventory.issuing import ProfileUnusable, issue
-from inventory.keys.software import KeyUnavailable
-from inventory.lifetimes import IssuerTooOld
+from inventory.issuing.certificates import ProfileUnusable, issue
+from inventory.issuing.keys.software import KeyUnavailable
+from inventory.issuing.lifetimes import IssuerTooOld
 from inventory.models import AuditAction, AuditEvent, Certificate, Device
 from inventory.models.audit import ActorKind
 from inventory.sightings import record_sighting
@@ -35,7 +35,7 @@ REFUSAL_SPAN = timedelta(minutes=1)
 MOST_REFUSALS_OF_DEVICE = 10
 MOST_REFUSALS_OF_ADDRESS = 60
 
-Outcome = Certificate | Refusal
+EnrolmentResult = Certificate | Refusal
 
 
 def renew(
@@ -46,7 +46,7 @@ def renew(
     repeats_names: bool = True,
     now: datetime,
     source_address: str | None,
-) -> Outcome:
+) -> EnrolmentResult:
     """Renew the certificate (DER) by which a device authenticated. Return the new certificate, or why not.
 
     `repeats_names`: whether the protocol's operation demands the names of the current certificate in the request.
@@ -77,7 +77,7 @@ def _renew(
     repeats_names: bool,
     now: datetime,
     source_address: str | None,
-) -> Outcome:
+) -> EnrolmentResult:
     with transaction.atomic():
         current = find_current(sha256, request)
         if current is None:
@@ -104,7 +104,7 @@ def enrol(
     protocol: EnrolmentProtocol,
     now: datetime,
     source_address: str | None,
-) -> Outcome:
+) -> EnrolmentResult:
     """Give a device its certificate for a one-time secret, which is spent exactly by that. Or say why not."""
     with transaction.atomic():
         device = Device.objects.filter(fleet__slug=label, serial=serial).first()
@@ -125,7 +125,7 @@ def enrol(
         return outcome
 
 
-def _carry_out(decision: Decision, now: datetime) -> Outcome:
+def _carry_out(decision: Decision, now: datetime) -> EnrolmentResult:
     """Issue what was admitted. What keeps the portal from it is a refusal too: the device may ask again later."""
     if isinstance(decision, Refusal):
         return decision

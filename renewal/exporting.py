@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from inventory.exporting import Column, Listing, moment, plain, text
+from inventory.lists.exports import Column, Listing, moment, plain, text
 
 
 def _targets(now: datetime) -> Sequence[Column]:

@@ -2,7 +2,7 @@
 
 from django_filters import rest_framework as filters
 
-from inventory.filters import NameFilter, SlugFilter
+from inventory.lists.filters import NameFilter, SlugFilter
 from inventory.models import Batch, Fleet, Site
 from renewal.models import Campaign, CampaignState, Target, TargetState
 

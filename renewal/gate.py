@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from inventory.audit.record import Actor
-from inventory.cases import is_cleared, newest
-from inventory.issuing import Admission
-from inventory.lifetimes import renewal_opens
+from inventory.devices.cases import is_cleared, newest
+from inventory.issuing.certificates import Admission
+from inventory.issuing.lifetimes import renewal_opens
 from inventory.models import Certificate, CertificateState, Device, DeviceStatus, Profile, Purpose
 from inventory.models.certificate import LIVE_STATES
 from inventory.x509 import names

@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
-from inventory.queueing import Claim
+from inventory.job_claims import Claim
 from renewal import coverage_counts
 from renewal.campaigns.ticking import tick
 from renewal.channels.mqtt import Broker, MqttChannel

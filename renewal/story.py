@@ -6,8 +6,8 @@ from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from inventory.devices.timeline import Moment, Outlook
 from inventory.models import Device
-from inventory.story import Moment, Outlook
 from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
 
 _MOST_ATTEMPTS = 100

@@ -5,9 +5,9 @@ from typing import Any
 from django_filters import rest_framework as filters
 from rest_framework import serializers
 
-from inventory.api.references import ID, HexField, SlugOf
-from inventory.api.views import ReadViewSet
-from inventory.filters import SlugFilter, after, before
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, HexField, SlugOf
+from inventory.lists.filters import SlugFilter, after, before
 from inventory.models import Authority
 from revocation.models import Crl
 

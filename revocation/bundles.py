@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from inventory.authorities import chain
+from inventory.issuing.authorities import chain
 from inventory.models import Authority, Certificate, CertificateState, Fleet
 
 

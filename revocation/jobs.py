@@ -6,8 +6,8 @@ from datetime import datetime
 import structlog
 from django.utils import timezone
 
-from inventory.alerts.concerns import Concern, report
-from inventory.keys.software import KeyUnavailable
+from inventory.alerts.conditions import Concern, report
+from inventory.issuing.keys.software import KeyUnavailable
 from inventory.models import AlertKind, Authority
 from revocation import queueing, signers
 from revocation.freshness import Freshness, freshness

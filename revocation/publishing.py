@@ -26,7 +26,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from inventory.audit.record import SYSTEM, Actor, event, record
-from inventory.keys.store import signing_key
+from inventory.issuing.keys.store import signing_key
 from inventory.models import AuditAction, Authority, Certificate
 from revocation import crl, crl_files
 from revocation.models import Crl, PublicationRequest

@@ -1,6 +1,6 @@
 """Asking the workers for publications. What gets lost is found again by the sweep."""
 
-from inventory.queueing import Claim
+from inventory.job_claims import Claim
 from revocation.scopes import Scope
 
 URGENT, SCHEDULED = "urgent", "default"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q
 
-from inventory.authorities import chain
+from inventory.issuing.authorities import chain
 from inventory.models import Authority, Certificate, RevocationReason
 from revocation import ocsp, signers
 

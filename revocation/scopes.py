@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from inventory import addresses
+from inventory.issuing import urls
 from inventory.models import Authority
 
 
@@ -24,7 +24,7 @@ class Scope:
     @property
     def distribution_point(self) -> str | None:
         """What the certificates of a shard name as their CRL. The complete CRL is named by none."""
-        return None if self.shard is None else addresses.crl_url(self.authority, self.shard)
+        return None if self.shard is None else urls.crl_url(self.authority, self.shard)
 
     @property
     def lock_key(self) -> int:

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from inventory.audit.record import SYSTEM, Actor
-from inventory.issuing import InfrastructureRequest, issue_infrastructure
-from inventory.keys.software import KeyUnavailable
-from inventory.keys.store import create_key, signing_key
+from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
+from inventory.issuing.keys.software import KeyUnavailable
+from inventory.issuing.keys.store import create_key, signing_key
 from inventory.models import Authority, Certificate, Purpose
 from inventory.x509.keys import key_type
 from revocation import ocsp

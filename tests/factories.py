@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from inventory.audit.record import SYSTEM
-from inventory.authorities import AuthorityPlan, establish
-from inventory.issuing import Admission, issue
+from inventory.issuing.authorities import AuthorityPlan, establish
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import Authority, Certificate, Device, Fleet, Profile
 from inventory.sightings import record_sighting
 from inventory.x509.csr import CertificationRequest, parse

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.request import Request
 
 from certportal.api.filtering import refuse_unknown_parameters
-from inventory.api import trimming
+from inventory.api.rest import sparse_fields
 
 _ERROR = {
     "type": "object",
@@ -60,7 +60,7 @@ def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"]["default"] = _ERROR_RESPONSE
-            if any(parameter["name"] == trimming.PARAMETER for parameter in operation.get("parameters", ())):
+            if any(parameter["name"] == sparse_fields.PARAMETER for parameter in operation.get("parameters", ())):
                 operation["responses"]["304"] = _NOT_MODIFIED
                 _shown_component(result, operation).pop("required", None)
             for parameter in operation.get("parameters", ()):

@@ -4,7 +4,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
-from inventory.api import trimming
+from inventory.api.rest import sparse_fields
 
 
 class Schema(AutoSchema):
@@ -12,13 +12,13 @@ class Schema(AutoSchema):
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
         own: list[OpenApiParameter] = super().get_override_parameters()
-        if trimming.PARAMETER not in getattr(self.view, "own_parameters", ()):
+        if sparse_fields.PARAMETER not in getattr(self.view, "own_parameters", ()):
             return own
         names = list(self.view.get_serializer_class()().fields)
         return [
             *own,
             OpenApiParameter(
-                trimming.PARAMETER,
+                sparse_fields.PARAMETER,
                 {"type": "array", "minItems": 1, "items": {"type": "string", "enum": names}},
                 explode=False,
                 style="form",

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from inventory import keyset
-from inventory.positions import Cursor, InvalidCursor, check
+from inventory.lists import pages
+from inventory.lists.cursors import Cursor, InvalidCursor, check
 
 
 class KeysetPagination(BasePagination):
@@ -28,7 +28,7 @@ class KeysetPagination(BasePagination):
         self._ordering = self._asked_ordering(request, view)
         limit = self._asked_limit(request)
         cursor = self._asked_cursor(request, queryset.model)
-        self._page = keyset.page(queryset, self._ordering, cursor, limit)
+        self._page = pages.page(queryset, self._ordering, cursor, limit)
         return self._page.rows
 
     def get_paginated_response(self, data: Any) -> Response:

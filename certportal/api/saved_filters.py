@@ -5,8 +5,8 @@ from django_filters import rest_framework as filters
 from rest_framework import serializers
 
 from certportal.models import SavedFilter, SavedList, User
-from inventory.api.references import ID
-from inventory.api.views import ReadViewSet
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID
 
 
 class SavedFilterFilter(filters.FilterSet):

@@ -11,7 +11,7 @@ from certportal.api.documentation import DocumentationView, SchemaView
 from certportal.api.errors import unknown_address
 from certportal.api.idempotency import asked_once
 from certportal.api.saved_filters import SavedFilterViewSet
-from inventory.api.alerting import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
+from inventory.api.alert_settings import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
 from inventory.api.alerts import AlertViewSet
 from inventory.api.audit_events import AuditEventViewSet
 from inventory.api.cases import CaseViewSet

@@ -11,7 +11,7 @@ from certportal.dashboard.geometry import heatmap
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.counters import reading
-from inventory.expiry import GROUPS, Cliff, cliffs, start_of
+from inventory.expiry.cliffs import GROUPS, Cliff, cliffs, start_of
 from inventory.models import Axis
 
 # What the list of certificates calls each axis in its address.

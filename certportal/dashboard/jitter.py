@@ -22,13 +22,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from certportal.dashboard.geometry import days
-from inventory import expiry
 from inventory.admin import links
 from inventory.admin.audited import actor_of, record_change
 from inventory.counters import reading
-from inventory.jitter.comparing import compare
-from inventory.jitter.expectation import Rules, Run, largest, together
-from inventory.jitter.restaggering import Advice, advise
+from inventory.expiry import cliffs
+from inventory.expiry.jitter.comparison import compare
+from inventory.expiry.jitter.expectation import Rules, Run, largest, together
+from inventory.expiry.jitter.restaggering import Advice, advise
 from inventory.models import Fleet, Profile
 
 _WIDTH, _HEIGHT = 1376, 160
@@ -80,7 +80,7 @@ def simulate(fleet: Fleet, run: Run, now_rules: Rules, new_rules: Rules) -> Simu
     found = compare(run, now_rules, new_rules, issuer_last_day=fleet.authority.x509.not_valid_after_utc.date())
     before, after = found.before, found.after
     first, last = found.first_day - _MARGIN * _DAY, found.last_day + _MARGIN * _DAY
-    existing = expiry.standing_by_day(fleet, first, last)
+    existing = cliffs.standing_by_day(fleet, first, last)
     tallest = max(largest(together(before, existing))[1], largest(together(after, existing))[1])
     both = [{EXISTING: existing, PLANNED: histogram} for histogram in (before, after)]
     plain, jittered = (
@@ -107,14 +107,14 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
     # The first to end that day do so at midnight: they must have renewed the day before.
     opens, last = max(day - profile.renewal_window, today + _DAY), day - _DAY
     size = reading.devices(fleet_id=fleet.pk)[fleet.pk].number
-    existing = expiry.standing_by_day(fleet, opens + rules.validity, last + rules.validity + rules.jitter_max + _DAY)
+    existing = cliffs.standing_by_day(fleet, opens + rules.validity, last + rules.validity + rules.jitter_max + _DAY)
     try:
         return advise(
             counted.standing,
             rules=rules,
             first_day=opens,
             last_day=last,
-            most=expiry.least_of_cliff(size),
+            most=cliffs.least_of_cliff(size),
             existing=existing,
         )
     except ValueError:

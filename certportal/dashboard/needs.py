@@ -11,8 +11,8 @@ from django.utils.translation import ngettext
 from certportal.dashboard.scope import Scope
 from inventory.admin import attention, cells, links
 from inventory.admin.attention import Need
-from inventory.counters.standings import Standings, standings
-from inventory.expiry import Cliff
+from inventory.counters.totals import Standings, standings
+from inventory.expiry.cliffs import Cliff
 from inventory.models import AuditAction, AuditEvent, CliffNotice
 from renewal import coverage_counts
 from renewal.coverage import Coverage

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.counters import reading
-from inventory.counters.standings import Standings, standings
-from inventory.standing import Standing
+from inventory.counters.totals import Standings, standings
+from inventory.devices.certificate_status import Standing
 
 
 @dataclass(frozen=True)

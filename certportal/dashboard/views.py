@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, tiles, weeks
 from certportal.dashboard.scope import SPANS, Scope
 from inventory.admin import links
-from inventory.counters.standings import standings
-from inventory.expiry import cliffs
-from inventory.lookup import find
+from inventory.counters.totals import standings
+from inventory.expiry.cliffs import cliffs
+from inventory.lists.search import find
 from inventory.models import Axis
 from revocation.freshness import freshness
 

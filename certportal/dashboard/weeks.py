@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from certportal.dashboard.geometry import bars
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
-from inventory.expiry import start_of
+from inventory.expiry.cliffs import start_of
 from renewal import coverage_counts
 from renewal.coverage import Coverage
 

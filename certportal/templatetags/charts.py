@@ -15,7 +15,7 @@ from certportal.dashboard.geometry import days, timeline
 from certportal.dashboard.jitter import EXISTING, PLANNED, Simulation
 from certportal.dashboard.weeks import Weeks
 from inventory.admin import cells
-from inventory.story import Moment
+from inventory.devices.timeline import Moment
 from renewal.coverage import Coverage
 
 register = template.Library()

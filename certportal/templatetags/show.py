@@ -7,10 +7,10 @@ from django import template
 from django.utils.safestring import SafeString
 
 from inventory.admin import cells, links
-from inventory.audit.telling import told
+from inventory.audit.summaries import told
+from inventory.devices.timeline import Outlook
 from inventory.models import AuditEvent, Certificate
 from inventory.models.audit import ActorKind
-from inventory.story import Outlook
 
 register = template.Library()
 

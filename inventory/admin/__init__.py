@@ -5,7 +5,7 @@ The pages of devices and certificates are registered by `certportal.admin`, whic
 
 from django.contrib import admin
 
-from inventory.admin.alerting import AlertPolicyAdmin, DeliveryAdmin, MuteAdmin, RecipientAdmin
+from inventory.admin.alert_settings import AlertPolicyAdmin, DeliveryAdmin, MuteAdmin, RecipientAdmin
 from inventory.admin.alerts import AlertAdmin
 from inventory.admin.audit import AuditEventAdmin
 from inventory.admin.cases import CaseAdmin
@@ -14,7 +14,7 @@ from inventory.admin.configuration import AuthorityAdmin, BatchAdmin, FleetAdmin
 from inventory.admin.device import DeviceAdmin
 from inventory.admin.importing import ColumnMappingAdmin, ImportRunAdmin
 from inventory.admin.queues import ExpiredDeviceAdmin, RevokedDeviceAdmin
-from inventory.admin.sightings import OddSightingAdmin
+from inventory.admin.sightings import UnexpectedSightingAdmin
 from inventory.models import (
     Alert,
     AlertPolicy,
@@ -27,10 +27,10 @@ from inventory.models import (
     Fleet,
     ImportRun,
     Mute,
-    OddSighting,
     Profile,
     Recipient,
     Site,
+    UnexpectedSighting,
 )
 from inventory.models.device import ExpiredDevice, RevokedDevice
 
@@ -42,7 +42,7 @@ admin.site.register(Batch, BatchAdmin)
 admin.site.register(Profile, ProfileAdmin)
 admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
-admin.site.register(OddSighting, OddSightingAdmin)
+admin.site.register(UnexpectedSighting, UnexpectedSightingAdmin)
 admin.site.register(Case, CaseAdmin)
 admin.site.register(ImportRun, ImportRunAdmin)
 admin.site.register(ColumnMapping, ColumnMappingAdmin)

@@ -21,14 +21,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
-from inventory.alerts import answering, odd
-from inventory.alerts.own import AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS
-from inventory.alerts.wording import own_text
-from inventory.expiry import start_of
-from inventory.exporting import ALERTS
+from inventory.alerts import acknowledgement, unexpected_sightings
+from inventory.alerts.infrastructure import AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS
+from inventory.alerts.text import own_text
+from inventory.expiry.cliffs import start_of
+from inventory.issuing.authority_lifetimes import earliest_retirement
+from inventory.lists.exports import ALERTS
 from inventory.models import Alert, AlertKind, AlertLevel, AlertPolicy, Mute
 from inventory.models.alert import AlertQuerySet
-from inventory.succession import earliest_retirement
 
 _SAMPLE = 8
 # Of a smallint.
@@ -149,11 +149,11 @@ class MuteForm(forms.Form):
 
 
 def _sightings(alert: Alert) -> str | None:
-    """Return the list of what an alert of odd sightings is about."""
-    if alert.kind != AlertKind.ODD_SIGHTING:
+    """Return the list of what an alert of unexpected sightings is about."""
+    if alert.kind != AlertKind.UNEXPECTED_SIGHTING:
         return None
-    oddity, source = odd.parts(alert.about)
-    return links.changelist("inventory_oddsighting", oddity__exact=oddity.value, source=source)
+    oddity, source = unexpected_sightings.parts(alert.about)
+    return links.changelist("inventory_unexpectedsighting", oddity__exact=oddity.value, source=source)
 
 
 class AlertAdmin(ListAdmin, ReadOnlyAdmin):
@@ -222,7 +222,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("last told"))
     def told(self, alert: Alert) -> SafeString:
-        return cells.when(alert.told_at, timezone.now(), to_the_minute=True)
+        return cells.when(alert.notified_at, timezone.now(), to_the_minute=True)
 
     @admin.display(description=gettext_lazy("alert"))
     def page_link(self, alert: Alert) -> SafeString:
@@ -270,7 +270,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         form = AcknowledgeForm(request.POST or None, initial={"as_of": now.isoformat()})
         chosen, worst_first = self._chosen(request), self.get_ordering(request)
         if request.method == "POST" and form.is_valid():
-            count = answering.acknowledge(
+            count = acknowledgement.acknowledge(
                 chosen.filter(raised_at__lte=form.cleaned_data["as_of"], level_since__lte=form.cleaned_data["as_of"]),
                 note=form.cleaned_data["note"],
                 now=now,
@@ -311,7 +311,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         now = timezone.now()
         if request.method == "POST" and form.is_valid():
             until, reason = form.cleaned_data["until"], form.cleaned_data["reason"]
-            answering.mute(alert, until=until, reason=reason, now=now, actor=actor_of(request))
+            acknowledgement.mute(alert, until=until, reason=reason, now=now, actor=actor_of(request))
             messages.success(request, _("Muted until %(day)s.") % {"day": until.date().isoformat()})
             return HttpResponseRedirect(links.page("inventory_alert", pk))
         context = {

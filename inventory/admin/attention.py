@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from inventory.admin import cells, links
-from inventory.alerts.wording import own_text
-from inventory.counting import Count
+from inventory.alerts.text import own_text
+from inventory.devices.locked_out import Queue, count_up_to
+from inventory.lists.row_counts import Count
 from inventory.models import Alert, AlertKind, Case, Delivery, Urgency
-from inventory.queues import Queue, count_up_to
 
 _MOST = 5
 _DIGESTS_MAY_WAIT = timedelta(minutes=30)

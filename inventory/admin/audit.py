@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
-from inventory.audit.telling import told
-from inventory.exporting import AUDIT_EVENTS
+from inventory.audit.summaries import told
+from inventory.lists.exports import AUDIT_EVENTS
 from inventory.models import AuditEvent
 
 _SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why")

@@ -14,13 +14,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory import cases
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
-from inventory.exporting import CASES
+from inventory.devices import cases
+from inventory.lists.exports import CASES
 from inventory.models import Case, CertificateState, Device
-from inventory.models.case import Outcome, Verdict
+from inventory.models.case import CaseOutcome, Verdict
 
 _OPEN, _DECIDE = "inventory.add_case", "inventory.decide_case"
 
@@ -81,7 +81,7 @@ class WaitingFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", gettext_lazy("waits for a second person")), *Outcome.choices]
+        return [("waiting", gettext_lazy("waits for a second person")), *CaseOutcome.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
@@ -114,7 +114,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
     def state_word(self, case: Case) -> SafeString:
         if case.closed_at is None:
             return cells.state("attention", _("waits for a second person"))
-        return cells.state("stopped" if case.outcome == Outcome.RETIRED else "neutral", case.get_outcome_display())
+        return cells.state("stopped" if case.outcome == CaseOutcome.RETIRED else "neutral", case.get_outcome_display())
 
     @admin.display(description=gettext_lazy("proposal"))
     def proposed(self, case: Case) -> str:

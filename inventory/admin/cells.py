@@ -8,9 +8,9 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from inventory.devices.certificate_status import Standing, standing_of
+from inventory.devices.timeline import Outlook
 from inventory.models import Certificate
-from inventory.standing import Standing, standing_of
-from inventory.story import Outlook
 
 _TONES = {
     Standing.VALID: "good",

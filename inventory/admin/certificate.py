@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, filters
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
-from inventory.exporting import CERTIFICATES
-from inventory.lookup import certificates_named
+from inventory.lists.exports import CERTIFICATES
+from inventory.lists.scan_plan import Portion
+from inventory.lists.search import certificates_named
 from inventory.models import Certificate
-from inventory.stretches import Portion
 from inventory.x509 import reading
 
 _MOST_GENERATIONS = 20

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin
 from inventory.admin.filters import FleetFilter
-from inventory.expiry import cliffs
+from inventory.expiry.cliffs import cliffs
 from inventory.models import Authority, Batch, Fleet, Profile, Site
 
 

@@ -12,18 +12,18 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory import story
 from inventory.admin import cases, cells, filters, links
 from inventory.admin.audited import AuditedAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.alerts import story as alert_story
 from inventory.audit import record
-from inventory.exporting import DEVICES
-from inventory.lookup import devices_named
+from inventory.devices import timeline
+from inventory.devices.certificate_status import current
+from inventory.lists.exports import DEVICES
+from inventory.lists.search import devices_named
 from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site
-from inventory.models.case import Outcome
+from inventory.models.case import CaseOutcome
 from inventory.sightings import story as sightings_story
-from inventory.standing import current
 
 
 class DeviceAdmin(ListAdmin, AuditedAdmin):
@@ -119,15 +119,15 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
 
     # --- The page ---------------------------------------------------------------------------------------------------
 
-    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[story.Moment]:
+    def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[timeline.Moment]:
         """Return what happened; packages above add what they know."""
-        return [*story.past(device, certificates), *alert_story.past(device), *sightings_story.past(device)]
+        return [*timeline.past(device, certificates), *alert_story.past(device), *sightings_story.past(device)]
 
-    def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[story.Moment]:
-        return story.future(certificate, now)
+    def future(self, device: Device, certificate: Certificate | None, now: datetime) -> list[timeline.Moment]:
+        return timeline.future(certificate, now)
 
-    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> story.Outlook:
-        return story.outlook(device, certificates, now)
+    def outlook(self, device: Device, certificates: list[Certificate], now: datetime) -> timeline.Outlook:
+        return timeline.outlook(device, certificates, now)
 
     def page(self, device: Device, now: datetime) -> dict[str, Any]:
         """Return what the page shows above the form."""
@@ -152,7 +152,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
         if not certificates or certificates[0].state != CertificateState.REVOKED:
             return {}
         case = Case.objects.filter(certificate=certificates[0]).order_by("-opened_at", "-id").first()
-        return {"case": case, "wants_case": case is None or case.outcome == Outcome.DISMISSED}
+        return {"case": case, "wants_case": case is None or case.outcome == CaseOutcome.DISMISSED}
 
     def get_urls(self) -> list[URLPattern]:
         opening = self.admin_site.admin_view(self.open_case)

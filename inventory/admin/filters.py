@@ -17,12 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.counters import reading
-from inventory.expiry import end_of, start_of
-from inventory.lookup import find
+from inventory.devices.certificate_status import Standing, with_standing
+from inventory.expiry.cliffs import end_of, start_of
+from inventory.lists.scan_plan import Portion
+from inventory.lists.search import find
 from inventory.models import Axis, Batch, Certificate, Fleet, Site
 from inventory.models.device import DeviceQuerySet
-from inventory.standing import Standing, with_standing
-from inventory.stretches import Portion
 
 # A choice list longer than this is cut; the search finds what is beyond it.
 MOST_CHOICES = 200

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
-from inventory.importing import running, uploads
-from inventory.importing.opening import Reading
+from inventory.formats.imports import Target
+from inventory.importing import runs, uploads
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import SourceRefused
-from inventory.importing.vocabulary import Target
+from inventory.importing.sources.detection import Reading
+from inventory.importing.sources.files import SourceRefused
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.importing import ENCODINGS, LINKS, PRODUCTS
 
@@ -170,7 +170,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
             "rate": rate,
             "left": left,
             "going_on": run.state in {ImportState.WAITING, ImportState.RUNNING},
-            "counts": [(_WORDS[name], count) for name, count in running.counts(run).items()],
+            "counts": [(_WORDS[name], count) for name, count in runs.counts(run).items()],
             "mapping": run.reading.get("mapping", []),
             "rejects_url": reverse("admin:inventory_importrun_rejects", args=[run.pk]) if run.rejected else "",
             "may_import": run.dry_run and run.state == ImportState.FINISHED and Path(run.source).is_file(),

@@ -17,13 +17,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from inventory import keyset
 from inventory.admin.audited import actor_of
-from inventory.counting import Count, about, exactly
-from inventory.downloads import download
-from inventory.exporting import Export, ExportRefused, Format, Listing
-from inventory.positions import Cursor, InvalidCursor
-from inventory.stretches import Portion
+from inventory.lists import pages
+from inventory.lists.cursors import Cursor, InvalidCursor
+from inventory.lists.downloads import download
+from inventory.lists.exports import Export, ExportRefused, Format, Listing
+from inventory.lists.row_counts import Count, about, exactly
+from inventory.lists.scan_plan import Portion
 
 CURSOR, COUNT = "cursor", "count"
 EXACT = "exact"
@@ -57,7 +57,7 @@ class KeysetChangeList(ChangeList):
             cursor = Cursor.decode(text) if text else None
             ordering = self.column(request)
             portions = self.model_admin.portions(request, self, ordering)
-            page = keyset.page(self.queryset, ordering, cursor, self.list_per_page, portions)
+            page = pages.page(self.queryset, ordering, cursor, self.list_per_page, portions)
         except InvalidCursor as error:
             raise IncorrectLookupParameters from error
         self.result_list = page.rows

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
-from inventory.exporting import EXPIRED_DEVICES, REVOKED_DEVICES
+from inventory.devices.locked_out import READINGS, Queue, in_queue
+from inventory.lists.exports import EXPIRED_DEVICES, REVOKED_DEVICES
 from inventory.models import Case, Certificate, CertificateState, Device
-from inventory.queues import READINGS, Queue, in_queue
 
 
 class QueueAdmin(ListAdmin, ReadOnlyAdmin):

@@ -9,7 +9,7 @@ SECTIONS = (
     (_("Fleets and their rules"), ("Fleet", "Site", "Batch", "Profile", "Authority")),
     (_("Early warning"), ("AlertPolicy", "Recipient", "Mute", "Delivery")),
     (_("Devices cut off"), ("ExpiredDevice", "RevokedDevice", "Case")),
-    (_("What comes in"), ("ImportRun", "ColumnMapping", "OddSighting")),
+    (_("What comes in"), ("ImportRun", "ColumnMapping", "UnexpectedSighting")),
     (_("Lists"), ("Device", "Certificate", "Alert", "AuditEvent")),
 )
 

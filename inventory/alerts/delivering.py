@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.crypto import salted_hmac
 
-from inventory.alerts import signing, wording
+from inventory.alerts import signing, text
 from inventory.alerts.channels.chat import SlackChannel, TeamsChannel
 from inventory.alerts.channels.mail import MailChannel
 from inventory.alerts.channels.messages import Channel as Way
-from inventory.alerts.channels.messages import Message, Outcome
+from inventory.alerts.channels.messages import Handover, Message
 from inventory.alerts.channels.webhook import WebhookChannel
 from inventory.models import Channel, Delivery, Recipient
 
@@ -45,7 +45,7 @@ def waiting(now: datetime) -> list[UUID]:
     return list(Delivery.objects.filter(untried, delivered_at=None).order_by("created_at").values_list("pk", flat=True))
 
 
-def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_of) -> Outcome:
+def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_of) -> Handover:
     """Send one digest unless it was sent. The row is held meanwhile: a second worker finds it taken and leaves it.
 
     A crash after sending and before COMMIT sends it again, under the same id.
@@ -54,8 +54,8 @@ def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_o
         found = Delivery.objects.select_related("recipient").select_for_update(skip_locked=True, of=("self",))
         delivery = found.filter(pk=pk, delivered_at=None).first()
         if delivery is None:
-            return Outcome(True)
-        words = wording.digest(delivery.content, now)
+            return Handover(True)
+        words = text.digest(delivery.content, now)
         outcome = way(delivery.recipient).send(
             Message(
                 id=f"msg_{delivery.pk.hex}",

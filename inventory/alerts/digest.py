@@ -8,13 +8,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, DateTimeField, DurationField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, Value
 
-from inventory.alerts.levels import late_before
+from inventory.alerts.escalation import late_before
 from inventory.models import Alert, AlertLevel, AlertRun, Delivery, Urgency
 from inventory.models.alert import AlertQuerySet
 
 MOST_SHOWN = 20
 _DAY = timedelta(days=1)
-_Rung = tuple[int, int]  # policy and level
+_Step = tuple[int, int]  # policy and level
 
 
 def write(run: AlertRun, now: datetime) -> int:
@@ -25,9 +25,9 @@ def write(run: AlertRun, now: datetime) -> int:
     with transaction.atomic():
         counted = _counted(run, now)
         deliveries = []
-        for recipient, rungs in _recipients(counted).items():
-            lines = [line for rung in rungs for line in counted[rung]]
-            content = _content(run, rungs, lines)
+        for recipient, steps in _recipients(counted).items():
+            lines = [line for step in steps for line in counted[step]]
+            content = _content(run, steps, lines)
             count = len(content["portal"]) + sum(line["count"] for line in content["devices"])
             if count:
                 delivery = Delivery(
@@ -52,13 +52,13 @@ def _fired(run: AlertRun) -> AlertQuerySet:
     return Alert.objects.waiting().filter(run=run)
 
 
-def _counted(run: AlertRun, now: datetime) -> dict[_Rung, list[dict[str, Any]]]:
-    """Count what fired on each rung, by threshold. `late`: what should have fired on an earlier day. One statement."""
-    counted: dict[_Rung, list[dict[str, Any]]] = defaultdict(list)
+def _counted(run: AlertRun, now: datetime) -> dict[_Step, list[dict[str, Any]]]:
+    """Count what fired on each step, by threshold. `late`: what should have fired on an earlier day. One statement."""
+    counted: dict[_Step, list[dict[str, Any]]] = defaultdict(list)
     reached = Value(late_before(0, now)) + ExpressionWrapper(F("threshold") * Value(_DAY), DurationField())
     late = Q(
         urgency=Urgency.DEVICE,
-        raised_at=F("told_at"),
+        raised_at=F("notified_at"),
         ends_at__lt=ExpressionWrapper(reached, DateTimeField()),
     )
     rows = (
@@ -77,10 +77,10 @@ def _counted(run: AlertRun, now: datetime) -> dict[_Rung, list[dict[str, Any]]]:
     return counted
 
 
-def _recipients(rungs: Iterable[_Rung]) -> dict[int, list[_Rung]]:
-    """Return the rungs that each recipient stands on. One statement."""
-    wanted = set(rungs)
-    found: dict[int, list[_Rung]] = defaultdict(list)
+def _recipients(steps: Iterable[_Step]) -> dict[int, list[_Step]]:
+    """Return the steps that each recipient stands on. One statement."""
+    wanted = set(steps)
+    found: dict[int, list[_Step]] = defaultdict(list)
     named = AlertLevel.objects.filter(recipients__isnull=False, policy__in={policy for policy, _level in wanted})
     for recipient, policy, level in named.order_by("recipients__name", "policy__name", "number").values_list(
         "recipients", "policy_id", "number"
@@ -90,10 +90,10 @@ def _recipients(rungs: Iterable[_Rung]) -> dict[int, list[_Rung]]:
     return found
 
 
-def _content(run: AlertRun, rungs: list[_Rung], lines: list[dict[str, Any]]) -> dict[str, Any]:
+def _content(run: AlertRun, steps: list[_Step], lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what a digest says, as it is kept. The portal's own come first."""
     mine = Q()
-    for policy, level in rungs:
+    for policy, level in steps:
         mine |= Q(policy=policy, level=level)
     fired = _fired(run).filter(mine)
     own = fired.filter(urgency=Urgency.PORTAL).order_by("ends_at", "id")

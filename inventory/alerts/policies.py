@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from inventory.alerts.levels import Level, Rung, rungs
+from inventory.alerts.escalation import EscalationStep, Level, escalation_steps
 from inventory.models import AlertLevel, AlertPolicy, AppliesTo
 
 _DAY = timedelta(days=1)
@@ -36,10 +36,10 @@ def make_defaults() -> int:
     return len(missing)
 
 
-def rungs_in_force(now: datetime) -> dict[int, list[Rung]]:
-    """Return the rungs of every enabled policy by its id. One query."""
+def escalation_steps_in_force(now: datetime) -> dict[int, list[EscalationStep]]:
+    """Return the escalation steps of every enabled policy by its id. One query."""
     by_policy: dict[int, list[Level]] = {}
     levels = AlertLevel.objects.filter(policy__enabled=True).order_by("policy_id", "number")
     for policy, number, repeat_every, silence in levels.values_list("policy_id", "number", "repeat_every", "silence"):
         by_policy.setdefault(policy, []).append(Level(number, repeat_every, silence))
-    return {policy: rungs(found, now) for policy, found in by_policy.items()}
+    return {policy: escalation_steps(found, now) for policy, found in by_policy.items()}

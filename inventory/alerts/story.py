@@ -4,8 +4,8 @@ from functools import partial
 
 from django.utils.translation import gettext as _
 
+from inventory.devices.timeline import MOST_EVENTS, Moment
 from inventory.models import Alert, Device, Resolution, Urgency
-from inventory.story import MOST_EVENTS, Moment
 
 
 def past(device: Device) -> list[Moment]:

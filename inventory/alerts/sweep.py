@@ -13,10 +13,10 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from inventory.alerts import digest, odd, own
-from inventory.alerts.concerns import report
-from inventory.alerts.levels import fires_before
-from inventory.alerts.policies import rungs_in_force
+from inventory.alerts import digest, infrastructure, unexpected_sightings
+from inventory.alerts.conditions import report
+from inventory.alerts.escalation import fires_before
+from inventory.alerts.policies import escalation_steps_in_force
 from inventory.models import AlertKind, AlertPolicy, AlertRun, AppliesTo
 
 BATCH = 20_000
@@ -62,7 +62,11 @@ def sweep_own(now: datetime) -> Swept | None:
 
 
 def _sweep(now: datetime, devices: Callable[[AlertRun], Swept]) -> Swept:
-    report([*own.KINDS, AlertKind.ODD_SIGHTING], [*own.concerns(now), *odd.concerns(now)], now)
+    report(
+        [*infrastructure.KINDS, AlertKind.UNEXPECTED_SIGHTING],
+        [*infrastructure.concerns(now), *unexpected_sightings.concerns(now)],
+        now,
+    )
     run, _created = AlertRun.objects.get_or_create(finished_at=None, defaults={"started_at": now})
     told = _step_own(run, now)
     done = devices(run)
@@ -87,21 +91,22 @@ def _alone(lock: int, *, wait: bool = False) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
 
 
-# What follows for an alert `a` from its rung, with `quiet` telling whether it is muted and `heard` since when silence
-# counts: its level, or null when nothing is due.
+# What follows for an alert `a` from its step of the policy: its level, or null when nothing is due. `quiet` tells
+# whether it is muted, `heard` since when silence counts.
 _STEP = """
-    CASE WHEN a.acknowledged_at IS NOT NULL OR mute.quiet OR rung.level IS NULL THEN NULL
-         WHEN a.told_at IS NULL THEN a.level
-         WHEN greatest(a.level_since, mute.heard) <= rung.raise_if_since THEN rung.next_level
-         WHEN a.told_at <= rung.repeat_if_told THEN rung.level
+    CASE WHEN a.acknowledged_at IS NOT NULL OR mute.quiet OR policy_step.level IS NULL THEN NULL
+         WHEN a.notified_at IS NULL THEN a.level
+         WHEN greatest(a.level_since, mute.heard) <= policy_step.raise_if_since THEN policy_step.next_level
+         WHEN a.notified_at <= policy_step.repeat_if_told THEN policy_step.level
     END
 """
 # An alert above the last level, as when levels were taken away, stands on the last.
-_RUNG = """
-    LEFT JOIN rung ON rung.policy_id = a.policy_id AND rung.level = least(a.level, rung.last_level)
+_POLICY_STEP = """
+    LEFT JOIN policy_step
+      ON policy_step.policy_id = a.policy_id AND policy_step.level = least(a.level, policy_step.last_level)
 """
-_RUNGS = """
-    rung AS (
+_ESCALATION_STEPS = """
+    policy_step AS (
         SELECT *, max(level) OVER (PARTITION BY policy_id) AS last_level
         FROM unnest(%(policies)s::bigint[], %(levels)s::int[], %(next_levels)s::int[],
                     %(raise_if_since)s::timestamptz[], %(repeat_if_told)s::timestamptz[])
@@ -110,18 +115,18 @@ _RUNGS = """
 """
 _TELL = """
     UPDATE inventory_alert SET
-        level_since = CASE WHEN inventory_alert.level = due.step AND told_at IS NOT NULL
+        level_since = CASE WHEN inventory_alert.level = due.step AND notified_at IS NOT NULL
                            THEN level_since ELSE %(now)s END,
-        level = due.step, told_at = %(now)s, run_id = %(run)s
+        level = due.step, notified_at = %(now)s, run_id = %(run)s
     FROM due
     WHERE inventory_alert.id = due.id AND due.step IS NOT NULL AND resolved_at IS NULL AND acknowledged_at IS NULL
 """
 
 _STEP_OWN = f"""
-    WITH {_RUNGS}, due AS (
+    WITH {_ESCALATION_STEPS}, due AS (
         SELECT a.id, {_STEP} AS step
         FROM inventory_alert a
-        {_RUNG}
+        {_POLICY_STEP}
         CROSS JOIN LATERAL (
             SELECT bool_or(until > %(now)s) IS TRUE AS quiet, max(until) FILTER (WHERE until <= %(now)s) AS heard
             FROM inventory_mute WHERE about = a.about OR certificate_id = a.certificate_id
@@ -140,8 +145,9 @@ _NEWER = """
 """
 
 _STEP_DEVICES = f"""
-    WITH {_RUNGS}, batch AS MATERIALIZED (
-        SELECT id, certificate_id, policy_id, ends_at, level, level_since, told_at, acknowledged_at FROM inventory_alert
+    WITH {_ESCALATION_STEPS}, batch AS MATERIALIZED (
+        SELECT id, certificate_id, policy_id, ends_at, level, level_since, notified_at, acknowledged_at
+        FROM inventory_alert
         WHERE resolved_at IS NULL AND urgency = 1 AND (ends_at, id) > (%(after)s, %(after_id)s)
         ORDER BY ends_at, id LIMIT %(limit)s
     ),
@@ -163,7 +169,7 @@ _STEP_DEVICES = f"""
         FROM batch a
         JOIN inventory_certificate c ON c.id = a.certificate_id
         JOIN inventory_device d ON d.id = c.device_id
-        {_RUNG}
+        {_POLICY_STEP}
         LEFT JOIN muted_certificate mc ON mc.certificate_id = a.certificate_id
         LEFT JOIN muted_fleet mf ON mf.fleet_id = d.fleet_id
         CROSS JOIN LATERAL (
@@ -220,7 +226,7 @@ _RAISE = f"""
     ),
     raised AS (
         INSERT INTO inventory_alert (kind, urgency, about, certificate_id, policy_id, threshold, ends_at, raised_at,
-                                     level, level_since, told_at, run_id, acknowledged_by, note,
+                                     level, level_since, notified_at, run_id, acknowledged_by, note,
                                      resolved_at, resolution)
         SELECT 'device_expiry', 1, '', id, policy_id, days, not_after, %(now)s,
                1, %(now)s, CASE WHEN NOT quiet THEN %(now)s END, CASE WHEN NOT quiet THEN %(run)s END, '', '',
@@ -233,7 +239,7 @@ _RAISE = f"""
         UPDATE inventory_alert SET
             resolved_at = NULL, resolution = '', acknowledged_at = NULL, acknowledged_by = '', note = '',
             level = 1, level_since = %(now)s,
-            told_at = CASE WHEN NOT quiet THEN %(now)s END, run_id = CASE WHEN NOT quiet THEN %(run)s END
+            notified_at = CASE WHEN NOT quiet THEN %(now)s END, run_id = CASE WHEN NOT quiet THEN %(run)s END
         FROM seen
         WHERE inventory_alert.id = seen.alert_id
           AND seen.resolution IN ('renewed', 'out_of_service') AND NOT seen.tightened
@@ -251,13 +257,13 @@ _RAISE = f"""
 
 
 def _rungs(now: datetime) -> dict[str, Any]:
-    rows = [(policy, rung) for policy, found in rungs_in_force(now).items() for rung in found]
+    rows = [(policy, step) for policy, found in escalation_steps_in_force(now).items() for step in found]
     return {
         "policies": [policy for policy, _rung in rows],
-        "levels": [rung.level for _policy, rung in rows],
-        "next_levels": [rung.next_level for _policy, rung in rows],
-        "raise_if_since": [rung.raise_if_since for _policy, rung in rows],
-        "repeat_if_told": [rung.repeat_if_told for _policy, rung in rows],
+        "levels": [step.level for _policy, step in rows],
+        "next_levels": [step.next_level for _policy, step in rows],
+        "raise_if_since": [step.raise_if_since for _policy, step in rows],
+        "repeat_if_told": [step.repeat_if_told for _policy, step in rows],
     }
 
 

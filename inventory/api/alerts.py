@@ -12,15 +12,15 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory.alerts import answering
-from inventory.api.acting import actor_of
-from inventory.api.alerting import MuteSerializer
-from inventory.api.conditional import condition, tag
-from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
-from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.api.strict import StrictSerializer, Text
-from inventory.api.writing import SeenViewSet
-from inventory.filters import SlugFilter, after, before
+from inventory.alerts import acknowledgement
+from inventory.api.alert_settings import MuteSerializer
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.etags import condition, tag
+from inventory.api.rest.fields import StrictSerializer, Text
+from inventory.api.rest.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.rest.write_views import SeenViewSet
+from inventory.lists.filters import SlugFilter, after, before
 from inventory.models import Alert, AlertKind, Fleet, Resolution
 
 _LARGEST = 32767
@@ -81,7 +81,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "ends_at",
             "level",
             "raised_at",
-            "told_at",
+            "notified_at",
             "acknowledged_at",
             "acknowledged_by",
             "note",
@@ -123,7 +123,7 @@ class AlertViewSet(SeenViewSet[Alert]):
         given.is_valid(raise_exception=True)
         with transaction.atomic():
             alert = self.get_locked(wanted)
-            answering.acknowledge(
+            acknowledgement.acknowledge(
                 Alert.objects.filter(pk=alert.pk),
                 note=given.validated_data["note"],
                 now=timezone.now(),
@@ -140,7 +140,7 @@ class AlertViewSet(SeenViewSet[Alert]):
         given.is_valid(raise_exception=True)
         alert = self.get_object()
         try:
-            made = answering.mute(alert, **given.validated_data, now=timezone.now(), actor=actor_of(request))
+            made = acknowledgement.mute(alert, **given.validated_data, now=timezone.now(), actor=actor_of(request))
         except ValueError as error:
             raise ValidationError({"until": [str(error)]}) from None
         return Response(MuteSerializer(made).data, status.HTTP_201_CREATED)

@@ -3,10 +3,10 @@
 from rest_framework import serializers
 
 from inventory.api.exports import ExportMixin
-from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.api.views import ReadViewSet
-from inventory.exporting import AUDIT_EVENTS
-from inventory.filters import AuditEventFilter
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.lists.exports import AUDIT_EVENTS
+from inventory.lists.filters import AuditEventFilter
 from inventory.models import AuditEvent
 
 

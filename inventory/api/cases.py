@@ -12,23 +12,23 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory import cases
-from inventory.api.acting import actor_of
-from inventory.api.conditional import condition, tag
-from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
-from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.api.strict import Flag, RowId, StrictSerializer, Text
-from inventory.api.writing import SeenViewSet
-from inventory.filters import SlugFilter, after, before
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.etags import condition, tag
+from inventory.api.rest.fields import Flag, RowId, StrictSerializer, Text
+from inventory.api.rest.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.api.rest.write_views import SeenViewSet
+from inventory.devices import cases
+from inventory.lists.filters import SlugFilter, after, before
 from inventory.models import Case, Device, Fleet
-from inventory.models.case import Outcome, Verdict
+from inventory.models.case import CaseOutcome, Verdict
 
 _WAITING = "waiting"
 
 
 class CaseFilter(filters.FilterSet):
     state = filters.ChoiceFilter(
-        choices=[(_WAITING, _WAITING), *Outcome.choices],
+        choices=[(_WAITING, _WAITING), *CaseOutcome.choices],
         method="filter_state",
         help_text="'waiting' for a second person, or what he or she made of the proposal",
     )
@@ -49,7 +49,7 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
     device = DeviceReferenceSerializer(read_only=True)
     certificate = CertificateReferenceSerializer(read_only=True, help_text="Whose revocation it is about")
     outcome = serializers.ChoiceField(
-        Outcome.choices, read_only=True, allow_blank=True, help_text="Empty while it waits for a second person"
+        CaseOutcome.choices, read_only=True, allow_blank=True, help_text="Empty while it waits for a second person"
     )
 
     class Meta:

@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from inventory.api.exports import ExportMixin, FileRenderer
-from inventory.api.references import ID, DeviceReferenceSerializer, HexField, SlugOf
-from inventory.api.views import ReadViewSet
-from inventory.authorities import chain
-from inventory.exporting import CERTIFICATES
-from inventory.filters import CertificateFilter
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, DeviceReferenceSerializer, HexField, SlugOf
+from inventory.issuing.authorities import chain
+from inventory.lists.exports import CERTIFICATES
+from inventory.lists.filters import CertificateFilter
 from inventory.models import Certificate, RevocationReason, ShownState
 
 

@@ -4,10 +4,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from inventory import addresses
-from inventory.api.references import SLUG, CertificateReferenceSerializer, SlugOf
-from inventory.api.views import ReadViewSet
-from inventory.filters import FleetFilter
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import SLUG, CertificateReferenceSerializer, SlugOf
+from inventory.issuing import urls
+from inventory.lists.filters import FleetFilter
 from inventory.models import Authority, Fleet, Profile
 
 
@@ -54,11 +54,11 @@ class AuthoritySerializer(serializers.ModelSerializer[Authority]):
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_ocsp_url(self, authority: Authority) -> str:
-        return addresses.ocsp_url(authority.slug)
+        return urls.ocsp_url(authority.slug)
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_issuer_url(self, authority: Authority) -> str:
-        return addresses.issuer_url(authority.slug)
+        return urls.issuer_url(authority.slug)
 
 
 class FleetViewSet(ReadViewSet[Fleet]):

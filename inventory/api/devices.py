@@ -9,19 +9,19 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory import registering
-from inventory.api import bulk
-from inventory.api.acting import actor_of
-from inventory.api.conditional import PreconditionFailed, condition, matches, tag
 from inventory.api.exports import ExportMixin
-from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
-from inventory.api.references import ID, NameOf, SlugOf
-from inventory.api.strict import Degrees, DeviceSerial, MqttId, PhoneNumber, RowId, StrictSerializer, Text
-from inventory.api.views import ReadViewSet
-from inventory.exporting import DEVICES
-from inventory.filters import DeviceFilter
+from inventory.api.rest import bulk_rows
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.etags import PreconditionFailed, condition, matches, tag
+from inventory.api.rest.fields import Degrees, DeviceSerial, MqttId, PhoneNumber, RowId, StrictSerializer, Text
+from inventory.api.rest.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, NameOf, SlugOf
+from inventory.devices import registration
+from inventory.devices.bulk_results import Result
+from inventory.lists.exports import DEVICES
+from inventory.lists.filters import DeviceFilter
 from inventory.models import Connectivity, Device, DeviceStatus
-from inventory.rowwise import Result
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
@@ -97,8 +97,8 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
     lookup_value_regex = ID
 
     @extend_schema(
-        request=bulk.one_or_many("DeviceRegistrations", DeviceRegistrationSerializer),
-        responses={200: bulk.RowResultsSerializer, 201: DeviceSerializer},
+        request=bulk_rows.one_or_many("DeviceRegistrations", DeviceRegistrationSerializer),
+        responses={200: bulk_rows.RowResultsSerializer, 201: DeviceSerializer},
         parameters=[IDEMPOTENCY_KEY, ETAG],
         filters=False,
     )
@@ -107,12 +107,12 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         reader = DeviceRegistrationSerializer()
         if not isinstance(request.data, list):
             one = _registration(reader.run_validation(request.data))
-            result = registering.register({0: one}, timezone.now(), actor_of(request))[0]
+            result = registration.register({0: one}, timezone.now(), actor_of(request))[0]
             return self._one(result, status.HTTP_201_CREATED)
-        good, bad = bulk.parsed(reader, bulk.items(request.data))
+        good, bad = bulk_rows.parsed(reader, bulk_rows.items(request.data))
         wanted = {place: _registration(row) for place, row in good.items()}
-        done = registering.register(wanted, timezone.now(), actor_of(request))
-        return Response(bulk.answer(done, bad, self.get_serializer()))
+        done = registration.register(wanted, timezone.now(), actor_of(request))
+        return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
     @extend_schema(
         request=DeviceChangeSerializer,
@@ -124,8 +124,8 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         device = self.get_object()
         wanted = condition(request)
         values = DeviceChangeSerializer().run_validation(request.data)
-        change = registering.Change(values, id=device.pk, stale=lambda now: not matches(wanted, self._tag(now)))
-        result = registering.change({0: change}, timezone.now(), actor_of(request))[0]
+        change = registration.Change(values, id=device.pk, stale=lambda now: not matches(wanted, self._tag(now)))
+        result = registration.change({0: change}, timezone.now(), actor_of(request))[0]
         if result.field == "etag":
             raise PreconditionFailed
         return self._one(result, status.HTTP_200_OK)
@@ -133,23 +133,23 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
     @extend_schema(
         operation_id="devices_partial_update_many",
         request=DeviceChangeInListSerializer(many=True),
-        responses=bulk.RowResultsSerializer,
+        responses=bulk_rows.RowResultsSerializer,
         filters=False,
         parameters=[],
     )
     def partial_update_many(self, request: Request) -> Response:
         """Change up to 1000 devices. Each has its result, and one that is refused keeps no other from being changed."""
-        good, bad = bulk.parsed(DeviceChangeInListSerializer(), bulk.items(request.data))
+        good, bad = bulk_rows.parsed(DeviceChangeInListSerializer(), bulk_rows.items(request.data))
         wanted = {place: self._change(row) for place, row in good.items()}
-        done = registering.change(wanted, timezone.now(), actor_of(request))
-        return Response(bulk.answer(done, bad, self.get_serializer()))
+        done = registration.change(wanted, timezone.now(), actor_of(request))
+        return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
-    def _change(self, row: dict[str, Any]) -> registering.Change:
+    def _change(self, row: dict[str, Any]) -> registration.Change:
         name = {field: row.pop(field) for field in ("id", "fleet", "serial") if field in row}
         etag = row.pop("etag", None)
         if etag is None:
-            return registering.Change(row, **name)
-        return registering.Change(row, **name, stale=lambda device: not matches(etag, self._tag(device)))
+            return registration.Change(row, **name)
+        return registration.Change(row, **name, stale=lambda device: not matches(etag, self._tag(device)))
 
     def _tag(self, device: Device) -> str:
         return tag(self.get_serializer(device).data)
@@ -164,5 +164,5 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         return Response(shown, code, headers=headers)
 
 
-def _registration(row: dict[str, Any]) -> registering.Registration:
-    return registering.Registration(row.pop("fleet"), row.pop("serial"), row)
+def _registration(row: dict[str, Any]) -> registration.Registration:
+    return registration.Registration(row.pop("fleet"), row.pop("serial"), row)

@@ -15,13 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from inventory import expiry
-from inventory.api.strict import Named, StrictSerializer, Whole
-from inventory.buckets import Bucket, bounds
+from inventory.api.rest.fields import Named, StrictSerializer, Whole
 from inventory.counters import reading
-from inventory.filters import SlugFilter
-from inventory.jitter.comparing import compare
-from inventory.jitter.expectation import Rules, Run
+from inventory.expiry import cliffs
+from inventory.expiry.buckets import Bucket, bounds
+from inventory.expiry.jitter.comparison import compare
+from inventory.expiry.jitter.expectation import Rules, Run
+from inventory.lists.filters import SlugFilter
 from inventory.models import Axis, Certificate, Fleet
 
 _DAY = timedelta(days=1)
@@ -172,7 +172,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
         fleet_id = asked["fleet"].pk if asked["fleet"] else None
         groups = reading.largest_groups(axis, start, end, most=int(asked["groups"] or _GROUPS), fleet_id=fleet_id)
         counts = reading.cells(axis, marks, list(groups.largest), fleet_id=fleet_id)
-        names = dict(expiry.GROUPS[axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
+        names = dict(cliffs.GROUPS[axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
         spans = list(pairwise(marks))
         return Response(
             {
@@ -202,7 +202,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
         if not 1970 <= start.year < 9900:
             raise ValidationError({"ends_after": ["A day between the years 1970 and 9900."]})
         end: date = asked["ends_before"] or start + _DEFAULT_SPAN
-        if not start < end <= start + expiry.HORIZON:
+        if not start < end <= start + cliffs.HORIZON:
             raise ValidationError({"ends_before": [f"A day after {start}, at most 20 years later."]})
         return start, end
 
@@ -211,7 +211,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
     def cliffs(self, request: Request) -> Response:
         """Return the days on which too much of a fleet ends at once, and what that has in common."""
         fleet: Fleet | None = self._asked(request)["fleet"]
-        found = expiry.cliffs(timezone.now(), fleet.pk if fleet else None)
+        found = cliffs.cliffs(timezone.now(), fleet.pk if fleet else None)
         slugs = dict(Fleet.objects.filter(pk__in={cliff.fleet_id for cliff in found}).values_list("id", "slug"))
         return Response({"results": [_cliff(cliff, slugs[cliff.fleet_id]) for cliff in found]})
 
@@ -236,12 +236,12 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
                 "clamped": found.clamped,
                 "before": _lifetimes(rules, found.before, found.largest_before),
                 "after": _lifetimes(wanted, found.after, found.largest_after),
-                "existing": _histogram(expiry.standing_by_day(fleet, found.first_day, found.last_day)),
+                "existing": _histogram(cliffs.standing_by_day(fleet, found.first_day, found.last_day)),
             }
         )
 
 
-def _cliff(cliff: expiry.Cliff, slug: str) -> dict[str, Any]:
+def _cliff(cliff: cliffs.Cliff, slug: str) -> dict[str, Any]:
     cause = cliff.cause
     return {
         "fleet": slug,

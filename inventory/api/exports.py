@@ -12,9 +12,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from inventory.api.acting import actor_of
-from inventory.downloads import download
-from inventory.exporting import Export, ExportRefused, Format, Listing
+from inventory.api.rest.actors import actor_of
+from inventory.lists.downloads import download
+from inventory.lists.exports import Export, ExportRefused, Format, Listing
 
 
 class FileRenderer(BaseRenderer):

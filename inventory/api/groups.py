@@ -10,14 +10,14 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory import grouping
-from inventory.api import bulk
-from inventory.api.acting import actor_of
-from inventory.api.parameters import ETAG, IDEMPOTENCY_KEY
-from inventory.api.references import SlugOf
-from inventory.api.strict import StrictModelSerializer, StrictSerializer, Text
-from inventory.api.writing import ChangeViewSet
-from inventory.filters import SlugFilter
+from inventory.api.rest import bulk_rows
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.fields import StrictModelSerializer, StrictSerializer, Text
+from inventory.api.rest.parameters import ETAG, IDEMPOTENCY_KEY
+from inventory.api.rest.references import SlugOf
+from inventory.api.rest.write_views import ChangeViewSet
+from inventory.devices import groups
+from inventory.lists.filters import SlugFilter
 from inventory.models import Batch, Fleet, Site
 
 G = TypeVar("G", Site, Batch)
@@ -76,18 +76,18 @@ class _GroupViewSet(ChangeViewSet[G]):
         model: type[G] = self.get_queryset().model
         if not isinstance(request.data, list):
             group = _group(reader.run_validation(request.data))
-            one = grouping.make(model, {0: group}, timezone.now(), actor_of(request))[0]
+            one = groups.make(model, {0: group}, timezone.now(), actor_of(request))[0]
             if one.object is None:
                 raise ValidationError({one.field: [one.reason]})
             return self._shown(one.object, status.HTTP_201_CREATED)
-        good, bad = bulk.parsed(reader, bulk.items(request.data))
+        good, bad = bulk_rows.parsed(reader, bulk_rows.items(request.data))
         wanted = {place: _group(row) for place, row in good.items()}
-        done = grouping.make(model, wanted, timezone.now(), actor_of(request))
-        return Response(bulk.answer(done, bad, self.get_serializer()))
+        done = groups.make(model, wanted, timezone.now(), actor_of(request))
+        return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
 
-def _group(row: dict[str, Any]) -> grouping.Group:
-    return grouping.Group(row.pop("fleet"), row.pop("name"), row)
+def _group(row: dict[str, Any]) -> groups.Group:
+    return groups.Group(row.pop("fleet"), row.pop("name"), row)
 
 
 class SiteViewSet(_GroupViewSet[Site]):
@@ -100,8 +100,8 @@ class SiteViewSet(_GroupViewSet[Site]):
     new_serializer = NewSiteSerializer
 
     @extend_schema(
-        request=bulk.one_or_many("NewSites", NewSiteSerializer),
-        responses={200: bulk.RowResultsSerializer, 201: SiteSerializer},
+        request=bulk_rows.one_or_many("NewSites", NewSiteSerializer),
+        responses={200: bulk_rows.RowResultsSerializer, 201: SiteSerializer},
         parameters=[IDEMPOTENCY_KEY, ETAG],
         filters=False,
     )
@@ -120,8 +120,8 @@ class BatchViewSet(_GroupViewSet[Batch]):
     new_serializer = NewBatchSerializer
 
     @extend_schema(
-        request=bulk.one_or_many("NewBatches", NewBatchSerializer),
-        responses={200: bulk.RowResultsSerializer, 201: BatchSerializer},
+        request=bulk_rows.one_or_many("NewBatches", NewBatchSerializer),
+        responses={200: bulk_rows.RowResultsSerializer, 201: BatchSerializer},
         parameters=[IDEMPOTENCY_KEY, ETAG],
         filters=False,
     )

@@ -15,16 +15,16 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory.api.acting import actor_of
 from inventory.api.exports import CsvRenderer
-from inventory.api.parameters import IDEMPOTENCY_KEY
-from inventory.api.references import ID, SlugOf
-from inventory.api.strict import Named, StrictSerializer
-from inventory.api.views import ReadViewSet
-from inventory.filters import SlugFilter
-from inventory.importing import running, uploads
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.fields import Named, StrictSerializer
+from inventory.api.rest.parameters import IDEMPOTENCY_KEY
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, SlugOf
+from inventory.importing import runs, uploads
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import SourceRefused
+from inventory.importing.sources.files import SourceRefused
+from inventory.lists.filters import SlugFilter
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.importing import ENCODINGS, FORMATS, LINKS, PRODUCTS
 
@@ -41,8 +41,8 @@ class ImportFilter(filters.FilterSet):
         model = ImportRun
         fields: list[str] = []
 
-    def filter_dry_run(self, runs: Any, name: str, value: str) -> Any:
-        return runs.filter(dry_run=value == "true")
+    def filter_dry_run(self, found: Any, name: str, value: str) -> Any:
+        return found.filter(dry_run=value == "true")
 
 
 class RejectSerializer(serializers.Serializer[Any]):
@@ -100,7 +100,7 @@ class ImportSerializer(serializers.ModelSerializer[ImportRun]):
 
     @extend_schema_field(ImportCountsSerializer)
     def get_counts(self, run: ImportRun) -> dict[str, int]:
-        return running.counts(run)
+        return runs.counts(run)
 
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
     def get_columns(self, run: ImportRun) -> dict[str, str]:

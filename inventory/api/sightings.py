@@ -11,17 +11,17 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inventory.api.acting import actor_of
-from inventory.api.parameters import IDEMPOTENCY_KEY
-from inventory.api.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
-from inventory.api.views import ReadViewSet
-from inventory.filters import SlugFilter, after, before
-from inventory.models import Fleet, OddSighting
+from inventory.api.rest.actors import actor_of
+from inventory.api.rest.parameters import IDEMPOTENCY_KEY
+from inventory.api.rest.read_views import ReadViewSet
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
+from inventory.lists.filters import SlugFilter, after, before
+from inventory.models import Fleet, UnexpectedSighting
 from inventory.models.sighting import Oddity
-from inventory.sightings import MOST_IN_A_BATCH, Outcome, Result, Sighting, record_sightings, rows
+from inventory.sightings import MOST_IN_A_BATCH, Result, Sighting, SightingOutcome, json_reports, record_sightings
 
 
-class OddSightingFilter(filters.FilterSet):
+class UnexpectedSightingFilter(filters.FilterSet):
     oddity = filters.ChoiceFilter(choices=Oddity.choices, help_text="What is wrong")
     source = filters.CharFilter(help_text="Who reported it, exactly")
     device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
@@ -30,16 +30,16 @@ class OddSightingFilter(filters.FilterSet):
     last_seen_before = before("last_seen_at", "Last seen")
 
     class Meta:
-        model = OddSighting
+        model = UnexpectedSighting
         fields: list[str] = []
 
 
-class OddSightingSerializer(serializers.ModelSerializer[OddSighting]):
+class UnexpectedSightingSerializer(serializers.ModelSerializer[UnexpectedSighting]):
     device = DeviceReferenceSerializer(read_only=True, allow_null=True)
     certificate = CertificateReferenceSerializer(read_only=True, allow_null=True)
 
     class Meta:
-        model = OddSighting
+        model = UnexpectedSighting
         fields = ["id", "oddity", "name", "source", "device", "certificate", "first_seen_at", "last_seen_at", "count"]
         read_only_fields = fields
 
@@ -65,7 +65,7 @@ class ReportSerializer(serializers.Serializer[Any]):
 
 
 class ResultSerializer(serializers.Serializer[Any]):
-    outcome = serializers.ChoiceField(Outcome.choices)
+    outcome = serializers.ChoiceField(SightingOutcome.choices)
     reason = serializers.CharField(required=False, help_text="Why it was refused")
 
 
@@ -74,13 +74,13 @@ class ReportAnswerSerializer(serializers.Serializer[Any]):
     results = ResultSerializer(many=True, help_text="What became of each sighting, in their order")
 
 
-class SightingViewSet(ReadViewSet[OddSighting]):
+class SightingViewSet(ReadViewSet[UnexpectedSighting]):
     """Sightings: that devices authenticated is reported here, and what should not have been seen can be read."""
 
     resource = "sightings"
-    queryset = OddSighting.objects.select_related("device__fleet", "certificate").defer("certificate__der")
-    serializer_class = OddSightingSerializer
-    filterset_class = OddSightingFilter
+    queryset = UnexpectedSighting.objects.select_related("device__fleet", "certificate").defer("certificate__der")
+    serializer_class = UnexpectedSightingSerializer
+    filterset_class = UnexpectedSightingFilter
     orderings = ("-last_seen_at", "last_seen_at")
     lookup_value_regex = ID
 
@@ -99,7 +99,7 @@ class SightingViewSet(ReadViewSet[OddSighting]):
         counts = Counter(result.outcome for result in results)
         return Response(
             {
-                "counts": {outcome.value: counts[outcome] for outcome in Outcome},
+                "counts": {outcome.value: counts[outcome] for outcome in SightingOutcome},
                 "results": [_shown(result) for result in results],
             }
         )
@@ -116,9 +116,9 @@ def _rows(body: object) -> list[object]:
 
 def _parse(row: object) -> Sighting | Result:
     try:
-        return rows.sighting(row)
-    except rows.Malformed as error:
-        return Result(Outcome.REFUSED, str(error))
+        return json_reports.sighting(row)
+    except json_reports.Malformed as error:
+        return Result(SightingOutcome.REFUSED, str(error))
 
 
 def _shown(result: Result) -> dict[str, str]:

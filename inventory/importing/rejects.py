@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from inventory.importing.records import Reject
+from inventory.importing.parsing.records import Reject
 
 # OWASP "CSV injection": a cell that begins with one of these is a formula to a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -11,11 +11,10 @@ from django.conf import settings
 from django.db import transaction
 
 from inventory.audit.record import Actor, event, record
-from inventory.importing import running
-from inventory.importing.opening import Reading, open_file
-from inventory.importing.products import Product
-from inventory.importing.sources import SourceRefused
-from inventory.importing.vocabulary import Encoding, Format, Link, Target
+from inventory.formats.imports import Encoding, Format, Link, Product, Target
+from inventory.importing import runs
+from inventory.importing.sources.detection import Reading, open_file
+from inventory.importing.sources.files import SourceRefused
 from inventory.models import AuditAction, ColumnMapping, Fleet, ImportRun, ImportState
 
 MAX_BYTES = 20 << 20
@@ -68,7 +67,7 @@ def begin(
     except SourceRefused as refusal:
         _forget(path)
         raise SourceRefused(str(refusal).replace(str(path), path.name)) from None
-    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
+    plan = runs.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
     return _begun(plan, now, actor)
 
 
@@ -77,10 +76,10 @@ def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> Im
     path = Path(rehearsed.source)
     if not rehearsed.dry_run or not path.is_file():
         raise SourceRefused(f"The file of import {rehearsed.pk} is no longer here; upload it again.")
-    opened = open_file(path, running.reading_of(rehearsed))
+    opened = open_file(path, runs.reading_of(rehearsed))
     if opened.source.fingerprint != rehearsed.fingerprint:
         raise SourceRefused(f"The file of import {rehearsed.pk} has changed since; try it again first.")
-    plan = running.Plan(str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known)
+    plan = runs.Plan(str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known)
     return _begun(plan, now, actor)
 
 
@@ -103,9 +102,9 @@ def resume(stopped: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
     return run
 
 
-def _begun(plan: running.Plan, now: datetime, actor: Actor) -> ImportRun:
+def _begun(plan: runs.Plan, now: datetime, actor: Actor) -> ImportRun:
     with transaction.atomic():
-        run = running.begin(plan, now=now, actor=actor)
+        run = runs.begin(plan, now=now, actor=actor)
         # Robust: the sweep finds the run, whether or not the queue can be reached.
         transaction.on_commit(lambda: enqueue(run.pk), robust=True)
     return run
@@ -120,15 +119,15 @@ def enqueue(run_id: int) -> None:
 def unfinished() -> list[int]:
     """Return the runs of uploads that a worker has to do or to go on with."""
     open_states = (ImportState.WAITING, ImportState.RUNNING)
-    runs = ImportRun.objects.filter(state__in=open_states, source__startswith=f"{_directory()}/")
-    return list(runs.order_by("pk").values_list("pk", flat=True))
+    unfinished = ImportRun.objects.filter(state__in=open_states, source__startswith=f"{_directory()}/")
+    return list(unfinished.order_by("pk").values_list("pk", flat=True))
 
 
-def work(run: ImportRun, clock: running.Clock) -> ImportRun:
+def work(run: ImportRun, clock: runs.Clock) -> ImportRun:
     """Do the import of an upload. Its file goes once it is done; that of a dry run stays, for the run in earnest."""
     path = Path(run.source)
-    opened = open_file(path, running.reading_of(run))
-    run = running.work(run, opened.source, workers=0, clock=clock, tell=lambda _run: None)
+    opened = open_file(path, runs.reading_of(run))
+    run = runs.work(run, opened.source, workers=0, clock=clock, tell=lambda _run: None)
     if not run.dry_run:
         _forget(path)
     return run

@@ -30,7 +30,7 @@ from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
 from inventory.models.profile import Profile
-from inventory.models.sighting import OddSighting
+from inventory.models.sighting import UnexpectedSighting
 
 __all__ = [
     "Alert",
@@ -62,7 +62,6 @@ __all__ = [
     "ImportRun",
     "ImportState",
     "Mute",
-    "OddSighting",
     "Profile",
     "Purpose",
     "Recipient",
@@ -70,5 +69,6 @@ __all__ = [
     "RevocationReason",
     "ShownState",
     "Site",
+    "UnexpectedSighting",
     "Urgency",
 ]

@@ -61,7 +61,7 @@ class AppliesTo(models.TextChoices):
     ALWAYS_ON = Connectivity.ALWAYS_ON.value, _("devices always on")
     DAILY = Connectivity.DAILY.value, _("devices on daily")
     INTERMITTENT = Connectivity.INTERMITTENT.value, _("devices on intermittently")
-    PORTAL = "portal", _("the portal's own certificates and CRLs, and odd sightings")
+    PORTAL = "portal", _("the portal's own certificates and CRLs, and unexpected sightings")
 
 
 def default_thresholds() -> list[int]:
@@ -118,7 +118,7 @@ class AlertPolicy(models.Model):
 
 
 class AlertLevel(models.Model):
-    """A rung of a policy: who is told on it, how often again, and after how much silence the next rung is told."""
+    """A step of a policy: who is notified on it, how often again, and after how much silence the next step follows."""
 
     policy = models.ForeignKey(AlertPolicy, models.CASCADE, related_name="levels", verbose_name=_("policy"))
     number = models.PositiveSmallIntegerField(_("level"), validators=[MinValueValidator(1), MaxValueValidator(9)])
@@ -174,13 +174,13 @@ class AlertKind(models.TextChoices):
     OWN_EXPIRY = "own_expiry", _("certificate of the portal ends")
     AUTHORITY_TOO_SHORT = "authority_too_short", _("authority can no longer sign a full-length certificate")
     CRL = "crl", _("CRL near its end")
-    ODD_SIGHTING = "odd_sighting", _("seen alive, though it should not be")
+    UNEXPECTED_SIGHTING = "unexpected_sighting", _("seen alive, though it should not be")
 
 
 class Urgency(models.IntegerChoices):
     """What comes first in every list: without the portal's own, no device can be helped."""
 
-    PORTAL = 0, _("the portal's own, and odd sightings")
+    PORTAL = 0, _("the portal's own, and unexpected sightings")
     DEVICE = 1, _("device")
 
 
@@ -235,7 +235,7 @@ class Alert(models.Model):
     level = models.PositiveSmallIntegerField(_("level"), default=1)
     level_since = models.DateTimeField(_("on this level since"))
     # Null while it was told to nobody: muted when it was raised, or not yet swept.
-    told_at = models.DateTimeField(_("last told"), null=True)
+    notified_at = models.DateTimeField(_("last told"), null=True)
     run = models.ForeignKey(
         AlertRun, models.PROTECT, related_name="alerts", null=True, db_constraint=False, verbose_name=_("told in sweep")
     )
@@ -278,7 +278,7 @@ class Alert(models.Model):
                 name="alert_acknowledged_by_somebody",
             ),
             models.CheckConstraint(
-                condition=Q(told_at=None, run=None) | Q(told_at__isnull=False, run__isnull=False),
+                condition=Q(notified_at=None, run=None) | Q(notified_at__isnull=False, run__isnull=False),
                 name="alert_told_in_a_run",
             ),
         ]

@@ -15,7 +15,7 @@ class AuditAction(models.TextChoices):
     ENROLMENT_REFUSED = "certificate:enrolment:refused", _("enrolment refused")
     RENEWAL_REFUSED = "certificate:renewal:refused", _("renewal refused")
     CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
-    ODD_SIGHTING = "certificate:use:odd", _("odd sighting")
+    UNEXPECTED_SIGHTING = "certificate:use:odd", _("unexpected sighting")
     CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
     CASE_OPENED = "device:case:opened", _("case opened")
     CASE_CLOSED = "device:case:closed", _("case closed")

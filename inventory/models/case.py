@@ -12,7 +12,7 @@ class Verdict(models.TextChoices):
     RETIRED = "retired", _("it is retired for good")
 
 
-class Outcome(models.TextChoices):
+class CaseOutcome(models.TextChoices):
     """What the second person made of a proposed verdict."""
 
     CLEARED = Verdict.CLEARED.value, _("cleared")
@@ -26,7 +26,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
         return self.filter(closed_at=None)
 
     def cleared(self) -> "CaseQuerySet":
-        return self.filter(outcome=Outcome.CLEARED)
+        return self.filter(outcome=CaseOutcome.CLEARED)
 
 
 class Case(models.Model):
@@ -43,7 +43,7 @@ class Case(models.Model):
     opened_by = models.CharField(_("opened by"), max_length=150)
     closed_at = models.DateTimeField(_("closed"), null=True)
     closed_by = models.CharField(_("closed by"), max_length=150, blank=True)
-    outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome.choices, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=CaseOutcome.choices, blank=True)
     note = models.CharField(_("note"), max_length=1000, blank=True)
 
     objects = CaseQuerySet.as_manager()
@@ -58,13 +58,13 @@ class Case(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(closed_at=None, closed_by="", outcome="")
-                | Q(closed_at__isnull=False) & ~Q(closed_by="") & Q(outcome__in=Outcome.values),
+                | Q(closed_at__isnull=False) & ~Q(closed_by="") & Q(outcome__in=CaseOutcome.values),
                 name="case_closed_by_somebody_with_an_outcome",
             ),
             models.CheckConstraint(condition=~Q(closed_by=F("opened_by")), name="case_closed_by_a_second_person"),
             models.CheckConstraint(
                 condition=Q(proposal__in=Verdict.values)
-                & (Q(outcome__in=["", Outcome.DISMISSED]) | Q(outcome=F("proposal"))),
+                & (Q(outcome__in=["", CaseOutcome.DISMISSED]) | Q(outcome=F("proposal"))),
                 name="case_outcome_was_proposed",
             ),
         ]

@@ -8,7 +8,7 @@ from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
-from inventory import notation
+from inventory.formats import device_fields
 from inventory.models.certificate import Certificate
 
 
@@ -49,7 +49,7 @@ class Device(models.Model):
     fleet = models.ForeignKey(
         "inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"), db_index=False
     )
-    serial = models.CharField(_("serial number"), max_length=notation.LONGEST_SERIAL)
+    serial = models.CharField(_("serial number"), max_length=device_fields.LONGEST_SERIAL)
     batch = models.ForeignKey(
         "inventory.Batch",
         models.PROTECT,
@@ -70,10 +70,10 @@ class Device(models.Model):
     )
     latitude = models.DecimalField(_("latitude"), max_digits=8, decimal_places=6, null=True, blank=True)
     longitude = models.DecimalField(_("longitude"), max_digits=9, decimal_places=6, null=True, blank=True)
-    mqtt_id = models.CharField(_("MQTT client id"), max_length=notation.LONGEST_MQTT_ID, blank=True)
+    mqtt_id = models.CharField(_("MQTT client id"), max_length=device_fields.LONGEST_MQTT_ID, blank=True)
     phone_number = models.CharField(
         _("phone number"),
-        max_length=notation.LONGEST_PHONE_NUMBER,
+        max_length=device_fields.LONGEST_PHONE_NUMBER,
         blank=True,
         help_text=_("E.164, for example +60123456789."),
     )
@@ -97,12 +97,16 @@ class Device(models.Model):
             models.UniqueConstraint(
                 fields=["fleet", "mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id_unique_in_fleet"
             ),
-            models.CheckConstraint(condition=Q(serial__regex=notation.PLAIN_SERIAL), name="device_serial_is_plain"),
-            models.CheckConstraint(condition=Q(mqtt_id__regex=notation.PLAIN_MQTT_ID), name="device_mqtt_id_is_plain"),
+            models.CheckConstraint(
+                condition=Q(serial__regex=device_fields.PLAIN_SERIAL), name="device_serial_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=Q(mqtt_id__regex=device_fields.PLAIN_MQTT_ID), name="device_mqtt_id_is_plain"
+            ),
             models.CheckConstraint(
                 condition=Q(phone_number="")
-                | Q(phone_number__regex=notation.PLAIN_PHONE_NUMBER)
-                & Q(GreaterThanOrEqual(Length("phone_number"), notation.SHORTEST_PHONE_NUMBER)),
+                | Q(phone_number__regex=device_fields.PLAIN_PHONE_NUMBER)
+                & Q(GreaterThanOrEqual(Length("phone_number"), device_fields.SHORTEST_PHONE_NUMBER)),
                 name="device_phone_number_is_e164",
             ),
             models.CheckConstraint(
@@ -136,7 +140,7 @@ class Device(models.Model):
 
 
 class ExpiredDevice(Device):
-    """A device whose certificate ended, as a list of its own (`inventory.queues`)."""
+    """A device whose certificate ended, as a list of its own (`inventory.devices.locked_out`)."""
 
     class Meta:
         proxy = True
@@ -146,7 +150,7 @@ class ExpiredDevice(Device):
 
 
 class RevokedDevice(Device):
-    """A device whose certificate was revoked, as a list of its own (`inventory.queues`)."""
+    """A device whose certificate was revoked, as a list of its own (`inventory.devices.locked_out`)."""
 
     class Meta:
         proxy = True

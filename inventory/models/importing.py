@@ -6,8 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from inventory.importing.products import Product
-from inventory.importing.vocabulary import Encoding, Format, Link
+from inventory.formats.imports import Encoding, Format, Link, Product
 
 FORMATS = [
     (Format.CSV.value, "CSV"),

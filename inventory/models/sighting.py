@@ -15,12 +15,12 @@ class Oddity(models.TextChoices):
     OUT_OF_SERVICE = "out_of_service", _("device out of service")
 
 
-class OddSightingQuerySet(models.QuerySet["OddSighting"]):
-    def seen_since(self, moment: datetime) -> "OddSightingQuerySet":
+class UnexpectedSightingQuerySet(models.QuerySet["UnexpectedSighting"]):
+    def seen_since(self, moment: datetime) -> "UnexpectedSightingQuerySet":
         return self.filter(last_seen_at__gte=moment)
 
 
-class OddSighting(models.Model):
+class UnexpectedSighting(models.Model):
     """A certificate or device that a verifier met and should not have, once for each verifier that reports it.
 
     `name` is `sha256:…` for a certificate that the inventory knows, else what the report said. Reports come at least
@@ -31,28 +31,32 @@ class OddSighting(models.Model):
     name = models.CharField(_("what was seen"), max_length=600)
     source = models.CharField(_("reported by"), max_length=150)
     device = models.ForeignKey(
-        "inventory.Device", models.PROTECT, related_name="odd_sightings", null=True, verbose_name=_("device")
+        "inventory.Device", models.PROTECT, related_name="unexpected_sightings", null=True, verbose_name=_("device")
     )
     certificate = models.ForeignKey(
-        "inventory.Certificate", models.PROTECT, related_name="odd_sightings", null=True, verbose_name=_("certificate")
+        "inventory.Certificate",
+        models.PROTECT,
+        related_name="unexpected_sightings",
+        null=True,
+        verbose_name=_("certificate"),
     )
     first_seen_at = models.DateTimeField(_("first seen"))
     last_seen_at = models.DateTimeField(_("last seen"))
     count = models.PositiveBigIntegerField(_("times seen"))
 
-    objects = OddSightingQuerySet.as_manager()
+    objects = UnexpectedSightingQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("odd sighting")
-        verbose_name_plural = _("odd sightings")
+        verbose_name = _("unexpected sighting")
+        verbose_name_plural = _("unexpected sightings")
         constraints = [
-            models.UniqueConstraint(fields=["source", "oddity", "name"], name="oddsighting_once_a_source"),
-            models.CheckConstraint(condition=Q(oddity__in=Oddity.values), name="oddsighting_oddity_known"),
+            models.UniqueConstraint(fields=["source", "oddity", "name"], name="unexpectedsighting_once_a_source"),
+            models.CheckConstraint(condition=Q(oddity__in=Oddity.values), name="unexpectedsighting_oddity_known"),
             models.CheckConstraint(
-                condition=Q(last_seen_at__gte=F("first_seen_at"), count__gte=1), name="oddsighting_was_seen"
+                condition=Q(last_seen_at__gte=F("first_seen_at"), count__gte=1), name="unexpectedsighting_was_seen"
             ),
         ]
-        indexes = [models.Index(fields=["-last_seen_at", "-id"], name="oddsighting_latest")]
+        indexes = [models.Index(fields=["-last_seen_at", "-id"], name="unexpectedsighting_latest")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.get_oddity_display()})"

@@ -4,16 +4,16 @@
 what it means (pure), `recording` writes that down, `tailing` follows a log file.
 """
 
-from inventory.sightings.judging import CLOCK_TOLERANCE, Outcome, Result
-from inventory.sightings.naming import Sighting
+from inventory.sightings.classification import CLOCK_TOLERANCE, Result, SightingOutcome
+from inventory.sightings.identifiers import Sighting
 from inventory.sightings.recording import MOST_IN_A_BATCH, find_usable, record_sighting, record_sightings
 
 __all__ = [
     "CLOCK_TOLERANCE",
     "MOST_IN_A_BATCH",
-    "Outcome",
     "Result",
     "Sighting",
+    "SightingOutcome",
     "find_usable",
     "record_sighting",
     "record_sightings",

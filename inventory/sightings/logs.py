@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from inventory import notation
-from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
+from inventory.formats import device_fields
+from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
 from inventory.x509.serials import hexadecimal
 
 LineReader = Callable[[str], Sighting | None]
@@ -23,7 +23,7 @@ _LARGEST_EPOCH = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _MOSQUITTO = re.compile(
     r"(?P<time>[0-9T:+.Z-]+): New client connected from \S+ as .*"
-    rf" \(p[0-9]+, c[01], k[0-9]+, u'(?P<user>{notation.SERIAL.pattern})'\)\."
+    rf" \(p[0-9]+, c[01], k[0-9]+, u'(?P<user>{device_fields.SERIAL.pattern})'\)\."
 )
 _PARAMETERS = re.compile(r"\(p[0-9]+, c[01], k[0-9]+")
 

@@ -18,17 +18,17 @@ from inventory.audit.record import Actor, record_selected
 from inventory.models import AuditAction, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
-from inventory.sightings import columns
-from inventory.sightings.confirming import Confirmations, Live, Use
-from inventory.sightings.judging import Found, Outcome, Result, Verdict, judge
-from inventory.sightings.naming import Sighting
+from inventory.sightings import pg_arrays
+from inventory.sightings.classification import Found, Result, SightingOutcome, Verdict, judge
+from inventory.sightings.first_use import Confirmations, Live, Use
+from inventory.sightings.identifiers import Sighting
 from inventory.sightings.resolving import resolve, selected
 
 log = structlog.get_logger(__name__)
 
 # Well under a second, for as long as certificates and devices stay locked.
 MOST_IN_A_BATCH = 10_000
-_CONFIRMED_RESULT = Result(Outcome.CONFIRMED)
+_CONFIRMED_RESULT = Result(SightingOutcome.CONFIRMED)
 
 # None that is newer than what was used: the gate may hold the used one and want only what is older. What external
 # authorities signed, and has no profile, is older than its key says; the gate and revocations never begin with it.
@@ -62,7 +62,7 @@ _DEVICES_SEEN = """
     UPDATE inventory_device d SET last_seen_at = seen.at FROM seen
     WHERE d.id = seen.id AND (d.last_seen_at IS NULL OR d.last_seen_at < seen.at)"""
 _COUNT_ODD = """
-    INSERT INTO inventory_oddsighting AS known
+    INSERT INTO inventory_unexpectedsighting AS known
         (source, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count)
     SELECT %s, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count
     FROM unnest(%s::varchar[], %s::varchar[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
@@ -77,7 +77,7 @@ _COUNT_ODD = """
 _NEW_ODD = """
     SELECT first_seen_at AS at, name AS object_name, device_id, certificate_id,
            jsonb_build_object('oddity', oddity, 'source', source) AS details
-    FROM inventory_oddsighting WHERE id = ANY(%s::bigint[])"""
+    FROM inventory_unexpectedsighting WHERE id = ANY(%s::bigint[])"""
 
 
 def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
@@ -113,7 +113,7 @@ def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor) -> 
 
     `now` is when the batch came: what lies further in the future than clocks differ is refused. `actor` reports it.
     At most nine statements and one transaction, whatever the number. Telling it again changes nothing, but for the
-    count of odd sightings. Raises ValueError for more than MOST_IN_A_BATCH.
+    count of unexpected sightings. Raises ValueError for more than MOST_IN_A_BATCH.
     """
     if len(batch) > MOST_IN_A_BATCH:
         raise ValueError(f"A batch holds at most {MOST_IN_A_BATCH} sightings; this one has {len(batch)}.")
@@ -167,9 +167,9 @@ def _lock_live(newest: Sequence[Use]) -> dict[int, list[Live]]:
     """Lock the live certificates of devices, of each up to the newest that was used; return them by device."""
     live: dict[int, list[Live]] = {}
     used = (
-        columns.integers(use.device_id for use in newest),
-        columns.moments(use.issued_at for use in newest),
-        columns.integers(use.certificate_id for use in newest),
+        pg_arrays.integers(use.device_id for use in newest),
+        pg_arrays.moments(use.issued_at for use in newest),
+        pg_arrays.integers(use.certificate_id for use in newest),
     )
     for device_id, *certificate in selected(_LOCK_CERTIFICATES, [*used, list(LIVE_STATES)]):
         live.setdefault(device_id, []).append(Live(*certificate))
@@ -185,7 +185,7 @@ def _move_last_seen(judged: Iterable[_Judged]) -> None:
                 newest[found.device.id] = sighting.at
     if newest:
         with connection.cursor() as cursor:
-            cursor.execute(_DEVICES_SEEN, [columns.integers(newest), columns.moments(newest.values())])
+            cursor.execute(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
 
 
 @dataclass
@@ -226,8 +226,8 @@ def _count_odd(judged: Iterable[_Judged], actor: Actor) -> None:
         cursor.execute(_COUNT_ODD, [actor.name[:150], *odd_columns])
         new = [pk for pk, is_new in cursor.fetchall() if is_new]
     if new:
-        record_selected(AuditAction.ODD_SIGHTING, _NEW_ODD, [new], actor=actor)
-        log.warning("odd sightings", source=actor.name, new=len(new))
+        record_selected(AuditAction.UNEXPECTED_SIGHTING, _NEW_ODD, [new], actor=actor)
+        log.warning("unexpected sightings", source=actor.name, new=len(new))
 
 
 def _results(judged: Iterable[_Judged], confirmed: Mapping[int, datetime]) -> list[Result]:

@@ -11,9 +11,9 @@ from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
 from inventory.models import Authority, Fleet
-from inventory.sightings import columns
-from inventory.sightings.judging import Found, SeenCertificate, SeenDevice
-from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
+from inventory.sightings import pg_arrays
+from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
+from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 
 _CERTIFICATE = """
     c.id, c.sha256, c.state, c.issued_at, c.not_before, c.not_after, c.revoked_at, c.authority_id,
@@ -73,9 +73,9 @@ def resolve(batch: Sequence[Sighting]) -> dict[Name, Found]:
                 devices.add(number, fleets[fleet], serial)
             case MqttId(fleet, mqtt_id) if fleet in fleets:
                 mqtt_ids.add(number, fleets[fleet], mqtt_id)
-    parameters: list[Any] = [columns.integers(fingerprints.numbers), columns.octets(fingerprints.values)]
+    parameters: list[Any] = [pg_arrays.integers(fingerprints.numbers), pg_arrays.octets(fingerprints.values)]
     for asked in (serials, devices, mqtt_ids):
-        parameters += [columns.integers(asked.numbers), columns.integers(asked.parents), asked.values]
+        parameters += [pg_arrays.integers(asked.numbers), pg_arrays.integers(asked.parents), asked.values]
     slugs = {fleet_id: slug for slug, fleet_id in fleets.items()}
     return {names[number]: found for number, found in _found(parameters, slugs, issuers)}
 
@@ -86,8 +86,8 @@ class _Issuers:
     def __init__(self) -> None:
         self._by_name: dict[str, list[int]] = {}
         self.revoked_at: dict[int, datetime] = {}
-        columns = ("id", "slug", "certificate__subject", "certificate__revoked_at")
-        for pk, slug, subject, revoked_at in Authority.objects.values_list(*columns):
+        pg_arrays = ("id", "slug", "certificate__subject", "certificate__revoked_at")
+        for pk, slug, subject, revoked_at in Authority.objects.values_list(*pg_arrays):
             # Several may have one subject, after a new key or by import.
             for name in {slug, canonical(subject or slug)}:
                 self._by_name.setdefault(name, []).append(pk)

@@ -1,14 +1,14 @@
-"""What odd sightings add to the story of a device."""
+"""What unexpected sightings add to the story of a device."""
 
 from django.utils.translation import gettext as _
 
-from inventory.models import Device, OddSighting
-from inventory.story import MOST_EVENTS, Moment
+from inventory.devices.timeline import MOST_EVENTS, Moment
+from inventory.models import Device, UnexpectedSighting
 
 
 def past(device: Device) -> list[Moment]:
     """Return when it was seen again though it should not have been, by whom. The log tells of the first. One query."""
-    again = OddSighting.objects.filter(device=device, count__gt=1).select_related("certificate")
+    again = UnexpectedSighting.objects.filter(device=device, count__gt=1).select_related("certificate")
     moments = []
     for sighting in again.defer("certificate__der").order_by("-last_seen_at", "-id")[:MOST_EVENTS]:
         title = _("seen alive: %(oddity)s") % {"oddity": sighting.get_oddity_display()}

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin.filters import CountedByDay, by_days
-from inventory.stretches import Portion
+from inventory.lists.scan_plan import Portion
 from renewal.coverage import Coverage, covered
 from renewal.coverage_counts import by_day
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import cells, links
 from inventory.admin.audited import actor_of
-from inventory.expiry import start_of
+from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, Site
 from renewal.campaigns import planning
 from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection

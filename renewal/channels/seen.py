@@ -13,8 +13,8 @@ import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
-from inventory.sightings import Sighting, rows
-from inventory.sightings.naming import MqttId
+from inventory.sightings import Sighting, json_reports
+from inventory.sightings.identifiers import MqttId
 from renewal.channels.mqtt import Broker
 
 log = structlog.get_logger(__name__)
@@ -32,12 +32,14 @@ def read(topic: str, payload: bytes | bytearray, received_at: datetime) -> Sight
     """Read a message. Raises Malformed."""
     _, fleet, mqtt_id, _ = topic.split("/")
     if len(payload) > _LARGEST_PAYLOAD:
-        raise rows.Malformed(f"The message has {len(payload)} bytes; a sighting has at most {_LARGEST_PAYLOAD}.")
+        raise json_reports.Malformed(
+            f"The message has {len(payload)} bytes; a sighting has at most {_LARGEST_PAYLOAD}."
+        )
     try:
         row = json.loads(payload) if payload.strip() else {}
     except (ValueError, RecursionError) as error:
-        raise rows.Malformed("The message is no JSON.") from error
-    return rows.sighting_of(MqttId(fleet, mqtt_id), row, received_at)
+        raise json_reports.Malformed("The message is no JSON.") from error
+    return json_reports.sighting_of(MqttId(fleet, mqtt_id), row, received_at)
 
 
 class SightingsListener:
@@ -102,5 +104,5 @@ class SightingsListener:
             return
         try:
             self._sightings.append(read(message.topic, message.payload, self._now()))
-        except rows.Malformed as error:
+        except json_reports.Malformed as error:
             log.warning("sighting refused", topic=message.topic[:200], reason=str(error))

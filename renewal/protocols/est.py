@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from inventory.audit.record import Actor, without_zone
-from inventory.authorities import chain
+from inventory.issuing.authorities import chain
 from inventory.models import Certificate, Fleet
 from inventory.models.audit import ActorKind
 from inventory.sightings import find_usable, record_sighting

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import F
 
 from inventory.audit.record import SYSTEM, Actor, event, record
-from inventory.issuing import Admission, issue_many
+from inventory.issuing.certificates import Admission, issue_many
 from inventory.models import (
     AuditAction,
     Authority,

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import transaction
 
 from inventory.audit.record import Actor
-from inventory.authorities import chain
-from inventory.issuing import Admission, issue
+from inventory.issuing.authorities import chain
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import Certificate, Device, Fleet
 from inventory.private_files import write_whole
 from inventory.x509.csr import parse

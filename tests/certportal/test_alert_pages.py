@@ -16,7 +16,9 @@ from inventory.admin.attention import needs
 from inventory.alerts.policies import make_defaults
 from inventory.alerts.sweep import sweep, sweep_own
 from inventory.audit.record import Actor
-from inventory.counting import Count
+from inventory.devices.locked_out import READINGS, Queue, count_up_to, in_queue, queue_of
+from inventory.lists.cursors import Cursor
+from inventory.lists.row_counts import Count
 from inventory.models import (
     Alert,
     AlertLevel,
@@ -31,10 +33,8 @@ from inventory.models import (
     Recipient,
 )
 from inventory.models.audit import ActorKind
-from inventory.positions import Cursor
-from inventory.queues import READINGS, Queue, count_up_to, in_queue, queue_of
 from inventory.sightings import Sighting, record_sightings
-from inventory.sightings.naming import Fingerprint
+from inventory.sightings.identifiers import Fingerprint
 from tests import factories
 from tests.factories import DAY
 
@@ -327,7 +327,7 @@ def test_the_lists_that_needs_lead_to_hold_what_they_count(alerts, page):
     assert ["1 alert digest" in texts[0], "REVOKED-1" in texts[1], "3 alerts" in texts[2]] == [True] * 3
 
 
-# --- Odd sightings ---------------------------------------------------------------------------------------------------
+# --- Unexpected sightings -----------------------------------------------------------------------------------
 
 
 def test_what_was_seen_alive_and_should_not_have_been_is_listed_and_told_of(page):
@@ -340,7 +340,7 @@ def test_what_was_seen_alive_and_should_not_have_been_is_listed_and_told_of(page
         record_sightings([replace(each, at=moment) for each in seen], now, Actor(ActorKind.USER, "gateway-1"))
     sweep_own(now)
 
-    listed = page(reverse("admin:inventory_oddsighting_changelist"))
+    listed = page(reverse("admin:inventory_unexpectedsighting_changelist"))
     assert "REVOKED-1" in listed and "07" * 32 in listed
     found = needs(now)
     assert [need.tone for need in found] == ["late", "late", "stopped"]
@@ -348,7 +348,7 @@ def test_what_was_seen_alive_and_should_not_have_been_is_listed_and_told_of(page
     assert "gateway-1 met revoked certificates alive" in dead.text
     assert "gateway-1 met certificates or devices that nobody here knows" in stranger.text
     alert = page(dead.url)
-    [address] = re.findall(r'href="([^"]*oddsighting[^"]*)"', alert)
+    [address] = re.findall(r'href="([^"]*unexpectedsighting[^"]*)"', alert)
     only = page(unescape(address))
     assert "REVOKED-1" in only and "07" * 32 not in only
     assert "seen alive: revoked" in page(reverse("admin:inventory_device_change", args=[device.pk]))

@@ -13,7 +13,7 @@ from rq import Worker
 from certportal import cron, health
 from certportal.health import examine, ready
 from inventory.audit.record import SYSTEM
-from inventory.issuing import InfrastructureRequest, issue_infrastructure
+from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
 from inventory.models import Purpose
 from revocation.publishing import publish
 from tests.factories import DAY, NOW, authority, key, root

@@ -12,8 +12,8 @@ from django.db import connection
 from django.urls import reverse
 
 from certportal.models import SavedFilter, User
-from inventory import counting, exporting
-from inventory.counting import Count
+from inventory.lists import exports, row_counts
+from inventory.lists.row_counts import Count
 from inventory.models import (
     Alert,
     AuditAction,
@@ -23,8 +23,8 @@ from inventory.models import (
     Device,
     ImportRun,
     Mute,
-    OddSighting,
     Recipient,
+    UnexpectedSighting,
 )
 from inventory.models.device import ExpiredDevice, RevokedDevice
 from renewal.models import Campaign
@@ -116,7 +116,7 @@ def test_no_list_is_read_by_offset(page, db, name, django_assert_max_num_queries
 def test_a_count_is_exact_in_a_small_table_and_says_about_in_a_large_one(page, db, monkeypatch):
     rows.devices(60)
     assert "about" not in pager(page(reverse(DEVICES)))
-    monkeypatch.setattr(counting, "COUNTED_EXACTLY", -1)
+    monkeypatch.setattr(row_counts, "COUNTED_EXACTLY", -1)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_device")
     large = pager(page(reverse(DEVICES), connectivity__exact="daily"))
@@ -127,12 +127,12 @@ def test_a_count_is_exact_in_a_small_table_and_says_about_in_a_large_one(page, d
 
 def test_an_estimate_is_near_the_count(db, monkeypatch):
     rows.devices(500)
-    monkeypatch.setattr(counting, "COUNTED_EXACTLY", -1)
+    monkeypatch.setattr(row_counts, "COUNTED_EXACTLY", -1)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE inventory_device")
-    assert counting.about(Device.objects.all()) == Count(Device.objects.count(), exact=False)
-    assert counting.about(Device.objects.none()) == Count(0, exact=True)
-    assert 400 <= counting.about(Device.objects.filter(connectivity="daily")).number <= 600
+    assert row_counts.about(Device.objects.all()) == Count(Device.objects.count(), exact=False)
+    assert row_counts.about(Device.objects.none()) == Count(0, exact=True)
+    assert 400 <= row_counts.about(Device.objects.filter(connectivity="daily")).number <= 600
 
 
 # --- Exports --------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def ids_in(content: bytes, kind: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", EVERY_LIST)
-@pytest.mark.parametrize("kind", exporting.Format.values)
+@pytest.mark.parametrize("kind", exports.Format.values)
 def test_an_export_holds_the_rows_that_sql_counts(client, boss, small_fleet, name, kind):
     client.force_login(boss)
     model = dict(zip(EVERY_LIST[:3], (Device, Certificate, AuditEvent), strict=True)).get(name)
@@ -220,7 +220,7 @@ def test_an_export_is_told_of_in_the_log_with_its_filter_and_its_rows(client, bo
 
 def test_an_export_that_nobody_reads_to_the_end_says_so_and_gives_its_place_back(client, boss, small_fleet):
     client.force_login(boss)
-    for _ in range(exporting.MOST_AT_ONCE + 1):
+    for _ in range(exports.MOST_AT_ONCE + 1):
         answer = client.get(reverse("admin:inventory_device_export", args=["csv"]))
         stream = iter(answer.streaming_content)
         next(stream), next(stream)
@@ -233,7 +233,7 @@ def test_an_export_that_nobody_reads_to_the_end_says_so_and_gives_its_place_back
 def test_one_export_too_many_is_refused_with_the_limit(client, boss, small_fleet):
     client.force_login(boss)
     address = reverse("admin:inventory_device_export", args=["csv"])
-    running = [client.get(address) for _ in range(exporting.MOST_AT_ONCE)]
+    running = [client.get(address) for _ in range(exports.MOST_AT_ONCE)]
     refused = client.get(address)
     assert refused.status_code == 503
     assert "4 exports are running" in refused.content.decode()
@@ -255,7 +255,7 @@ EMPTY = (
     Certificate,
     Alert,
     ImportRun,
-    OddSighting,
+    UnexpectedSighting,
     Recipient,
     Mute,
     Delivery,

@@ -24,10 +24,10 @@ from inventory.models import (
     Fleet,
     ImportRun,
     Mute,
-    OddSighting,
     Profile,
     Recipient,
     Site,
+    UnexpectedSighting,
 )
 from renewal.models import Attempt, Campaign, CoverageCount, EnrolmentSecret, Target
 from tests.factories import DAY, NOW, device, enrolled, fleet
@@ -61,7 +61,7 @@ REFUSED = [
     ("alert_resolved_has_date_and_reason", Alert, "resolution = 'renewed'"),
     ("alert_resolved_has_date_and_reason", Alert, "resolution = 'forgotten', resolved_at = now()"),
     ("alert_run_one_unfinished", AlertRun, "finished_at = NULL"),
-    ("alert_told_in_a_run", Alert, "told_at = now()"),
+    ("alert_told_in_a_run", Alert, "notified_at = now()"),
     ("audit_action_in_vocabulary", "INSERT", "'certificate:wish:granted'"),
     ("authority_has_a_crl_shard", Authority, "crl_shards = 0"),
     ("authority_not_its_own_parent", Authority, "parent_id = id"),
@@ -129,10 +129,10 @@ REFUSED = [
     ("mute_ends_and_has_a_reason", Mute, "until = created_at"),
     ("mute_of_one_thing", Mute, "about = 'x'"),
     ("mute_of_one_thing", Mute, "certificate_id = NULL"),
-    ("oddsighting_oddity_known", OddSighting, "oddity = 'strange'"),
-    ("oddsighting_once_a_source", OddSighting, "name = 'same'"),
-    ("oddsighting_was_seen", OddSighting, "count = 0"),
-    ("oddsighting_was_seen", OddSighting, "last_seen_at = first_seen_at - interval '1 second'"),
+    ("unexpectedsighting_oddity_known", UnexpectedSighting, "oddity = 'strange'"),
+    ("unexpectedsighting_once_a_source", UnexpectedSighting, "name = 'same'"),
+    ("unexpectedsighting_was_seen", UnexpectedSighting, "count = 0"),
+    ("unexpectedsighting_was_seen", UnexpectedSighting, "last_seen_at = first_seen_at - interval '1 second'"),
     ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
     ("profile_key_types_known", Profile, "key_types = '{{}}'"),
     ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),
@@ -164,7 +164,7 @@ def rows():
         Site.objects.create(fleet=fleet(), name=name)
         Batch.objects.create(fleet=fleet(), name=name)
         secret_of(device())
-        OddSighting.objects.create(
+        UnexpectedSighting.objects.create(
             oddity="unknown", name=name, source="x", first_seen_at=NOW, last_seen_at=NOW, count=1
         )
     targets = campaign_with_targets(meters)

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import pytest
 
 from inventory.audit.record import SYSTEM
-from inventory.expiry import start_of
-from inventory.issuing import Admission, issue
+from inventory.expiry.cliffs import start_of
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import Certificate, RevocationReason
 from inventory.sightings import record_sighting
 from renewal import coverage_counts

@@ -5,7 +5,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM, Actor
-from inventory.cases import close_case, open_case
+from inventory.devices.cases import close_case, open_case
 from inventory.models import AuditEvent, Certificate, Device, DeviceStatus, RevocationReason
 from inventory.models.audit import ActorKind
 from inventory.models.case import Verdict

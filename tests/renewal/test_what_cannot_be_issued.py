@@ -16,12 +16,12 @@ from tests.factories import DAY, NOW, Enrolled, certification_request, device, e
 pytestmark = pytest.mark.django_db
 
 
-def renew(meter: Enrolled, *, now=NOW) -> enrolling.Outcome:
+def renew(meter: Enrolled, *, now=NOW) -> enrolling.EnrolmentResult:
     request = parse(meter.renewal_request())
     return enrolling.renew(meter.der, request, label="demo", now=now, source_address=None)
 
 
-def enrol(new: Device, secret: str, *, now=NOW) -> enrolling.Outcome:
+def enrol(new: Device, secret: str, *, now=NOW) -> enrolling.EnrolmentResult:
     request = certification_request()
     return enrolling.enrol(
         new.serial, secret, request, label="demo", protocol=EnrolmentProtocol.EST, now=now, source_address=None

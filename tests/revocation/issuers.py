@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from inventory.keys.software import generate
+from inventory.issuing.keys.software import generate
 from inventory.models import Certificate
 from inventory.x509.certificate import Contents, build
 from inventory.x509.keys import KeyType

@@ -12,7 +12,7 @@ from cryptography import x509
 from django.db import connection, transaction
 
 from inventory.audit.record import SYSTEM
-from inventory.keys.software import KeyUnavailable
+from inventory.issuing.keys.software import KeyUnavailable
 from inventory.models import AuditAction, AuditEvent, Authority, Certificate, RevocationReason
 from revocation import crl_files
 from revocation.models import Crl, PublicationRequest

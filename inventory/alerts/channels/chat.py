@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from inventory.alerts.channels.http import post
-from inventory.alerts.channels.messages import Message, Outcome
+from inventory.alerts.channels.messages import Handover, Message
 
 _LONGEST = 3000  # Slack cuts a message at 40,000 characters and a section at 3,000; nobody reads more in a room
 
 
 class SlackChannel:
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> Handover:
         text = f"*{_plain(message.subject)}*\n{_plain(message.text)}"[:_LONGEST]
         return post(message.address, json.dumps({"text": text}).encode(), {})
 
@@ -21,7 +21,7 @@ def _plain(text: str) -> str:
 
 
 class TeamsChannel:
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> Handover:
         return post(message.address, json.dumps(_card(message)).encode(), {})
 
 

@@ -4,11 +4,11 @@ import smtplib
 
 from django.core.mail import BadHeaderError, EmailMessage
 
-from inventory.alerts.channels.messages import Message, Outcome
+from inventory.alerts.channels.messages import Handover, Message
 
 
 class MailChannel:
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> Handover:
         """Hand the digest to the mail server. A repetition has the same Message-ID, by which mailboxes drop it."""
         mail = EmailMessage(
             message.subject,
@@ -19,5 +19,5 @@ class MailChannel:
         try:
             accepted = mail.send() == 1
         except (OSError, smtplib.SMTPException, BadHeaderError, ValueError) as error:
-            return Outcome(False, f"mail server: {error}"[:300])
-        return Outcome(accepted, "" if accepted else "The mail server took nothing.")
+            return Handover(False, f"mail server: {error}"[:300])
+        return Handover(accepted, "" if accepted else "The mail server took nothing.")

@@ -19,7 +19,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Handover:
     """Whether the next hop took charge, and if not, why."""
 
     accepted: bool
@@ -27,5 +27,5 @@ class Outcome:
 
 
 class Channel(Protocol):
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> Handover:
         """Hand `message` over. A next hop that is down or refuses is an outcome, not an exception."""

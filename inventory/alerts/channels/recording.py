@@ -1,6 +1,6 @@
 """A channel that keeps what it was given, for tests and dry runs."""
 
-from inventory.alerts.channels.messages import Message, Outcome
+from inventory.alerts.channels.messages import Handover, Message
 
 
 class RecordingChannel:
@@ -10,7 +10,7 @@ class RecordingChannel:
         self.sent: list[Message] = []
         self.problem = problem
 
-    def send(self, message: Message) -> Outcome:
+    def send(self, message: Message) -> Handover:
         if not self.problem:
             self.sent.append(message)
-        return Outcome(not self.problem, self.problem)
+        return Handover(not self.problem, self.problem)

@@ -14,14 +14,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from inventory.audit.record import Actor
-from inventory.importing import running
-from inventory.importing.databases import Database, is_database_url
-from inventory.importing.opening import Opened, Reading, json_mapping, link_of, open_file
-from inventory.importing.products import DESCRIPTIONS, Product
-from inventory.importing.records import Layout
+from inventory.formats.imports import Encoding, Format, Link, Product, Target
+from inventory.importing import runs
+from inventory.importing.parsing.records import Layout
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import Source, SourceRefused
-from inventory.importing.vocabulary import Encoding, Format, Link, Target
+from inventory.importing.sources.detection import Opened, Reading, json_mapping, link_of, open_file
+from inventory.importing.sources.files import Source, SourceRefused
+from inventory.importing.sources.postgres import Database, is_database_url
+from inventory.importing.sources.products import DESCRIPTIONS
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.audit import ActorKind
 
@@ -86,12 +86,12 @@ class Command(BaseCommand):
         try:
             run, opened = self._resumed() if options["resume"] else self._begun()
             workers = _workers(opened.source) if options["workers"] is None else max(0, options["workers"])
-            run = running.work(run, opened.source, workers=workers, clock=timezone.now, tell=self._tell)
-        except (SourceRefused, running.BusyElsewhere) as refusal:
+            run = runs.work(run, opened.source, workers=workers, clock=timezone.now, tell=self._tell)
+        except (SourceRefused, runs.BusyElsewhere) as refusal:
             raise WrongUse(str(refusal)) from refusal
         except OSError as error:
             raise WrongUse(f"{error.filename}: {error.strerror}") from error
-        except running.Stopped as stopped:
+        except runs.Stopped as stopped:
             raise CommandError(
                 _("Stopped: %(why)s What was merged stays. Go on with: manage.py import_inventory --resume %(run)d")
                 % {"why": _sentence(str(stopped)), "run": run.pk}
@@ -109,7 +109,7 @@ class Command(BaseCommand):
             raise WrongUse(_("There is no fleet %s.") % options["fleet"])
         if options["save_mapping"]:
             self._save_mapping(reading)
-        plan = running.Plan(
+        plan = runs.Plan(
             source=_name(options["source"], opened),
             layout=opened.layout,
             link=opened.link,
@@ -118,13 +118,13 @@ class Command(BaseCommand):
             update_known=options["update"],
         )
         actor = Actor(ActorKind.USER, getpass.getuser())
-        return running.begin(plan, now=timezone.now(), actor=actor), opened
+        return runs.begin(plan, now=timezone.now(), actor=actor), opened
 
     def _resumed(self) -> tuple[ImportRun, Opened]:
         run = ImportRun.objects.filter(pk=self._options["resume"]).first()
         if run is None:
             raise WrongUse(_("There is no import %d.") % self._options["resume"])
-        return run, _opened(self._options["source"] or run.source, running.reading_of(run))
+        return run, _opened(self._options["source"] or run.source, runs.reading_of(run))
 
     def _reading(self) -> Reading:
         options = self._options
@@ -166,7 +166,7 @@ class Command(BaseCommand):
         self.stderr.write(f"{run.records:,} records{share}, {rate:,.0f}/s, {run.rejected:,} rejected")
 
     def _print(self, run: ImportRun) -> None:
-        facts = {"run": run.pk, "state": run.state, "dry_run": run.dry_run, **running.counts(run)}
+        facts = {"run": run.pk, "state": run.state, "dry_run": run.dry_run, **runs.counts(run)}
         facts["rejects_file"] = str(path_of(run.pk)) if run.rejected else ""
         if self._options["json"]:
             self.stdout.write(json.dumps({**facts, "first_rejects": run.first_rejects}))

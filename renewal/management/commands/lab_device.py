@@ -10,9 +10,9 @@ from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
-from inventory.issuing import ProfileUnusable
-from inventory.keys.software import KeyUnavailable
-from inventory.lifetimes import IssuerTooOld
+from inventory.issuing.certificates import ProfileUnusable
+from inventory.issuing.keys.software import KeyUnavailable
+from inventory.issuing.lifetimes import IssuerTooOld
 from inventory.models import Fleet
 from renewal.simulation.lab import LabPlan, make
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from inventory.audit.record import Actor
 from inventory.models.audit import ActorKind
-from inventory.sightings import Outcome, Sighting, record_sightings
+from inventory.sightings import Sighting, SightingOutcome, record_sightings
 from renewal.channels.mqtt import Broker
 from renewal.channels.seen import SightingsListener
 
@@ -33,5 +33,5 @@ class Command(BaseCommand):
 
 def _record(sightings: Sequence[Sighting]) -> None:
     for sighting, result in zip(sightings, record_sightings(sightings, timezone.now(), _ACTOR), strict=True):
-        if result.outcome is Outcome.REFUSED:
+        if result.outcome is SightingOutcome.REFUSED:
             log.warning("sighting refused", device=str(sighting.only), reason=result.reason)

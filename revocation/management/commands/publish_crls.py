@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from inventory.audit.record import Actor
-from inventory.keys.software import KeyUnavailable
+from inventory.issuing.keys.software import KeyUnavailable
 from inventory.models import Authority
 from inventory.models.audit import ActorKind
 from revocation.publishing import publish

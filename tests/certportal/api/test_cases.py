@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from certportal.models import User
 from inventory.models import AuditAction, AuditEvent, Case, Certificate, Device
-from inventory.models.case import Outcome
+from inventory.models.case import CaseOutcome
 from tests import factories
 from tests.factories import DAY
 from tests.parallel import at_once
@@ -167,7 +167,7 @@ def test_who_opened_by_a_token_is_no_second_person_in_the_browser(ann, revoked):
 def test_a_case_that_is_sent_back_changes_nothing_and_another_may_be_opened(ann, bob, revoked):
     first = opened(ann, revoked).json()["id"]
     assert refusal(opened(bob, revoked), 409)["code"] == "case_refused"
-    assert decided(bob, first, agrees=False).json()["outcome"] == Outcome.DISMISSED
+    assert decided(bob, first, agrees=False).json()["outcome"] == CaseOutcome.DISMISSED
     assert refusal(decided(bob, first), 409)["message"].startswith("The case was closed by bob")
     assert opened(bob, revoked, {"proposal": "retired"}).status_code == 201
 

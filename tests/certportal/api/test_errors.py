@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certportal.api import errors
-from inventory.filters import AuditEventFilter, CertificateFilter, DeviceFilter, FleetFilter
+from inventory.lists.filters import AuditEventFilter, CertificateFilter, DeviceFilter, FleetFilter
 from revocation.api import CrlFilter
 
 ADDRESSES = [

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from inventory.lists.cursors import Cursor, InvalidCursor
 from inventory.models import Certificate, Purpose
-from inventory.positions import Cursor, InvalidCursor
 from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW

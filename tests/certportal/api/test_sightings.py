@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from certportal.api import idempotency
 from certportal.models import KeptAnswer
-from inventory.models import AuditAction, AuditEvent, Device, OddSighting
+from inventory.models import AuditAction, AuditEvent, Device, UnexpectedSighting
 from inventory.sightings import MOST_IN_A_BATCH
 from tests.factories import enrolled
 from tests.parallel import at_once
@@ -23,7 +23,7 @@ def now():
 
 @pytest.fixture
 def gateway(client_for):
-    return client_for("sightings:write", permissions="add_oddsighting", name="gateway")
+    return client_for("sightings:write", permissions="add_unexpectedsighting", name="gateway")
 
 
 def row(meter, at):
@@ -78,7 +78,7 @@ def test_a_report_has_a_limit_of_rows_and_of_bytes(gateway):
 def test_reporting_needs_the_scope_to_write_and_the_permission(client_for, gateway, now):
     meter = enrolled(now=now)
     for number, (scopes, permissions) in enumerate(
-        [(["sightings"], "add_oddsighting"), ([], "add_oddsighting"), (["sightings:write"], "view_")]
+        [(["sightings"], "add_unexpectedsighting"), ([], "add_unexpectedsighting"), (["sightings:write"], "view_")]
     ):
         client = client_for(*scopes, permissions=permissions, name=f"other-{number}")
         assert post(client, [row(meter, now)]).status_code == 403
@@ -91,7 +91,7 @@ def test_a_name_that_cannot_be_written_is_refused_like_any_other(gateway):
     assert answer.json()["results"][0]["reason"].startswith("??: no field of a sighting.")
 
 
-def test_odd_sightings_can_be_read_and_filtered(gateway, reader, now):
+def test_unexpected_sightings_can_be_read_and_filtered(gateway, reader, now):
     post(gateway, [{"seen_at": now.isoformat(), "sha256": "0" * 64}])
     [listed] = reader.get(f"{SIGHTINGS}?oddity=unknown").json()["results"]
     assert listed == reader.get(f"{SIGHTINGS}{listed['id']}/").json()
@@ -106,7 +106,7 @@ def test_a_request_with_a_key_is_carried_out_once_and_answered_the_same(gateway,
     assert first.json() == second.json()
     assert first.json()["results"][0]["outcome"] == "confirmed"
     assert ("Idempotency-Replayed" in first.headers, second.headers["Idempotency-Replayed"]) == (False, "true")
-    assert OddSighting.objects.get().count == 1
+    assert UnexpectedSighting.objects.get().count == 1
     assert post(gateway, rows).json()["results"][0]["outcome"] == "older"
 
 
@@ -115,7 +115,7 @@ def test_a_key_is_of_one_request_and_one_user(client_for, gateway, now):
     assert post(gateway, rows, idempotency_key="r-1").status_code == 200
     other = post(gateway, rows * 2, idempotency_key="r-1")
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
-    stranger = client_for("sightings:write", permissions="add_oddsighting", name="stranger")
+    stranger = client_for("sightings:write", permissions="add_unexpectedsighting", name="stranger")
     assert post(stranger, rows * 2, idempotency_key="r-1").status_code == 200
 
 
@@ -138,8 +138,8 @@ def test_an_answer_is_kept_for_a_day(gateway, now):
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_requests_with_one_key_at_once_one_is_carried_out(client_for):
-    client = client_for("sightings:write", permissions="add_oddsighting")
+    client = client_for("sightings:write", permissions="add_unexpectedsighting")
     rows = [{"seen_at": timezone.now().isoformat(), "sha256": "0" * 64}]
     answers = at_once([lambda: post(client, rows, idempotency_key="r-1")] * 6)
     assert {answer.status_code for answer in answers} == {200}
-    assert OddSighting.objects.get().count == 1
+    assert UnexpectedSighting.objects.get().count == 1

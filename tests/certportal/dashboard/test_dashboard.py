@@ -13,7 +13,7 @@ from certportal.dashboard.scope import SPANS, Scope
 from inventory.admin.attention import Need
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
-from inventory.expiry import cliffs
+from inventory.expiry.cliffs import cliffs
 from inventory.models import AuditAction, Axis, Certificate, Fleet
 from renewal import coverage_counts
 from renewal.campaigns import planning

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from certportal.dashboard import jitter, needs
 from certportal.dashboard.scope import Scope
-from inventory.cliff_watch import watch
-from inventory.expiry import cliffs
-from inventory.jitter.expectation import Rules, Run
+from inventory.expiry.cliff_watch import watch
+from inventory.expiry.cliffs import cliffs
+from inventory.expiry.jitter.expectation import Rules, Run
 from inventory.models import AuditEvent, CliffNotice
 from tests import factories
 from tests.factories import DAY

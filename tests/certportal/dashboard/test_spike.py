@@ -10,7 +10,7 @@ from certportal.dashboard import expiry_map, needs
 from certportal.dashboard.scope import Scope
 from inventory.counters.checking import differences
 from inventory.counters.folding import fold_all
-from inventory.expiry import cliffs, start_of
+from inventory.expiry.cliffs import cliffs, start_of
 from inventory.models import Axis, Batch, Site
 from renewal import coverage_counts
 from tests import factories

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from inventory.alerts import answering, digest
+from inventory.alerts import acknowledgement, digest
 from inventory.alerts.sweep import sweep
 from inventory.audit.record import SYSTEM, Actor
-from inventory.issuing import Admission, issue
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import (
     Alert,
     AlertRun,
@@ -85,7 +85,7 @@ def a_year(make_policy):
     for day in [*range(305), *range(307, 365)]:  # the workers are down on the days 305 and 306
         sweep(NOW + day * DAY)
         own = Alert.objects.filter(certificate__device__fleet=watched)
-        answering.acknowledge(own, note="seen", now=NOW + day * DAY, actor=OPS)
+        acknowledgement.acknowledge(own, note="seen", now=NOW + day * DAY, actor=OPS)
 
 
 def test_a_year_fires_each_threshold_and_level_once_late_rather_than_never(a_year):
@@ -169,7 +169,7 @@ def test_a_renewal_stops_the_alert_whether_it_was_used_yet_or_not(intermittent, 
 def test_a_renewal_that_was_revoked_makes_the_alert_fire_again(intermittent):
     enrolled = meter(80 * DAY)
     sweep(NOW)
-    answering.acknowledge(Alert.objects.all(), note="", now=NOW, actor=OPS)
+    acknowledgement.acknowledge(Alert.objects.all(), note="", now=NOW, actor=OPS)
     renewed = renew(enrolled, NOW + DAY, used=False)
     sweep(NOW + 2 * DAY)
     revoke(renewed, NOW + 3 * DAY)
@@ -281,7 +281,7 @@ def test_a_muted_fleet_is_not_told_and_its_silence_is_nobodys_fault(intermittent
 def test_an_acknowledged_alert_is_silent_until_a_nearer_threshold(intermittent):
     meter(90 * DAY)
     sweep(NOW)
-    assert answering.acknowledge(Alert.objects.all(), note="planned", now=NOW, actor=OPS) == 1
+    assert acknowledgement.acknowledge(Alert.objects.all(), note="planned", now=NOW, actor=OPS) == 1
     days(1, 30)
     assert told("ops") == [(0, 90, 1), (30, 60, 1)]
     assert open_alerts() == {60: (1, False)}
@@ -347,7 +347,7 @@ def test_an_alert_that_was_answered_between_crash_and_digest_is_not_told(intermi
     sweep(NOW)
     Delivery.objects.all().delete()
     AlertRun.objects.update(finished_at=None)
-    answering.acknowledge(Alert.objects.all(), note="", now=NOW, actor=OPS)
+    acknowledgement.acknowledge(Alert.objects.all(), note="", now=NOW, actor=OPS)
     assert digest.write(run, NOW) == 0
 
 

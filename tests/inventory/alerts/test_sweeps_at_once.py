@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inventory.alerts import own
+from inventory.alerts import infrastructure
 from inventory.alerts import sweep as sweeping
 from inventory.alerts.sweep import Swept, sweep, sweep_own
 from inventory.models import Alert, AlertLevel, AlertPolicy
@@ -46,7 +46,7 @@ def held(monkeypatch):
 
 
 def test_a_sweep_waits_for_one_of_the_portals_own_and_is_not_left_out(due, held):
-    reached, go_on = held(own, "concerns")
+    reached, go_on = held(infrastructure, "concerns")
     with ThreadPoolExecutor(2) as threads:
         small = beside(threads, lambda: sweep_own(NOW))
         assert reached.wait(_SECONDS)

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inventory.audit.record import SYSTEM
 from inventory.counters.checking import differences
 from inventory.counters.folding import fold
-from inventory.counters.standings import standings
-from inventory.issuing import Admission, issue_many
+from inventory.counters.totals import standings
+from inventory.devices.certificate_status import Standing, with_standing
+from inventory.issuing.certificates import Admission, issue_many
 from inventory.models import Batch, Certificate, Device, RevocationReason, Site
 from inventory.sightings import record_sighting
-from inventory.standing import Standing, with_standing
 from revocation import orders
 from tests import factories
 from tests.factories import DAY, NOW

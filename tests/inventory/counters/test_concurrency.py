@@ -8,7 +8,7 @@ from django.db import transaction
 from inventory.audit.record import SYSTEM
 from inventory.counters.checking import differences, repair
 from inventory.counters.folding import fold, fold_all
-from inventory.issuing import Admission, issue
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import CertificateCount, CertificateDelta, Device, RevocationReason, Site
 from inventory.sightings import record_sighting
 from revocation import orders

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from inventory.audit.record import SYSTEM
 from inventory.counters.checking import differences, repair
 from inventory.counters.folding import fold, fold_all
-from inventory.issuing import Admission, issue, issue_many
+from inventory.issuing.certificates import Admission, issue, issue_many
 from inventory.models import (
     Batch,
     Certificate,

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import connection
 
 from inventory.audit.record import SYSTEM
-from inventory.importing import running
-from inventory.importing.opening import Opened, Reading, open_file
-from inventory.importing.vocabulary import Target
+from inventory.formats.imports import Target
+from inventory.importing import runs
+from inventory.importing.sources.detection import Opened, Reading, open_file
 from inventory.models import Fleet, ImportRun
 from tests.factories import NOW
 
@@ -105,16 +105,16 @@ def begun(
 ) -> tuple[ImportRun, Opened]:
     columns = {column: Target(target) for column, target in reading.pop("columns", {}).items()}
     opened = open_file(path, Reading(columns=columns, **reading))
-    plan = running.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
-    return running.begin(plan, now=NOW, actor=SYSTEM), opened
+    plan = runs.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
+    return runs.begin(plan, now=NOW, actor=SYSTEM), opened
 
 
 def imported(path: Path, fleet: Fleet | None, *, dry_run: bool = False, workers: int = 0, **reading) -> ImportRun:
     """Import a file from beginning to end."""
     run, opened = begun(path, fleet, dry_run=dry_run, **reading)
-    return running.work(run, opened.source, workers=workers, clock=lambda: NOW, tell=lambda _run: None)
+    return runs.work(run, opened.source, workers=workers, clock=lambda: NOW, tell=lambda _run: None)
 
 
 def counts(run: ImportRun) -> dict[str, int]:
     """Return what came of a run, without what is zero."""
-    return {name: count for name, count in running.counts(run).items() if count}
+    return {name: count for name, count in runs.counts(run).items() if count}

@@ -14,9 +14,9 @@ def main() -> None:
     import django
 
     django.setup()
-    from inventory.importing import running
-    from inventory.importing.sources import TextFile
-    from inventory.importing.vocabulary import Format
+    from inventory.formats.imports import Format
+    from inventory.importing import runs
+    from inventory.importing.sources.files import TextFile
     from inventory.models import ImportRun
     from tests.factories import NOW
 
@@ -28,7 +28,7 @@ def main() -> None:
         sys.stdout.flush()
         time.sleep(0.05)
 
-    running.work(run, source, workers=int(sys.argv[3]), clock=lambda: NOW, tell=tell)
+    runs.work(run, source, workers=int(sys.argv[3]), clock=lambda: NOW, tell=tell)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from inventory.importing.databases import Database
-from inventory.importing.products import DESCRIPTIONS, Product
-from inventory.importing.sources import SourceRefused
+from inventory.formats.imports import Product
+from inventory.importing.sources.files import SourceRefused
+from inventory.importing.sources.postgres import Database
+from inventory.importing.sources.products import DESCRIPTIONS
 from inventory.models import AuditEvent, ColumnMapping, Device, ImportRun, ImportState
 from tests.factories import fleet
 from tests.inventory.importing.foreign import write_csv

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import SourceRefused
+from inventory.importing.sources.files import SourceRefused
 from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Device, Purpose, Site
 from tests.factories import NOW, enrolled, fleet
 from tests.inventory.importing.foreign import DAY, ForeignAuthority, counts, der, imported, pem, write_csv
@@ -295,7 +295,7 @@ def test_an_umlaut_in_latin_1_needs_to_be_said(tmp_path):
     assert "is not utf-8; say --encoding latin-1" in rejects(run)[0]["reason"]
     assert (run.devices_new, rejects(run)[0]["original"]) == (1, "A1,K\\xf6ln")
 
-    from inventory.importing.vocabulary import Encoding
+    from inventory.formats.imports import Encoding
 
     assert imported(path, fleet(), encoding=Encoding.LATIN_1).devices_new == 1
     assert Site.objects.filter(name="Köln").exists()
@@ -315,7 +315,7 @@ def test_a_mapping_names_columns_and_a_missing_one_is_named(tmp_path):
 
 
 def test_a_thousand_new_issuers_are_enough(tmp_path, old, monkeypatch):
-    monkeypatch.setattr("inventory.importing.external.MOST_NEW", 2)
+    monkeypatch.setattr("inventory.importing.loading.external_authorities.MOST_NEW", 2)
     rows = [
         {"device_serial": f"I{n}", "certificate": pem(ForeignAuthority(f"CN=Self {n}").signs(f"CN=I{n}"))}
         for n in range(4)

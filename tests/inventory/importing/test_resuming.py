@@ -13,10 +13,10 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from inventory.importing import running
+from inventory.formats.imports import Format
+from inventory.importing import runs
 from inventory.importing.rejects import path_of
-from inventory.importing.sources import SourceRefused, TextFile
-from inventory.importing.vocabulary import Format
+from inventory.importing.sources.files import SourceRefused, TextFile
 from inventory.models import AuditAction, AuditEvent, Device, ImportRun, ImportState, Site
 from tests.factories import NOW, fleet
 from tests.inventory.importing.foreign import begun, database_url
@@ -42,7 +42,7 @@ def source(path: Path) -> TextFile:
 
 
 def work(run: ImportRun, path: Path) -> ImportRun:
-    return running.work(run, source(path), workers=0, clock=lambda: NOW, tell=lambda _run: None)
+    return runs.work(run, source(path), workers=0, clock=lambda: NOW, tell=lambda _run: None)
 
 
 def assert_whole(run: ImportRun, rows: int = ROWS) -> None:
@@ -118,7 +118,7 @@ def test_when_the_disk_of_the_rejects_is_full_it_stops_says_so_and_resumes(tmp_p
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 1024, hard))
     try:
-        with pytest.raises(running.Stopped, match="File too large"):
+        with pytest.raises(runs.Stopped, match="File too large"):
             work(run, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -142,7 +142,7 @@ def test_when_the_disk_of_the_database_is_full_it_stops_says_so_and_resumes(tmp_
             "CREATE TRIGGER full_disk BEFORE INSERT ON inventory_device FOR EACH ROW EXECUTE FUNCTION full_disk()"
         )
     try:
-        with pytest.raises(running.Stopped, match="No space left on device"):
+        with pytest.raises(runs.Stopped, match="No space left on device"):
             work(run, path)
     finally:
         with connection.cursor() as cursor:
@@ -160,7 +160,7 @@ def test_two_processes_do_not_work_on_one_run(tmp_path):
     def attempt():
         try:
             return work(ImportRun.objects.get(pk=run.pk), path).devices_new
-        except running.BusyElsewhere:
+        except runs.BusyElsewhere:
             return None
 
     results = at_once([attempt, attempt])
@@ -175,9 +175,9 @@ def test_two_imports_of_the_same_devices_at_once_take_each_device_once(tmp_path)
     backwards = tmp_path / "backwards.csv"
     header, *lines = path.read_text().splitlines(keepends=True)
     backwards.write_text(header + "".join(reversed(lines)))
-    runs = [begun(each, fleet())[0] for each in (path, backwards)]
+    begun_runs = [begun(each, fleet())[0] for each in (path, backwards)]
 
-    done = at_once([lambda: work(runs[0], path), lambda: work(runs[1], backwards)])
+    done = at_once([lambda: work(begun_runs[0], path), lambda: work(begun_runs[1], backwards)])
 
     assert sum(run.devices_new for run in done) == Device.objects.count() == 3000 - 31
     assert sum(run.devices_known for run in done) == 3000 - 31

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from inventory.audit.record import SYSTEM, Actor
-from inventory.issuing import Admission, issue
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import (
     AuditAction,
     AuditEvent,
@@ -16,13 +16,13 @@ from inventory.models import (
     CertificateState,
     Device,
     DeviceStatus,
-    OddSighting,
     RevocationReason,
+    UnexpectedSighting,
 )
 from inventory.models.audit import ActorKind
 from inventory.models.sighting import Oddity
-from inventory.sightings import MOST_IN_A_BATCH, Outcome, Sighting, record_sighting, record_sightings
-from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId
+from inventory.sightings import MOST_IN_A_BATCH, Sighting, SightingOutcome, record_sighting, record_sightings
+from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId
 from inventory.x509.csr import parse
 from renewal import enrolling
 from revocation.orders import Order, revoke, revoke_many
@@ -44,7 +44,7 @@ def seen(certificate: Certificate, at: datetime = NOW) -> Sighting:
     return Sighting(at, Fingerprint(bytes(certificate.sha256)))
 
 
-def report(*batch: Sighting, now: datetime = NOW, actor: Actor = GATEWAY) -> list[Outcome]:
+def report(*batch: Sighting, now: datetime = NOW, actor: Actor = GATEWAY) -> list[SightingOutcome]:
     return [result.outcome for result in record_sightings(batch, now, actor)]
 
 
@@ -67,7 +67,10 @@ def order(reason: RevocationReason = RevocationReason.KEY_COMPROMISE) -> Order:
 
 def test_the_first_use_confirms_supersedes_and_is_audited_once(meter):
     new = successor(meter)
-    assert report(seen(new, NOW + SECOND), seen(new), now=NOW + DAY) == [Outcome.SEEN, Outcome.CONFIRMED]
+    assert report(seen(new, NOW + SECOND), seen(new), now=NOW + DAY) == [
+        SightingOutcome.SEEN,
+        SightingOutcome.CONFIRMED,
+    ]
     assert states(meter.certificate, new) == [CertificateState.SUPERSEDED, CertificateState.CONFIRMED]
     meter.certificate.refresh_from_db()
     new.refresh_from_db()
@@ -85,7 +88,7 @@ def test_the_first_use_confirms_supersedes_and_is_audited_once(meter):
 def test_an_older_certificate_that_was_imported_later_is_superseded(meter):
     new, imported = successor(meter), successor(meter)
     Certificate.objects.filter(pk=imported.pk).update(issued_at=NOW - DAY)
-    assert report(seen(new)) == [Outcome.CONFIRMED]
+    assert report(seen(new)) == [SightingOutcome.CONFIRMED]
     assert states(new, imported) == [CertificateState.CONFIRMED, CertificateState.SUPERSEDED]
     [event] = AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_CONFIRMED, certificate=new)
     assert event.details["superseded"] == 2
@@ -95,7 +98,7 @@ def test_a_newer_certificate_that_was_here_first_stays_when_an_imported_one_is_u
     newer, imported = successor(meter), successor(meter)
     Certificate.objects.filter(pk=imported.pk).update(issued_at=NOW - DAY)
     Certificate.objects.filter(pk=meter.certificate.pk).update(issued_at=NOW - 2 * DAY)
-    assert report(seen(imported), seen(newer, NOW + SECOND), now=NOW + DAY) == [Outcome.CONFIRMED] * 2
+    assert report(seen(imported), seen(newer, NOW + SECOND), now=NOW + DAY) == [SightingOutcome.CONFIRMED] * 2
     assert states(meter.certificate, imported, newer) == ["superseded", "superseded", "confirmed"]
     newer.refresh_from_db()
     assert {each.successor_id for each in newer.superseded.all()} | {newer.pk} == {newer.pk}
@@ -103,9 +106,9 @@ def test_a_newer_certificate_that_was_here_first_stays_when_an_imported_one_is_u
 
 def test_told_again_a_batch_changes_nothing(meter):
     batch = [seen(successor(meter))]
-    assert report(*batch) == [Outcome.CONFIRMED]
+    assert report(*batch) == [SightingOutcome.CONFIRMED]
     before = list(AuditEvent.objects.values_list("id"))
-    assert report(*batch, now=NOW + DAY) == [Outcome.OLDER]
+    assert report(*batch, now=NOW + DAY) == [SightingOutcome.OLDER]
     assert last_seen(meter) == NOW
     assert list(AuditEvent.objects.values_list("id")) == before
 
@@ -113,14 +116,14 @@ def test_told_again_a_batch_changes_nothing(meter):
 def test_newest_wins_within_a_batch_and_between_batches(meter):
     assert report(seen(meter.certificate, NOW - DAY), seen(meter.certificate), seen(meter.certificate, NOW - SECOND))
     assert last_seen(meter) == NOW
-    assert report(seen(meter.certificate, NOW - SECOND)) == [Outcome.OLDER]
+    assert report(seen(meter.certificate, NOW - SECOND)) == [SightingOutcome.OLDER]
     assert last_seen(meter) == NOW
 
 
 def test_an_old_report_of_a_first_use_confirms_all_the_same(meter):
     new = successor(meter)
     report(seen(meter.certificate, NOW + DAY), now=NOW + DAY)
-    assert report(seen(new, NOW + SECOND), now=NOW + DAY) == [Outcome.CONFIRMED]
+    assert report(seen(new, NOW + SECOND), now=NOW + DAY) == [SightingOutcome.CONFIRMED]
     assert last_seen(meter) == NOW + DAY
 
 
@@ -129,7 +132,7 @@ def test_a_sighting_from_the_future_is_refused_beyond_what_clocks_differ(meter, 
     new, other = successor(meter), enrolled()
     outcomes = report(seen(new, NOW + ahead), seen(other.certificate))
     if ahead > timedelta(minutes=5):
-        assert outcomes == [Outcome.REFUSED, Outcome.SEEN]
+        assert outcomes == [SightingOutcome.REFUSED, SightingOutcome.SEEN]
         assert states(new) == [CertificateState.ISSUED]
         [reason] = reasons(seen(new, NOW + ahead))
         assert reason == (
@@ -137,13 +140,13 @@ def test_a_sighting_from_the_future_is_refused_beyond_what_clocks_differ(meter, 
             "Set the clock of the reporter."
         )
     else:
-        assert outcomes == [Outcome.CONFIRMED, Outcome.SEEN]
+        assert outcomes == [SightingOutcome.CONFIRMED, SightingOutcome.SEEN]
 
 
 def test_a_sighting_before_the_certificate_began_is_refused_and_after_its_end_confirms_nothing(meter):
     new = successor(meter)
-    assert report(seen(new, new.not_before - SECOND)) == [Outcome.REFUSED]
-    assert report(seen(new, new.not_after + SECOND), now=new.not_after + DAY) == [Outcome.SEEN]
+    assert report(seen(new, new.not_before - SECOND)) == [SightingOutcome.REFUSED]
+    assert report(seen(new, new.not_after + SECOND), now=new.not_after + DAY) == [SightingOutcome.SEEN]
     assert states(new) == [CertificateState.ISSUED]
 
 
@@ -158,14 +161,14 @@ def test_each_way_to_name_a_certificate_finds_it(meter):
         DeviceSerial("demo", meter.device.serial),
     ]
     for number, name in enumerate(names):
-        assert report(Sighting(NOW + number * SECOND, name), now=NOW + DAY) == [Outcome.SEEN], name
+        assert report(Sighting(NOW + number * SECOND, name), now=NOW + DAY) == [SightingOutcome.SEEN], name
         assert last_seen(meter) == NOW + number * SECOND
-    assert report(Sighting(NOW, IssuerAndSerial("root", serial))) == [Outcome.UNKNOWN]
+    assert report(Sighting(NOW, IssuerAndSerial("root", serial))) == [SightingOutcome.UNKNOWN]
 
 
 def test_a_device_that_is_named_without_a_certificate_confirms_none(meter):
     new = successor(meter)
-    assert report(Sighting(NOW, DeviceSerial("demo", meter.device.serial))) == [Outcome.SEEN]
+    assert report(Sighting(NOW, DeviceSerial("demo", meter.device.serial))) == [SightingOutcome.SEEN]
     assert states(new) == [CertificateState.ISSUED]
 
 
@@ -178,7 +181,7 @@ def test_who_speaks_for_one_device_is_not_heard_about_another(meter):
         Sighting(NOW, Fingerprint(other.sha256), only=foreign),
         Sighting(NOW, own, only=own),
     ]
-    assert report(*batch) == [Outcome.REFUSED, Outcome.CONFIRMED, Outcome.SEEN]
+    assert report(*batch) == [SightingOutcome.REFUSED, SightingOutcome.CONFIRMED, SightingOutcome.SEEN]
 
 
 def test_the_portals_own_certificates_are_no_devices(meter):
@@ -188,10 +191,10 @@ def test_the_portals_own_certificates_are_no_devices(meter):
 
 def test_the_unknown_is_counted_once_a_reporter_and_audited_once(db):
     stranger, other = Sighting(NOW, Fingerprint(bytes(32))), Actor(ActorKind.SYSTEM, "broker")
-    assert report(stranger, Sighting(NOW - DAY, stranger.name)) == [Outcome.UNKNOWN, Outcome.UNKNOWN]
+    assert report(stranger, Sighting(NOW - DAY, stranger.name)) == [SightingOutcome.UNKNOWN, SightingOutcome.UNKNOWN]
     report(Sighting(NOW + DAY, stranger.name), now=NOW + DAY)
     report(stranger, actor=other)
-    facts = OddSighting.objects.order_by("id").values_list(
+    facts = UnexpectedSighting.objects.order_by("id").values_list(
         "oddity", "name", "source", "first_seen_at", "last_seen_at", "count"
     )
     name = f"sha256:{'00' * 32}"
@@ -199,7 +202,7 @@ def test_the_unknown_is_counted_once_a_reporter_and_audited_once(db):
         (Oddity.UNKNOWN, name, "ops: gateway", NOW - DAY, NOW + DAY, 3),
         (Oddity.UNKNOWN, name, "broker", NOW, NOW, 1),
     ]
-    events = AuditEvent.objects.filter(action=AuditAction.ODD_SIGHTING).order_by("id")
+    events = AuditEvent.objects.filter(action=AuditAction.UNEXPECTED_SIGHTING).order_by("id")
     assert [(event.at, event.actor, event.object_name, event.details) for event in events] == [
         (NOW - DAY, "ops: gateway", name, {"oddity": "unknown", "source": "ops: gateway"}),
         (NOW, "broker", name, {"oddity": "unknown", "source": "broker"}),
@@ -209,31 +212,31 @@ def test_the_unknown_is_counted_once_a_reporter_and_audited_once(db):
 def test_a_revoked_certificate_seen_alive_is_a_fact_and_no_proof_of_life(meter):
     before = last_seen(meter)
     revoke(meter.certificate, order(), NOW)
-    assert report(seen(meter.certificate, NOW + SECOND)) == [Outcome.REVOKED]
-    [fact] = OddSighting.objects.all()
+    assert report(seen(meter.certificate, NOW + SECOND)) == [SightingOutcome.REVOKED]
+    [fact] = UnexpectedSighting.objects.all()
     assert (fact.oddity, fact.certificate, fact.device) == (Oddity.REVOKED, meter.certificate, meter.device)
     assert last_seen(meter) == before
-    assert list(OddSighting.objects.seen_since(NOW)) == [fact]
+    assert list(UnexpectedSighting.objects.seen_since(NOW)) == [fact]
 
 
 def test_what_was_seen_before_the_revocation_and_is_told_after_it_was_in_order(meter):
     revoke(meter.certificate, order(), NOW)
-    assert report(seen(meter.certificate, NOW - SECOND)) == [Outcome.SEEN]
-    assert not OddSighting.objects.exists()
+    assert report(seen(meter.certificate, NOW - SECOND)) == [SightingOutcome.SEEN]
+    assert not UnexpectedSighting.objects.exists()
 
 
 def test_a_certificate_whose_issuer_was_revoked_is_revoked(meter):
     new = successor(meter)
     revoke(meter.certificate.authority.certificate, order(RevocationReason.CA_COMPROMISE), NOW)
-    assert report(seen(new)) == [Outcome.REVOKED]
+    assert report(seen(new)) == [SightingOutcome.REVOKED]
     assert states(new) == [CertificateState.ISSUED]
 
 
 def test_a_device_out_of_service_lives_and_is_odd(meter):
     Device.objects.filter(pk=meter.device.pk).update(status=DeviceStatus.RETIRED)
-    assert report(seen(meter.certificate)) == [Outcome.SEEN]
+    assert report(seen(meter.certificate)) == [SightingOutcome.SEEN]
     assert last_seen(meter) == NOW
-    assert OddSighting.objects.get().oddity == Oddity.OUT_OF_SERVICE
+    assert UnexpectedSighting.objects.get().oddity == Oddity.OUT_OF_SERVICE
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -298,7 +301,7 @@ def test_a_batch_and_a_renewal_by_the_old_certificate_at_once_are_both_answered(
         until_blocked()
         renewed = enrolling.renew(meter.der, request, label="demo", now=NOW, source_address=None)
     assert isinstance(renewed, Certificate)
-    assert reporting.result(timeout=10)[0] == Outcome.CONFIRMED
+    assert reporting.result(timeout=10)[0] == SightingOutcome.CONFIRMED
     assert states(new, renewed) == [CertificateState.CONFIRMED, CertificateState.ISSUED]
 
 
@@ -308,8 +311,8 @@ def test_batches_renewals_and_revocations_at_once_end_without_a_deadlock():
     new = [successor(meter) for meter in meters]
     everything = [seen(each) for each in new] + [seen(meter.certificate) for meter in meters]
 
-    def shuffled(seed: int) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def shuffled(seed: int) -> list[SightingOutcome]:
+        outcomes: list[SightingOutcome] = []
         for round_ in range(8):
             batch = [Sighting(each.at + (seed + round_) * SECOND, each.name) for each in everything]
             random.Random(seed * 100 + round_).shuffle(batch)  # noqa: S311

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.sightings import logs
-from inventory.sightings.naming import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
+from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
 
 LINE = {
     "msec": "1803902400.250",

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from inventory.audit.record import SYSTEM
-from inventory.issuing import Admission, issue
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device
 from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import parse

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from inventory.keys.software import generate
+from inventory.issuing.keys.software import generate
 from inventory.x509 import keys
 from inventory.x509.csr import parse
 from inventory.x509.keys import KeyType

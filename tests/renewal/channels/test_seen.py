@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from inventory.sightings.naming import Fingerprint, MqttId, Sighting
-from inventory.sightings.rows import Malformed
+from inventory.sightings.identifiers import Fingerprint, MqttId, Sighting
+from inventory.sightings.json_reports import Malformed
 from renewal.channels.mqtt import Broker
 from renewal.channels.seen import SightingsListener, read
 from tests.e2e.peers import peer

@@ -1,0 +1,56 @@
+"""What every resource can do when it is read: show the fields asked for, and send nothing that the client has."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from inventory.api.rest import sparse_fields
+from inventory.api.rest.etags import unless_known
+
+M = TypeVar("M", bound=Model)
+
+
+class ListViewSet(ListModelMixin, GenericViewSet[M]):
+    """A list. `orderings` names the columns by which it can be ordered."""
+
+    orderings: tuple[str, ...]
+
+    def ordering_for(self, request: Request) -> str:
+        """Return the order of a list that says none."""
+        return self.orderings[0]
+
+    @property
+    def own_parameters(self) -> tuple[str, ...]:
+        """What an address takes beside filters and paging."""
+        return (sparse_fields.PARAMETER,) if self.action in {"list", "retrieve"} else ()
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        filtered = super().filter_queryset(queryset)
+        if not self.own_parameters or sparse_fields.PARAMETER not in self.request.query_params:
+            return filtered
+        whole: Any = self.get_serializer_class()(context=self.get_serializer_context())
+        names = sparse_fields.asked(self.request, whole.fields)
+        always = ["pk", *(ordering.lstrip("-") for ordering in self.orderings)]
+        return filtered if names is None else sparse_fields.narrowed(filtered, whole, names, always)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        serializer: Any = super().get_serializer(*args, **kwargs)
+        if self.own_parameters:
+            names = sparse_fields.asked(self.request, getattr(serializer, "child", serializer).fields)
+            if names is not None:
+                sparse_fields.trim(serializer, names)
+        return serializer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return unless_known(request, super().list(request, *args, **kwargs))
+
+
+class ReadViewSet(RetrieveModelMixin, ListViewSet[M]):
+    """A list and its objects."""
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return unless_known(request, super().retrieve(request, *args, **kwargs))

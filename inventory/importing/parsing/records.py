@@ -1,0 +1,219 @@
+"""Blocks of a source read into records. Pure: bytes in, records out, each with its line and its original text."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+from inventory.formats.imports import Encoding, Format, Target
+from inventory.importing.parsing import csv_rows
+from inventory.importing.parsing.rows import Cells
+
+# A record beyond this is not read: it is rejected, and the next one begins at the next line.
+MAX_RECORD_BYTES = 4 << 20
+_KEPT_OF_A_REJECT = 64 * 1024
+csv.field_size_limit(2 * MAX_RECORD_BYTES)
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
+_CERTIFICATE_LABELS = {b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"}
+_BUNDLE_LABELS = {b"PKCS7", b"CMS"}
+# What may stand in a bundle and is nobody's inventory.
+_PASSED_OVER = {b"X509 CRL", b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST", b"EC PARAMETERS", b"DH PARAMETERS"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the records of a source are written. `columns` are a CSV's header; `mapping` says what is read of them."""
+
+    format: Format
+    encoding: Encoding = Encoding.UTF_8
+    delimiter: str = ","
+    columns: tuple[str, ...] = ()
+    mapping: tuple[tuple[str, Target], ...] = ()
+    product: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some whole records of a source. `first_line` is the number of the first; `broken` says why they are none."""
+
+    payload: bytes
+    first_line: int
+    broken: str = ""
+    # Of a ZIP: the members, instead of a payload.
+    members: tuple[tuple[int, str, bytes], ...] = ()
+
+
+class Record(NamedTuple):
+    line: int
+    cells: Cells
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that is not taken, and why. `original` is its text, cut where it is long."""
+
+    line: int
+    reason: str
+    original: str
+
+
+def records(block: Block, layout: Layout) -> Iterator[Record | Reject]:
+    """Return the records of `block` in their order; what cannot be read as one comes as a Reject in its place."""
+    if block.broken:
+        yield Reject(block.first_line, block.broken, kept(_decoded(block.payload, layout.encoding)))
+        return
+    match layout.format:
+        case Format.CSV:
+            yield from _csv(block, layout)
+        case Format.JSON_LINES:
+            yield from _json_lines(block, layout)
+        case Format.PEM:
+            yield from _pem(block.payload, block.first_line)
+        case Format.DER:
+            yield Record(block.first_line, {Target.CERTIFICATE: block.payload}, "")
+        case Format.PKCS7:
+            yield from _pkcs7(block.payload, block.first_line, encoded=False)
+        case Format.ZIP:
+            for number, name, content in block.members:
+                yield from _member(number, name, content)
+
+
+def _decoded(payload: bytes, encoding: Encoding) -> str:
+    return payload.decode(encoding.value, "surrogateescape")
+
+
+def kept(text: str) -> str:
+    """Return the text of a reject as it can be written and shown: at most 64 KiB, what is no text spelled out."""
+    cut = text if len(text) <= _KEPT_OF_A_REJECT else f"{text[:_KEPT_OF_A_REJECT]}… ({len(text):,} characters)"
+    readable = cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return readable.replace("\0", "\\x00").rstrip("\r\n")
+
+
+def _unreadable_text(text: str, encoding: Encoding) -> str:
+    """Return why `text` is not what its encoding promised, or nothing."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"The line is not {encoding.value}; say --encoding latin-1 if that is what it is."
+    return ""
+
+
+def _csv(block: Block, layout: Layout) -> Iterator[Record | Reject]:
+    text = _decoded(block.payload, layout.encoding)
+    suspicious = not _is_clean(block.payload, layout.encoding)
+    wanted = _wanted(layout)
+    width = len(layout.columns)
+    for fields, original, begin in csv_rows.rows(text, layout.delimiter):
+        line = block.first_line + begin
+        if suspicious and (problem := _unreadable_text(original, layout.encoding)):
+            yield Reject(line, problem, kept(original))
+        elif len(fields) != width:
+            reason = f"The row has {len(fields)} columns, the header {width}; a quote or delimiter is out of place."
+            yield Reject(line, reason, kept(original))
+        else:
+            yield Record(line, {target: fields[at] for at, target in wanted}, original)
+
+
+def _is_clean(payload: bytes, encoding: Encoding) -> bool:
+    try:
+        payload.decode(encoding.value)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wanted(layout: Layout) -> list[tuple[int, Target]]:
+    targets: Mapping[str, Target] = dict(layout.mapping)
+    return [(at, targets[column]) for at, column in enumerate(layout.columns) if column in targets]
+
+
+def _json_lines(block: Block, layout: Layout) -> Iterator[Record | Reject]:
+    for number, raw in enumerate(block.payload.split(b"\n"), block.first_line):
+        if not raw.strip():
+            continue
+        original = _decoded(raw, layout.encoding)
+        try:
+            document = json.loads(raw.decode(layout.encoding.value))
+        except UnicodeDecodeError:
+            yield Reject(number, f"The line is not {layout.encoding.value}.", kept(original))
+            continue
+        except (ValueError, RecursionError) as error:
+            yield Reject(number, f"The line is no JSON: {error}.", kept(original))
+            continue
+        if not isinstance(document, dict):
+            yield Reject(number, "The line is no JSON object.", kept(original))
+            continue
+        cells = {
+            target: _scalar(value) for path, target in layout.mapping if (value := at_path(document, path)) is not None
+        }
+        yield Record(number, cells, original)
+
+
+def at_path(document: object, path: str) -> object:
+    """Return what stands at a dotted path, `certificate.status`; None when nothing does."""
+    for step in path.split("."):
+        if not isinstance(document, dict):
+            return None
+        document = document.get(step)
+    return document
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value)
+
+
+def _pem(payload: bytes, first_line: int) -> Iterator[Record | Reject]:
+    line, counted = first_line, 0
+    end = 0
+    for match in _PEM_BLOCK.finditer(payload):
+        line += payload.count(b"\n", counted, match.start())
+        counted, end = match.start(), match.end()
+        label, block = match[1], match[0]
+        if label in _CERTIFICATE_LABELS:
+            yield Record(line, {Target.CERTIFICATE: block}, block.decode("ascii", "backslashreplace"))
+        elif label in _BUNDLE_LABELS:
+            yield from _pkcs7(block, line, encoded=True)
+        elif label not in _PASSED_OVER:
+            # Never copied anywhere: it may be a private key.
+            yield Reject(line, f"A block of {label.decode('ascii')} is no certificate; its text is not kept.", "")
+    if (torn := payload.find(b"-----BEGIN", end)) >= 0:
+        line += payload.count(b"\n", counted, torn)
+        yield Reject(line, "The PEM block has no END line of its own kind; its text is not kept.", "")
+
+
+def _pkcs7(payload: bytes, line: int, *, encoded: bool) -> Iterator[Record | Reject]:
+    load = pkcs7.load_pem_pkcs7_certificates if encoded else pkcs7.load_der_pkcs7_certificates
+    try:
+        found = load(payload)
+    except (ValueError, TypeError) as error:
+        yield Reject(line, f"The PKCS #7 bundle cannot be read: {' '.join(str(error).split())}.", "")
+        return
+    from cryptography.hazmat.primitives.serialization import Encoding as Der
+
+    for certificate in found:
+        yield Record(line, {Target.CERTIFICATE: certificate.public_bytes(Der.DER)}, "")
+
+
+def _member(number: int, name: str, content: bytes) -> Iterator[Record | Reject]:
+    """Return what a member of a ZIP holds. Its line is the number of the member."""
+    if b"-----BEGIN" in content:
+        found = _pem(content, 0)
+    elif name.lower().endswith((".p7b", ".p7c")):
+        found = _pkcs7(content, 0, encoded=False)
+    else:
+        found = iter([Record(0, {Target.CERTIFICATE: content}, "")])
+    for each in found:
+        if isinstance(each, Record):
+            yield Record(number, each.cells, each.original or name)
+        else:
+            yield Reject(number, f"{name}: {each.reason}", each.original)

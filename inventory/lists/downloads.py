@@ -1,0 +1,22 @@
+"""Exports as answers to requests, of the admin and of the API alike."""
+
+from datetime import datetime
+
+from django.http import StreamingHttpResponse
+
+from inventory.lists.exports import MEDIA_TYPES, Export
+
+
+def download(export: Export, now: datetime) -> StreamingHttpResponse:
+    """Return the file. Raises ExportRefused."""
+    name = f"{export.listing.name}-{now:%Y%m%dT%H%M%SZ}.{export.format.value}"
+    return StreamingHttpResponse(
+        export.start(now),
+        content_type=MEDIA_TYPES[export.format],
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+            # A proxy that collects the answer first would need room for all of it.
+            "X-Accel-Buffering": "no",
+        },
+    )
