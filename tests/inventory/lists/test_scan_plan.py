@@ -49,8 +49,8 @@ def walk(queryset, ordering, *, portions=None, limit=7, cursor=None, back=False)
             return found
 
 
-def flat(pages):
-    return [pk for page in pages for pk in page]
+def flat(walked):
+    return [pk for page in walked for pk in page]
 
 
 @pytest.mark.parametrize("sortable", [0, 5, 1000])
@@ -65,9 +65,9 @@ def test_every_row_stands_on_one_page_whichever_way_it_is_found(scattered, monke
     sign = "-" if ordering.startswith("-") else ""
     order = [f"{sign}{name}" for name in [*ordering.lstrip("-").split(","), "id"]]
     expected = list(queryset.order_by(*order).values_list("id", flat=True))
-    pages = walk(queryset, ordering)
-    assert flat(pages) == expected
-    assert all(len(page) == 7 for page in pages[:-1])
+    walked = walk(queryset, ordering)
+    assert flat(walked) == expected
+    assert all(len(page) == 7 for page in walked[:-1])
 
 
 @pytest.mark.parametrize("ordering", ["last_seen_at", "-last_seen_at"])
@@ -75,12 +75,12 @@ def test_empty_values_have_their_place_in_a_scattered_list(scattered, monkeypatc
     monkeypatch.setattr(scan_plan, "NEAR", 5)
     monkeypatch.setattr(scan_plan, "_SORTABLE", 0)
     queryset = Device.objects.filter(batch__name__in="AB")
-    pages = walk(queryset, ordering, limit=4)
-    assert sorted(flat(pages)) == sorted(queryset.values_list("id", flat=True))
+    walked = walk(queryset, ordering, limit=4)
+    assert sorted(flat(walked)) == sorted(queryset.values_list("id", flat=True))
     last = pages.page(queryset, ordering, None, 36).next
     assert last is not None
     back = walk(queryset, ordering, limit=4, cursor=pages.page(queryset, ordering, last, 4).previous, back=True)
-    assert flat(reversed(back)) == flat(pages)[: len(flat(back))]
+    assert flat(reversed(back)) == flat(walked)[: len(flat(back))]
 
 
 @pytest.mark.parametrize("ordering", ["not_after", "-not_after"])
@@ -92,8 +92,8 @@ def test_counters_lead_to_every_certificate_of_a_group(scattered, ordering, limi
         assert sum(portion.number for portion in portions) == queryset.count() == 20
         sign = "-" if ordering.startswith("-") else ""
         expected = list(queryset.order_by(ordering, f"{sign}id").values_list("id", flat=True))
-        pages = walk(queryset, ordering, portions=portions, limit=limit)
-        assert flat(pages) == expected
+        walked = walk(queryset, ordering, portions=portions, limit=limit)
+        assert flat(walked) == expected
         end = pages.page(queryset, ordering, None, 19, portions).next
         before = pages.page(queryset, ordering, end, 1, portions).previous
         back = walk(queryset, ordering, portions=portions, limit=limit, cursor=before, back=True)
