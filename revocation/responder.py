@@ -8,11 +8,11 @@ from django.db.models import Q
 
 from inventory.issuing.authorities import chain
 from inventory.models import Authority, Certificate, RevocationReason
+from inventory.models.certificate import COMPROMISES
 from revocation import ocsp, signers
 
 # How long a process goes on with what it loaded: a new signer is there a week before the old one ends.
 _RELOAD_AFTER = timedelta(minutes=1)
-_COMPROMISES = {RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE}
 
 
 class UnknownAuthority(LookupError):
@@ -92,7 +92,7 @@ class Responder:
             status = above.get(key)
             if isinstance(status, ocsp.Revoked):
                 # RFC 5280 5.3.1: a compromised issuer's key is a cACompromise for what it signed.
-                reason = RevocationReason.CA_COMPROMISE.value if status.reason in _COMPROMISES else status.reason
+                reason = RevocationReason.CA_COMPROMISE.value if status.reason in COMPROMISES else status.reason
                 return ocsp.Revoked(status.at, reason)
         return None
 

@@ -18,6 +18,7 @@ _UNTOLD = {"campaign", "id", "model"}
 # In the order in which they are told: PostgreSQL keeps the keys of JSON by their length.
 _WORDS = {
     "reason": "%s",
+    "reason_before": gettext_lazy("before: %s"),
     "serial": gettext_lazy("serial %s"),
     "issuer": gettext_lazy("issuer %s"),
     "profile": gettext_lazy("profile %s"),

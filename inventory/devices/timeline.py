@@ -48,6 +48,7 @@ _TONES = {
     AuditAction.CERTIFICATE_RENEWED: "good",
     AuditAction.CERTIFICATE_CONFIRMED: "good",
     AuditAction.CERTIFICATE_REVOKED: "stopped",
+    AuditAction.REVOCATION_RAISED: "stopped",
     AuditAction.CASE_OPENED: "attention",
     AuditAction.CASE_CLOSED: "attention",
     AuditAction.ENROLMENT_REFUSED: "late",

@@ -17,6 +17,7 @@ class AuditAction(models.TextChoices):
     CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
     UNEXPECTED_SIGHTING = "certificate:use:odd", _("unexpected sighting")
     CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
+    REVOCATION_RAISED = "certificate:revocation:raised", _("revocation raised to a compromise")
     CASE_OPENED = "device:case:opened", _("case opened")
     CASE_CLOSED = "device:case:closed", _("case closed")
     CRL_PUBLISHED = "crl:publication:done", _("CRL published")

@@ -53,6 +53,10 @@ class RevocationReason(models.TextChoices):
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn", _("privilege withdrawn")
 
 
+# Somebody else may hold the key. RFC 5280 5.3.1: what a compromised authority signed is no longer known to be its word.
+COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
+
+
 # Keys that no profile can allow are met in certificates of other authorities.
 SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 
@@ -272,6 +276,11 @@ class Certificate(models.Model):
         place in a CRL any more (RFC 5280 3.3).
         """
         return self.state != CertificateState.REVOKED and self.not_after >= now
+
+    @property
+    def reason_can_be_raised(self) -> bool:
+        """Whether it was revoked for less than a compromise, which may become known later."""
+        return self.state == CertificateState.REVOKED and self.revocation_reason not in COMPROMISES
 
     @cached_property
     def x509(self) -> x509.Certificate:

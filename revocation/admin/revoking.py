@@ -1,12 +1,13 @@
 """The page that revokes one certificate: what it does to whom, why, and a button that names the act."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -33,7 +34,6 @@ _REASONS = [
 class RevokeForm(forms.Form):
     reason = forms.ChoiceField(
         label=gettext_lazy("Reason"),
-        choices=[("", gettext_lazy("choose one")), *((reason.value, reason.label) for reason in _REASONS)],
         help_text=gettext_lazy("Stands in the CRL and in OCSP answers, for everyone to read."),
     )
     note = forms.CharField(
@@ -43,6 +43,14 @@ class RevokeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("Kept in the audit log, for us only."),
     )
+
+    def __init__(self, data: QueryDict | None, *, reasons: Sequence[RevocationReason]) -> None:
+        super().__init__(data)
+        first = [("", gettext_lazy("choose one"))] if len(reasons) > 1 else []
+        choices = [*first, *((reason.value, reason.label) for reason in reasons)]
+        reason = self.fields["reason"]
+        assert isinstance(reason, forms.ChoiceField)
+        reason.choices = choices
 
 
 def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
@@ -54,16 +62,17 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     )
     if certificate is None:
         raise Http404
-    if certificate.state == CertificateState.REVOKED:
+    raises = certificate.reason_can_be_raised
+    if certificate.state == CertificateState.REVOKED and not raises:
         messages.info(request, _("The certificate is revoked already."))
         return HttpResponseRedirect(links.certificate(pk))
-    if not certificate.is_revocable(timezone.now()):
+    if not raises and not certificate.is_revocable(timezone.now()):
         text = _(
             "The certificate has ended: every verifier refuses it already. To keep the device out, set its status."
         )
         messages.info(request, text)
         return HttpResponseRedirect(links.certificate(pk))
-    form = RevokeForm(request.POST or None)
+    form = RevokeForm(request.POST or None, reasons=[RevocationReason.KEY_COMPROMISE] if raises else _REASONS)
     if request.method == "POST" and form.is_valid():
         reason = RevocationReason(form.cleaned_data["reason"])
         order = orders.Order(reason, actor_of(request), form.cleaned_data["note"])
@@ -72,7 +81,8 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     context = {
         **site.each_context(request),
         **_consequences(certificate),
-        "title": _("Revoke certificate"),
+        "title": _("Key compromised") if raises else _("Revoke certificate"),
+        "raises": raises,
         "certificate": certificate,
         "form": form,
         "now": timezone.now(),
@@ -80,11 +90,17 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     return TemplateResponse(request, "admin/revocation/revoke.html", context)
 
 
-def _tell(request: HttpRequest, outcome: orders.Revoked | orders.AlreadyRevoked | orders.CannotRevoke) -> None:
+def _tell(
+    request: HttpRequest, outcome: orders.Revoked | orders.Raised | orders.AlreadyRevoked | orders.CannotRevoke
+) -> None:
     """Say what became of the order."""
     match outcome:
         case orders.Revoked():
             messages.success(request, _("1 certificate revoked. OCSP says so now, the CRL within a minute."))
+        case orders.Raised():
+            messages.success(
+                request, _("The reason is key compromise now; the date stays. The CRL says so within a minute.")
+            )
         case orders.AlreadyRevoked(at=at):
             messages.info(
                 request, _("It was revoked before, on %(at)s; nothing changed.") % {"at": f"{at:%Y-%m-%d %H:%M}"}

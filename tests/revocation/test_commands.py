@@ -4,7 +4,7 @@ import getpass
 import json
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, ManagementUtility, call_command
 
 from inventory.models import AuditAction, AuditEvent, Authority, Batch, Certificate, CertificateState
 from revocation import crl_files
@@ -26,7 +26,14 @@ def revoked() -> set[int]:
 
 
 @pytest.mark.parametrize(
-    "written", [str, str.upper, lambda serial: "0x" + serial, lambda serial: ":".join([serial[:2], serial[2:]])]
+    "written",
+    [
+        str,
+        str.upper,
+        lambda serial: "0x" + serial,
+        lambda serial: ":".join([serial[:2], serial[2:]]),
+        lambda serial: f"{serial[:4]}-{serial[4:8]} {serial[8:]}\n",
+    ],
 )
 def test_one_certificate_by_serial_number_however_it_is_written(capsys, written):
     certificate = factories.enrolled().certificate
@@ -37,8 +44,23 @@ def test_one_certificate_by_serial_number_however_it_is_written(capsys, written)
 def test_a_second_run_says_that_nothing_was_left_to_do(capsys):
     certificate = factories.enrolled().certificate
     run(capsys, "revoke", "--serial", certificate.serial, *REASON)
-    out = run(capsys, "revoke", "--serial", certificate.serial, *REASON, "--json")
-    assert json.loads(out) == {"revoked": 0, "already_revoked": 1}
+    with pytest.raises(CommandError, match="Nothing changed: 1 certificate was revoked before") as failed:
+        run(capsys, "revoke", "--serial", certificate.serial, *REASON, "--json")
+    assert failed.value.returncode == 1
+    assert json.loads(capsys.readouterr().out) == {"revoked": 0, "already_revoked": 1, "raised": 0}
+
+
+def test_a_compromise_is_said_after_a_lesser_reason(capsys):
+    certificate = factories.enrolled().certificate
+    run(capsys, "revoke", "--serial", certificate.serial, "--reason", "superseded")
+    assert "1 raised to a compromise" in run(capsys, "revoke", "--serial", certificate.serial, *REASON)
+
+
+def test_an_error_of_a_command_is_a_sentence(capsys):
+    with pytest.raises(SystemExit) as ended:
+        ManagementUtility(["manage.py", "revoke", "--serial", "4a00beef", *REASON]).execute()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "No certificate has the serial number 4a00beef.\n"
 
 
 def test_the_audit_log_names_the_user_and_the_note(capsys):

@@ -14,7 +14,7 @@ from inventory.models.audit import ActorKind
 from renewal import gate
 from revocation import orders
 from revocation.models import PublicationRequest
-from revocation.orders import AlreadyRevoked, CannotRevoke, Order, RevocationCount, Revoked, revoke, revoke_many
+from revocation.orders import AlreadyRevoked, CannotRevoke, Order, Raised, RevocationCount, Revoked, revoke, revoke_many
 from tests import factories
 from tests.factories import DAY, NOW
 from tests.revocation.issuers import own_certificate
@@ -60,6 +60,57 @@ def test_a_second_order_changes_nothing_and_says_so(meter):
     assert meter.certificate.revocation_reason == RevocationReason.KEY_COMPROMISE
     assert AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_REVOKED).count() == 1
     assert PublicationRequest.objects.count() == 2
+
+
+def test_a_compromise_that_becomes_known_later_raises_the_reason_and_leaves_the_date(meter):
+    revoke(meter.certificate, Order(RevocationReason.SUPERSEDED, OPERATOR), NOW)
+    PublicationRequest.objects.all().delete()
+
+    assert revoke(meter.certificate, STOLEN, NOW + DAY) == Raised(NOW, RevocationReason.SUPERSEDED)
+
+    meter.certificate.refresh_from_db()
+    assert (meter.certificate.revocation_reason, meter.certificate.revoked_at) == ("keyCompromise", NOW)
+    event = AuditEvent.objects.get(action=AuditAction.REVOCATION_RAISED)
+    assert (event.at, event.details["reason"], event.details["reason_before"]) == (
+        NOW + DAY,
+        "keyCompromise",
+        "superseded",
+    )
+    assert requested() == {("mfg-1", 0), ("mfg-1", None)}
+
+
+@pytest.mark.parametrize("reason", [RevocationReason.SUPERSEDED, RevocationReason.CA_COMPROMISE])
+def test_no_other_order_changes_a_known_compromise(meter, reason):
+    revoke(meter.certificate, STOLEN, NOW)
+    assert revoke(meter.certificate, Order(reason, OPERATOR), NOW + DAY) == AlreadyRevoked(
+        NOW, RevocationReason.KEY_COMPROMISE
+    )
+
+
+def test_a_compromise_of_many_raises_those_revoked_for_less_and_revokes_the_others(db):
+    batch = Batch.objects.create(fleet=factories.fleet(), name="2027-W09")
+    before, compromised, _standing = (factories.enrolled(factories.device(batch=batch)).certificate for _ in range(3))
+    revoke(before, Order(RevocationReason.CESSATION_OF_OPERATION, OPERATOR), NOW)
+    revoke(compromised, STOLEN, NOW)
+
+    count = revoke_many(orders.unexpired_of_batch(batch, NOW), STOLEN, NOW + DAY, batch_size=2)
+
+    assert count == RevocationCount(revoked=1, already_revoked=1, raised=1)
+    assert set(Certificate.objects.filter(device__batch=batch).values_list("revocation_reason", flat=True)) == {
+        "keyCompromise"
+    }
+    assert AuditEvent.objects.filter(action=AuditAction.REVOCATION_RAISED).count() == 1
+
+
+def test_many_are_walked_by_key_and_not_read_again_from_the_top(db, django_assert_num_queries):
+    batch = Batch.objects.create(fleet=factories.fleet(), name="2027-W09")
+    for _ in range(5):
+        factories.enrolled(factories.device(batch=batch))
+    with django_assert_num_queries(22) as asked:
+        revoke_many(orders.unexpired_of_batch(batch, NOW), STOLEN, NOW, batch_size=2)
+    looks = [query["sql"] for query in asked if "FOR NO KEY UPDATE" in query["sql"]]
+    # Three batches, each below the one before; then one walk from the top that finds nothing.
+    assert ['"inventory_certificate"."id" < ' in look for look in looks] == [False, True, True, False]
 
 
 def test_a_root_cannot_be_revoked(meter):

@@ -5,18 +5,19 @@ from argparse import ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from certportal.api import scopes
 from certportal.api.tokens import TokenRefused, create_token
 from certportal.models import User
 from inventory.audit.record import SYSTEM
+from inventory.management.plain_errors import PlainErrorsCommand
 
 _MOST_DAYS = 3650
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = "Makes an API token and prints it once. Only its hash is kept: a lost token is replaced, not found."
 
     def add_arguments(self, parser: CommandParser) -> None:

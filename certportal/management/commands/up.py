@@ -5,10 +5,11 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from certportal import addresses, home, launch, processes
 from certportal.supervisor import StopRequested, Supervisor, dedicated_process
+from inventory.management.plain_errors import PlainErrorsCommand
 
 # A crash recovery, or five Python processes that start on one slow core.
 _SECONDS_TO_GET_READY = 180.0
@@ -17,7 +18,7 @@ _PATIENCE_AFTER_A_CRASH = 15.0
 _MOST_FILES = 1 << 20
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Starts everything: embedded stores, first-start set-up, portal, device and status plane, workers, cron and "
         "the demo. Ctrl-C stops it; a second start continues where the first stopped. Example: manage.py up"

@@ -9,7 +9,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,6 +22,7 @@ from inventory.importing.sources.detection import Opened, Reading, json_mapping,
 from inventory.importing.sources.files import Source, SourceRefused
 from inventory.importing.sources.postgres import Database, is_database_url
 from inventory.importing.sources.products import DESCRIPTIONS
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
 from inventory.models.audit import ActorKind
 
@@ -43,7 +44,7 @@ def _column(text: str) -> tuple[str, Target]:
     return column, Target(target)
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Import devices and certificates from a file or from another product's database. "
         "Example: manage.py import_inventory meters.csv --fleet demo --dry-run"

@@ -7,10 +7,11 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from inventory.audit.record import Actor
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import Fleet
 from inventory.models.audit import ActorKind
 from inventory.sightings import MOST_IN_A_BATCH, logs, record_sightings
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 _SECONDS_BETWEEN_READS = 0.5
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Follow a log of nginx or Mosquitto and note which devices authenticated. It goes on where it stopped. "
         "Example: manage.py tail_sightings /var/log/nginx/certportal.log --format nginx"

@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from inventory.counters import checking
+from inventory.management.plain_errors import PlainErrorsCommand
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Compare the counters of certificates and devices with GROUP BY, in one snapshot; name each that differs and "
         "exit 1. Example: manage.py verify_counters --repair"

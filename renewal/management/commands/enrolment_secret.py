@@ -1,16 +1,17 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import Device
 from renewal import secrets
 from renewal.models import EnrolmentProtocol
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Print a new one-time enrolment secret of a device, once. "
         "Example: manage.py enrolment_secret SM000001 --fleet demo --protocol est"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DataError, IntegrityError
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import ProfileUnusable
 from inventory.issuing.keys.software import KeyUnavailable
 from inventory.issuing.lifetimes import IssuerTooOld
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import Fleet
 from renewal.simulation.lab import LabPlan, make
 
@@ -33,7 +34,7 @@ def _some_days(text: str) -> timedelta:
     return days
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Make a device with key and certificate for benches and tests. Needs CERTPORTAL_LAB=1. "
         "Example: manage.py lab_device LAB-1 --fleet demo --out /tmp/lab-1 --expires-in 30"

@@ -4,19 +4,20 @@ import getpass
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from inventory.audit.record import Actor
 from inventory.issuing.keys.software import KeyUnavailable
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import Authority
 from inventory.models.audit import ActorKind
 from revocation.publishing import publish
 from revocation.scopes import scopes
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = "Publish every CRL now. Example: manage.py publish_crls --authority manufacturing-1"
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -2,20 +2,25 @@
 
 import getpass
 import json
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from inventory.audit.record import Actor
+from inventory.management.plain_errors import PlainErrorsCommand
 from inventory.models import Authority, Batch, Certificate, Device, RevocationReason
 from inventory.models.audit import ActorKind
 from inventory.models.certificate import CertificateQuerySet
+from inventory.x509.serials import stored_forms
 from revocation.orders import (
+    AlreadyRevoked,
     CannotRevoke,
     Order,
+    Raised,
     RevocationCount,
     Revoked,
     revoke,
@@ -26,12 +31,11 @@ from revocation.orders import (
 )
 
 
-class WrongUse(CommandError):
-    def __init__(self, text: str) -> None:
-        super().__init__(text, returncode=2)
+def wrong_use(text: str) -> CommandError:
+    return CommandError(text, returncode=2)
 
 
-class Command(BaseCommand):
+class Command(PlainErrorsCommand):
     help = (
         "Revoke a certificate, all certificates of a device or batch, or an authority. "
         "Example: manage.py revoke --device MTR-000017 --fleet demo --reason keyCompromise"
@@ -76,24 +80,43 @@ class Command(BaseCommand):
         result = revoke(certificate, order, timezone.now())
         if isinstance(result, CannotRevoke):
             raise CommandError(str(result.text))
-        return RevocationCount(1, 0) if isinstance(result, Revoked) else RevocationCount(0, 1)
+        match result:
+            case Revoked():
+                return RevocationCount(1, 0)
+            case Raised():
+                return RevocationCount(0, 0, 1)
+            case AlreadyRevoked():
+                return RevocationCount(0, 1)
 
     def _many(self, certificates: CertificateQuerySet, order: Order) -> RevocationCount:
         return revoke_many(certificates, order, timezone.now())
 
     def _print(self, done: RevocationCount, *, as_json: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps({"revoked": done.revoked, "already_revoked": done.already_revoked}))
-            return
-        revoked = ngettext("%d certificate revoked", "%d certificates revoked", done.revoked) % done.revoked
-        self.stdout.write(_("%(revoked)s; %(before)d before.") % {"revoked": revoked, "before": done.already_revoked})
+            self.stdout.write(json.dumps(asdict(done)))
+        elif done.revoked or done.raised or not done.already_revoked:
+            revoked = ngettext("%d certificate revoked", "%d certificates revoked", done.revoked) % done.revoked
+            numbers = {"revoked": revoked, "raised": done.raised, "before": done.already_revoked}
+            text = _("%(revoked)s, %(raised)d raised to a compromise") if done.raised else "%(revoked)s"
+            self.stdout.write((text + _("; %(before)d before.")) % numbers)
+        if done.already_revoked and not done.revoked and not done.raised:
+            raise CommandError(
+                ngettext(
+                    "Nothing changed: %d certificate was revoked before. Only a compromise raises its reason.",
+                    "Nothing changed: %d certificates were revoked before. Only a compromise raises their reasons.",
+                    done.already_revoked,
+                )
+                % done.already_revoked
+            )
 
 
 def _certificate(text: str) -> Certificate:
-    serial = text.lower().removeprefix("0x").replace(":", "").lstrip("0")
-    found = Certificate.objects.select_related("authority", "device").filter(serial=serial)[:2]
-    if len(found) != 1:
-        raise WrongUse(_("%(count)d certificates have the serial number %(serial)s.") % _lookup(len(found), serial))
+    """Return the one certificate with this serial number, in any spelling."""
+    found = Certificate.objects.select_related("authority", "device").filter(serial__in=stored_forms(text))[:2]
+    if not found:
+        raise wrong_use(_("No certificate has the serial number %s.") % text.strip())
+    if len(found) > 1:
+        raise wrong_use(_("More than one certificate has the serial number %s.") % text.strip())
     return found[0]
 
 
@@ -102,7 +125,7 @@ def _device(options: dict[str, Any]) -> Device:
     if options["fleet"]:
         found = found.filter(fleet__slug=options["fleet"])
     if len(found) != 1:
-        raise WrongUse(
+        raise wrong_use(
             _("%(count)d devices are called %(serial)s; --fleet picks one fleet.")
             % _lookup(len(found), options["device"])
         )
@@ -114,7 +137,7 @@ def _batch(options: dict[str, Any]) -> Batch:
     if options["fleet"]:
         found = found.filter(fleet__slug=options["fleet"])
     if len(found) != 1:
-        raise WrongUse(
+        raise wrong_use(
             _("%(count)d batches are called %(serial)s; --fleet picks one fleet.")
             % _lookup(len(found), options["batch"])
         )
@@ -128,14 +151,14 @@ def _lookup(count: int, name: str) -> dict[str, Any]:
 def _authority(slug: str) -> Authority:
     authority = Authority.objects.select_related("certificate__authority").filter(slug=slug).first()
     if authority is None or authority.certificate is None:
-        raise WrongUse(_("There is no authority %s.") % slug)
+        raise wrong_use(_("There is no authority %s.") % slug)
     return authority
 
 
 def _confirm(hit: CertificateQuerySet, said: int | None) -> None:
     count = hit.count()
     if said != count:
-        raise WrongUse(
+        raise wrong_use(
             ngettext(
                 "Nothing was revoked. This hits %(count)d unexpired certificate: confirm with --yes-revoke %(count)d.",
                 "Nothing was revoked. This hits %(count)d unexpired certificates: confirm with --yes-revoke %(count)d.",

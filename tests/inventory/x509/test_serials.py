@@ -12,7 +12,16 @@ def test_every_notation_of_a_number_finds_it(number, upper, zeros):
     plain = f"{number:x}"
     even = plain.rjust(len(plain) + len(plain) % 2, "0")
     colons = ":".join(even[at : at + 2] for at in range(0, len(even), 2))
-    for text in (plain, "0" * zeros + plain, f"0x{plain}", colons, f" {colons} ", str(number)):
+    for text in (
+        plain,
+        "0" * zeros + plain,
+        f"0x{plain}",
+        colons,
+        f" {colons} ",
+        colons.replace(":", "-"),
+        f"{plain}\n",
+        str(number),
+    ):
         assert plain in stored_forms(text.upper() if upper else text)
 
 
@@ -31,6 +40,7 @@ def test_every_notation_of_a_number_finds_it(number, upper, zeros):
         ("", set()),
         (":", set()),
         ("-1", set()),
+        ("4a-00-be-ef\n", {"4a00beef"}),
         ("12 34", {"1234"}),
         ("١٢", set()),
         ("9" * 5000, set()),
