@@ -82,6 +82,8 @@ CONTENT_SECURITY_POLICY = {
 NOT_BEFORE_BACKDATE = timedelta(seconds=env.int("CERTPORTAL_NOT_BEFORE_BACKDATE", default=3600))
 CRL_INTERVAL = timedelta(seconds=env.int("CERTPORTAL_CRL_INTERVAL", default=3600))
 CRL_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_CRL_LIFETIME", default=24 * 3600))
+# What OCSP and CRLs say holds for verifiers whose clocks run behind, as certificates do.
+THIS_UPDATE_BACKDATE = timedelta(seconds=env.int("CERTPORTAL_THIS_UPDATE_BACKDATE", default=3600))
 OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12 * 3600))
 
 # --- Django --------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from revocation.models import Crl
 class CrlFilter(filters.FilterSet):
     authority = SlugFilter(queryset=Authority.objects.all(), help_text="Slug of the issuer")
     shard = filters.NumberFilter(min_value=0, max_value=32767, decimal_places=0, help_text="Number of the shard")
-    this_update_after = after("this_update", "Published")
-    this_update_before = before("this_update", "Published")
+    this_update_after = after("this_update", "thisUpdate")
+    this_update_before = before("this_update", "thisUpdate")
     next_update_before = before("next_update", "Due for replacement")
 
     class Meta:
@@ -31,7 +31,18 @@ class CrlSerializer(serializers.ModelSerializer[Crl]):
 
     class Meta:
         model = Crl
-        fields = ["id", "authority", "shard", "number", "this_update", "next_update", "entries", "size", "sha256"]
+        fields = [
+            "id",
+            "authority",
+            "shard",
+            "number",
+            "published_at",
+            "this_update",
+            "next_update",
+            "entries",
+            "size",
+            "sha256",
+        ]
         read_only_fields = fields
 
 

@@ -14,7 +14,7 @@ _REVOCATION_MAY_WAIT = timedelta(minutes=1)
 # Lateral, so that each scope costs one look into the index however long the history is.
 _FRESHNESS = """
     SELECT authority.id, authority.slug, authority.name, scope.shard,
-           latest.number, latest.this_update, latest.next_update, latest.entries, waiting.since
+           latest.number, latest.published_at, latest.next_update, latest.entries, waiting.since
     FROM inventory_authority authority
     JOIN inventory_certificate own ON own.id = authority.certificate_id AND own.not_after >= %(now)s
         AND authority.key_name IS NOT NULL
@@ -44,7 +44,7 @@ class Freshness:
     authority_name: str
     shard: int | None
     number: int | None
-    this_update: datetime | None
+    published_at: datetime | None
     next_update: datetime | None
     entries: int | None
     waiting_since: datetime | None
@@ -55,7 +55,7 @@ class Freshness:
 
     def late(self, now: datetime) -> bool:
         """Whether a person should look: half an interval overdue, or a revocation that waits longer than promised."""
-        if self.this_update is None or self.this_update < now - 1.5 * settings.CRL_INTERVAL:
+        if self.published_at is None or self.published_at < now - 1.5 * settings.CRL_INTERVAL:
             return True
         return self.waiting_since is not None and self.waiting_since < now - _REVOCATION_MAY_WAIT
 

@@ -40,7 +40,7 @@ def _due(line: Freshness, now: datetime) -> bool:
         line.scope,
         waiting=line.waiting_since is not None,
         latest_number=line.number,
-        latest_this_update=line.this_update,
+        latest_published_at=line.published_at,
         now=now,
     )
 

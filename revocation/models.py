@@ -20,6 +20,8 @@ class Crl(models.Model):
     # Null: the complete CRL of the authority (`all.crl`).
     shard = models.PositiveSmallIntegerField(_("shard"), null=True)
     number = models.PositiveBigIntegerField(_("CRL number"))
+    published_at = models.DateTimeField(_("published"))
+    # Precedes it, for verifiers whose clocks run behind.
     this_update = models.DateTimeField(_("thisUpdate"))
     next_update = models.DateTimeField(_("nextUpdate"))
     entries = models.PositiveIntegerField(_("revoked certificates"))

@@ -51,10 +51,10 @@ def publish_if_due(authority: Authority, shard: int | None, now: datetime) -> Cr
 
 
 def is_due(
-    scope: Scope, *, waiting: bool, latest_number: int | None, latest_this_update: datetime | None, now: datetime
+    scope: Scope, *, waiting: bool, latest_number: int | None, latest_published_at: datetime | None, now: datetime
 ) -> bool:
     """Whether `scope` needs a new CRL: a revocation waits, it is time, or the file in place is not the latest."""
-    if waiting or latest_this_update is None or latest_this_update <= now - settings.CRL_INTERVAL:
+    if waiting or latest_published_at is None or latest_published_at <= now - settings.CRL_INTERVAL:
         return True
     served = crl_files.served_head(scope)
     return served is None or served.number != latest_number
@@ -66,7 +66,7 @@ def _is_due(authority: Authority, scope: Scope, now: datetime) -> bool:
         scope,
         waiting=PublicationRequest.objects.filter(authority=authority, shard=scope.shard).exists(),
         latest_number=latest.number if latest else None,
-        latest_this_update=latest.this_update if latest else None,
+        latest_published_at=latest.published_at if latest else None,
         now=now,
     )
 
@@ -90,12 +90,14 @@ def _publish(authority: Authority, scope: Scope, now: datetime, actor: Actor) ->
     with transaction.atomic(durable=True):
         PublicationRequest.objects.filter(authority=authority, shard=scope.shard).delete()
         latest = Crl.objects.of_scope(authority.pk, scope.shard).first()
-        entries = _entries(authority, scope.shard, served, now)
+        this_update = now.replace(microsecond=0) - settings.THIS_UPDATE_BACKDATE
+        entries = _entries(authority, scope.shard, served, this_update)
         row = Crl(
             authority=authority,
             shard=scope.shard,
             number=1 + max(latest.number if latest else 0, served.number if served else 0),
-            this_update=now.replace(microsecond=0),
+            published_at=now,
+            this_update=this_update,
             next_update=now.replace(microsecond=0) + settings.CRL_LIFETIME,
             entries=len(entries),
         )
@@ -116,8 +118,8 @@ def _publish(authority: Authority, scope: Scope, now: datetime, actor: Actor) ->
     return row
 
 
-def _entries(authority: Authority, shard: int | None, served: crl.Head | None, now: datetime) -> list[bytes]:
-    """Return the entries of the next CRL.
+def _entries(authority: Authority, shard: int | None, served: crl.Head | None, this_update: datetime) -> list[bytes]:
+    """Return the entries of the next CRL. No revocationDate is after `this_update`, which is back-dated.
 
     RFC 5280 3.3: an entry stays until it was in a CRL issued beyond the certificate's validity. The file in place
     proves what was issued; without one, everything stays.
@@ -126,11 +128,13 @@ def _entries(authority: Authority, shard: int | None, served: crl.Head | None, n
     if shard is not None:
         revoked = revoked.filter(crl_shard=shard)
     if served is not None:
-        seen_at = min(served.this_update, now)
+        seen_at = min(served.this_update, this_update)
         revoked = revoked.filter(Q(not_after__gte=seen_at) | Q(revoked_at__gte=seen_at))
     rows = revoked.values_list("serial", "revoked_at", "revocation_reason").iterator(chunk_size=10_000)
     return [
-        crl.entry(int(serial, 16), revoked_at, reason) for serial, revoked_at, reason in rows if revoked_at is not None
+        crl.entry(int(serial, 16), min(revoked_at, this_update), reason)
+        for serial, revoked_at, reason in rows
+        if revoked_at is not None
     ]
 
 

@@ -1,7 +1,9 @@
 """The OCSP responder: rows become a signed answer, in one query for all certificates of a request."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
@@ -21,11 +23,24 @@ class UnknownAuthority(LookupError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A signed answer. With `cacheable` it may be given to whoever asks the same until `dates.next_update`."""
+    """What is said of each certificate, to be signed. With `cacheable` whoever asks the same may be given the same."""
 
-    encoded: bytes
+    statuses: Sequence[tuple[ocsp.CertificateId, ocsp.Status]]
+    signer: ocsp.Signer
     dates: ocsp.Dates
+    nonce: bytes | None
     cacheable: bool
+
+    @property
+    def etag(self) -> str:
+        """The same for as long as the same would be said. Weak (RFC 9110 8.8.1): no two signatures are alike."""
+        said = [(asked.encoded, status) for asked, status in self.statuses]
+        facts = repr((said, self.dates.this_update, self.dates.next_update, self.signer.certificate.serial_number))
+        return f'W/"{hashlib.sha256(facts.encode()).hexdigest()}"'
+
+    def encoded(self) -> bytes:
+        """Return it signed, in DER."""
+        return ocsp.build(self.statuses, signer=self.signer, dates=self.dates, nonce=self.nonce)
 
 
 @dataclass(frozen=True)
@@ -52,19 +67,27 @@ class Responder:
         if not any(ours):
             return Refusal(ocsp.ResponseStatus.UNAUTHORIZED, "The certificates asked about have another issuer.")
         found = self._find([asked.serial for asked in request.certificate_ids])
-        answers = [
-            (asked, found.get(asked.serial, ocsp.Unknown()) if is_ours else ocsp.Unknown())
+        dates = self._dates(now)
+        statuses = [
+            (
+                asked,
+                _not_after(found.get(asked.serial, ocsp.Unknown()), dates.this_update) if is_ours else ocsp.Unknown(),
+            )
             for asked, is_ours in zip(request.certificate_ids, ours, strict=True)
         ]
-        dates = ocsp.Dates(
-            produced_at=now,
-            this_update=now,
-            next_update=min(now + settings.OCSP_LIFETIME, self.signer.certificate.not_valid_after_utc),
-        )
-        encoded = ocsp.build(answers, signer=self.signer, dates=dates, nonce=request.nonce)
         # An unknown serial number may be issued in a moment.
-        cacheable = request.nonce is None and all(not isinstance(status, ocsp.Unknown) for _, status in answers)
-        return Answer(encoded, dates, cacheable)
+        cacheable = request.nonce is None and all(not isinstance(status, ocsp.Unknown) for _, status in statuses)
+        return Answer(statuses, self.signer, dates, request.nonce, cacheable)
+
+    def _dates(self, now: datetime) -> ocsp.Dates:
+        """Return dates that stay the same for an hour or so: an answer changes when a status does, and then at once."""
+        step = min(settings.CRL_INTERVAL, settings.OCSP_LIFETIME / 2)
+        since = now - (now - datetime.min.replace(tzinfo=UTC)) % step
+        return ocsp.Dates(
+            produced_at=now,
+            this_update=since - settings.THIS_UPDATE_BACKDATE,
+            next_update=min(since + settings.OCSP_LIFETIME, self.signer.certificate.not_valid_after_utc),
+        )
 
     def _find(self, serials: list[int]) -> dict[int, ocsp.Status]:
         """Return the status of those `serials` that were issued. A serial never issued is never good."""
@@ -95,6 +118,13 @@ class Responder:
                 reason = RevocationReason.CA_COMPROMISE.value if status.reason in COMPROMISES else status.reason
                 return ocsp.Revoked(status.at, reason)
         return None
+
+
+def _not_after(status: ocsp.Status, this_update: datetime) -> ocsp.Status:
+    """Return `status` with no revocationTime after the back-dated `this_update`: verifiers refuse such an answer."""
+    if isinstance(status, ocsp.Revoked) and status.at > this_update:
+        return ocsp.Revoked(this_update, status.reason)
+    return status
 
 
 class Responders:

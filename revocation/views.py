@@ -6,12 +6,12 @@ with status 200 (RFC 6960 appendix A.1), as clients read nothing else.
 
 import base64
 import binascii
-import hashlib
+import os
+from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
@@ -22,7 +22,6 @@ from django.utils.translation import gettext as _
 from inventory.models import Authority
 from revocation import crl_files, ocsp
 from revocation.bundles import bundle
-from revocation.crl import Head
 from revocation.der import DerError
 from revocation.responder import Refusal, Responders, UnknownAuthority
 from revocation.scopes import Scope
@@ -32,6 +31,7 @@ log = structlog.get_logger(__name__)
 responders = Responders()
 
 _READING = ("GET", "HEAD")
+_CACHES_KEEP = timedelta(minutes=1)
 
 
 def crl(request: HttpRequest, authority: str, scope: str) -> HttpResponseBase:
@@ -48,13 +48,14 @@ def crl(request: HttpRequest, authority: str, scope: str) -> HttpResponseBase:
         stream.close()
         log.error("crl_damaged", authority=authority, scope=scope, why=str(error))
         return _text(503, _("The CRL at this address is damaged; a new one is published within a minute."))
-    # Unlike a time or a size, the number never comes again with other contents.
-    etag = f'"{head.number}"'
-    unchanged = get_conditional_response(request, etag, int(head.this_update.timestamp()))
+    # Unlike a time or a size, the number never comes again with other contents. When the file was written, and not
+    # thisUpdate, which precedes it: a client that asks by the time of its download would miss what came in between.
+    etag, written_at = f'"{head.number}"', datetime.fromtimestamp(int(os.fstat(stream.fileno()).st_mtime), UTC)
+    unchanged = get_conditional_response(request, etag, int(written_at.timestamp()))
     if unchanged:
         stream.close()
     response = unchanged or FileResponse(stream, content_type="application/pkix-crl")
-    _allow_caching(response, head, etag)
+    _allow_caching(response, etag, written_at, head.next_update)
     return response
 
 
@@ -82,9 +83,11 @@ def ocsp_status(request: HttpRequest, authority: str, encoded: str = "") -> Http
     if isinstance(answer, Refusal):
         log.info("ocsp_refused", authority=authority, status=answer.status.name, why=answer.text)
         return _ocsp_response(ocsp.refusal(answer.status))
-    response = _ocsp_response(answer.encoded)
-    if request.method != "POST" and answer.cacheable:
-        _allow_caching(response, answer.dates, f'"{hashlib.sha256(answer.encoded).hexdigest()}"')
+    if request.method == "POST" or not answer.cacheable:
+        return _ocsp_response(answer.encoded())
+    unchanged = get_conditional_response(request, answer.etag)
+    response = unchanged or _ocsp_response(answer.encoded())
+    _allow_caching(response, answer.etag, answer.dates.this_update, answer.dates.next_update)
     return response
 
 
@@ -138,15 +141,15 @@ def failed(_request: HttpRequest) -> HttpResponse:
     return _text(500, _("The status service failed on this request; its log says why."))
 
 
-def _allow_caching(response: HttpResponseBase, dates: Head | ocsp.Dates, etag: str) -> None:
-    """Let caches keep what is fresh (RFC 5019 6.2), but no longer than until a newer CRL is due.
+def _allow_caching(response: HttpResponseBase, etag: str, last_modified: datetime, next_update: datetime) -> None:
+    """Let caches keep what is fresh (RFC 5019 6.2), but for a minute: so soon a revocation is to be seen everywhere.
 
-    A revocation brings a new CRL at once; a cache that kept the old one until nextUpdate would hide it.
+    A cache that kept an answer until nextUpdate would hide it. To ask again costs a 304 while nothing has changed.
     """
-    fresh_for = min(dates.next_update - timezone.now(), settings.CRL_INTERVAL)
+    fresh_for = min(next_update - timezone.now(), _CACHES_KEEP)
     response["ETag"] = etag
-    response["Last-Modified"] = http_date(dates.this_update.timestamp())
-    response["Expires"] = http_date(dates.next_update.timestamp())
+    response["Last-Modified"] = http_date(last_modified.timestamp())
+    response["Expires"] = http_date(next_update.timestamp())
     seconds = max(int(fresh_for.total_seconds()), 0)
     response["Cache-Control"] = f"max-age={seconds}, public, no-transform, must-revalidate"
 

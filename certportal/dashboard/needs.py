@@ -58,7 +58,7 @@ def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
     for authority_id, scopes in late.items():
         words = {"authority": cells.visible(scopes[0].authority_name), "count": cells.count(len(scopes))}
         ended = [crl.next_update for crl in scopes if crl.next_update is not None and crl.expired(now)]
-        made = [crl.this_update for crl in scopes if crl.this_update is not None]
+        made = [crl.published_at for crl in scopes if crl.published_at is not None]
         if ended:
             words["span"] = cells.span(now - min(ended))
             text = _("CRL of %(authority)s ended %(span)s ago: verifiers refuse it.") % words

@@ -12,12 +12,23 @@ from inventory.admin import cells
 from inventory.admin.audited import ReadOnlyAdmin
 from revocation.models import Crl
 
-_SHOWN = ("authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count", "digest")
+_SHOWN = (
+    "authority_name",
+    "scope",
+    "number",
+    "made",
+    "holds_from",
+    "ends",
+    "state",
+    "entry_count",
+    "byte_count",
+    "digest",
+)
 
 
 class CrlAdmin(ReadOnlyAdmin):
     empty_state = gettext_lazy("No CRL yet. Each authority publishes its own once it is established.")
-    ordering = ["-this_update", "-id"]
+    ordering = ["-published_at", "-id"]
     list_display = ["authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count"]
     list_select_related = ["authority"]
     list_filter = ["authority"]
@@ -32,8 +43,12 @@ class CrlAdmin(ReadOnlyAdmin):
     def scope(self, crl: Crl) -> str:
         return _("all") if crl.shard is None else str(crl.shard)
 
-    @admin.display(description=gettext_lazy("thisUpdate"), ordering="this_update")
+    @admin.display(description=gettext_lazy("published"), ordering="published_at")
     def made(self, crl: Crl) -> SafeString:
+        return cells.when(crl.published_at, timezone.now(), to_the_minute=True)
+
+    @admin.display(description=gettext_lazy("thisUpdate"), ordering="this_update")
+    def holds_from(self, crl: Crl) -> SafeString:
         return cells.when(crl.this_update, timezone.now(), to_the_minute=True)
 
     @admin.display(description=gettext_lazy("nextUpdate"), ordering="next_update")

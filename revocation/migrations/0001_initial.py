@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('shard', models.PositiveSmallIntegerField(null=True, verbose_name='shard')),
                 ('number', models.PositiveBigIntegerField(verbose_name='CRL number')),
+                ('published_at', models.DateTimeField(verbose_name='published')),
                 ('this_update', models.DateTimeField(verbose_name='thisUpdate')),
                 ('next_update', models.DateTimeField(verbose_name='nextUpdate')),
                 ('entries', models.PositiveIntegerField(verbose_name='revoked certificates')),

@@ -47,7 +47,7 @@ def test_the_latest_crl_counts(meter):
     for i in range(3):
         publish(meter.certificate.authority, 0, NOW + i * MINUTE)
     line = of("mfg-1", 0)
-    assert (line.number, line.this_update, line.entries) == (3, NOW + 2 * MINUTE, 0)
+    assert (line.number, line.published_at, line.entries) == (3, NOW + 2 * MINUTE, 0)
     assert of("mfg-1", None).number is None
 
 

@@ -50,7 +50,7 @@ def test_a_revoked_certificate_is_in_the_next_crl_of_its_shard_and_in_the_comple
     shard, complete = served(), served(COMPLETE)
     assert serials(shard) == serials(complete) == {meter.certificate.serial}
     assert shard.is_signature_valid(meter.certificate.authority.x509.public_key())
-    assert (shard.last_update_utc, shard.next_update_utc) == (NOW, NOW + DAY)
+    assert (shard.last_update_utc, shard.next_update_utc) == (NOW - HOUR, NOW + DAY)
     point = shard.extensions.get_extension_for_class(x509.IssuingDistributionPoint)
     assert point.critical
     certificate_point = meter.certificate.x509.extensions.get_extension_for_class(x509.CRLDistributionPoints)
@@ -60,6 +60,20 @@ def test_a_revoked_certificate_is_in_the_next_crl_of_its_shard_and_in_the_comple
         complete.extensions.get_extension_for_class(x509.IssuingDistributionPoint)
     contents = crl_files.path(SHARD).read_bytes()
     assert (row.entries, row.size, bytes(row.sha256)) == (1, len(contents), hashlib.sha256(contents).digest())
+
+
+def test_a_verifier_whose_clock_is_slow_accepts_a_crl_at_once_and_no_date_in_it_is_later_than_its_own(meter):
+    revoke(meter.certificate, STOLEN, NOW)
+    row = publish(meter.certificate.authority, 0, NOW)
+    first = served()
+    assert first.last_update_utc == row.this_update == NOW - HOUR
+    assert [entry.revocation_date_utc for entry in first] == [NOW - HOUR]
+
+    publish(meter.certificate.authority, 0, NOW + 2 * HOUR)
+
+    second = served()
+    assert [entry.revocation_date_utc for entry in second] == [NOW]
+    assert (number(first), number(second)) == (1, 2)
 
 
 def test_a_certificate_is_only_in_the_crl_of_its_own_shard(db):
@@ -114,9 +128,11 @@ class TestLeaving:
         publish(authority, 0, ends - HOUR)
         assert serials(served())
 
+        # thisUpdate is back-dated: this one is not beyond the validity.
         publish(authority, 0, ends + HOUR)
-        assert serials(served()) == {meter.certificate.serial}
         publish(authority, 0, ends + 2 * HOUR)
+        assert serials(served()) == {meter.certificate.serial}
+        publish(authority, 0, ends + 3 * HOUR)
         assert serials(served()) == set()
 
     def test_a_crl_that_was_signed_but_never_served_does_not_count(self, meter):
@@ -135,9 +151,9 @@ class TestLeaving:
         authority, ends = meter.certificate.authority, meter.certificate.not_after
         publish(authority, 0, ends + HOUR)
         revoke(meter.certificate, STOLEN, ends + 2 * HOUR)
-        publish(authority, 0, ends + 3 * HOUR)
-        assert serials(served()) == {meter.certificate.serial}
         publish(authority, 0, ends + 4 * HOUR)
+        assert serials(served()) == {meter.certificate.serial}
+        publish(authority, 0, ends + 5 * HOUR)
         assert serials(served()) == set()
 
 

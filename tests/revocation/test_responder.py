@@ -55,10 +55,13 @@ def responders(db):
     return Responders()
 
 
+BACKDATE = timedelta(hours=1)
+
+
 def answer(responders: Responders, encoded: bytes, slug: str = "mfg-1", now=NOW) -> list[reference.OCSPSingleResponse]:
     answered = responders.of(slug, now).answer(ocsp.parse(encoded), now)
     assert isinstance(answered, Answer)
-    return list(reference.load_der_ocsp_response(answered.encoded).responses)
+    return list(reference.load_der_ocsp_response(answered.encoded()).responses)
 
 
 def test_an_issued_certificate_is_good_under_both_hashes_in_one_query(responders, meter, django_assert_num_queries):
@@ -69,7 +72,7 @@ def test_an_issued_certificate_is_good_under_both_hashes_in_one_query(responders
             (single,) = answer(responders, asked)
         assert single.certificate_status == GOOD
         assert single.serial_number == int(meter.certificate.serial, 16)
-        assert (single.this_update_utc, single.next_update_utc) == (NOW, NOW + timedelta(hours=12))
+        assert (single.this_update_utc, single.next_update_utc) == (NOW - BACKDATE, NOW + timedelta(hours=12))
 
 
 def test_a_revocation_is_answered_at_once_with_its_date_and_reason(responders, meter):
@@ -77,7 +80,7 @@ def test_a_revocation_is_answered_at_once_with_its_date_and_reason(responders, m
     revoke(meter.certificate, Order(RevocationReason.KEY_COMPROMISE, SYSTEM), NOW)
     (single,) = answer(responders, asking_for(meter.certificate))
     assert single.certificate_status == REVOKED
-    assert single.revocation_time_utc == NOW
+    assert single.revocation_time_utc == NOW - BACKDATE
     assert single.revocation_reason == x509.ReasonFlags.key_compromise
 
 
@@ -86,7 +89,7 @@ def test_a_serial_number_never_issued_is_never_good(responders, serial):
     answered = responders.of("mfg-1", NOW).answer(
         ocsp.Request(tuple(_with_serial(asked, serial) for asked in _ids(asking(7, factories.authority()))), None), NOW
     )
-    assert reference.load_der_ocsp_response(answered.encoded).certificate_status == UNKNOWN
+    assert reference.load_der_ocsp_response(answered.encoded()).certificate_status == UNKNOWN
     assert not answered.cacheable
 
 
@@ -159,7 +162,7 @@ def test_its_own_revocation_goes_before_its_issuers(responders, meter):
 
 def test_the_delegated_signer_comes_with_the_answer(responders, meter):
     answered = responders.of("mfg-1", NOW).answer(ocsp.parse(asking_for(meter.certificate)), NOW)
-    response = reference.load_der_ocsp_response(answered.encoded)
+    response = reference.load_der_ocsp_response(answered.encoded())
     (signer,) = response.certificates
     signer.verify_directly_issued_by(factories.authority().x509)
     usages = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -208,6 +211,24 @@ class TestSigners:
         with django_assert_num_queries(0):
             assert responders.of("mfg-1", NOW + 8 * DAY + timedelta(seconds=59)).signer is before
         assert responders.of("mfg-1", NOW + 8 * DAY + timedelta(seconds=60)).signer is not before
+
+    def test_dates_stay_the_same_within_the_hour_and_are_never_of_the_future_of_a_slow_clock(self, responders, meter):
+        asked = asking_for(meter.certificate)
+        dates = {
+            (single.this_update_utc, single.next_update_utc)
+            for minutes in (0, 1, 59)
+            for single in answer(responders, asked, now=NOW + timedelta(minutes=minutes))
+        }
+        assert dates == {(NOW - BACKDATE, NOW + timedelta(hours=12))}
+        (later,) = answer(responders, asked, now=NOW + timedelta(minutes=60))
+        assert later.this_update_utc == NOW
+
+    def test_a_revocation_is_not_dated_after_this_update(self, responders, meter):
+        revoke(meter.certificate, Order(RevocationReason.KEY_COMPROMISE, SYSTEM), NOW)
+        (at_once,) = answer(responders, asking_for(meter.certificate), now=NOW)
+        assert at_once.revocation_time_utc == at_once.this_update_utc == NOW - BACKDATE
+        (later,) = answer(responders, asking_for(meter.certificate), now=NOW + 2 * BACKDATE)
+        assert later.revocation_time_utc == NOW
 
     def test_without_a_signer_there_is_no_answer(self, db):
         factories.authority()
