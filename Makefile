@@ -30,8 +30,8 @@ e2e: $(VENV)/.dev  ## Run the tests against real peers; `make e2e-deps` installs
 e2e-deps:  ## Install the peers of `make e2e` on Debian (needs root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-		strongswan-pki libstrongswan-extra-plugins gnutls-bin openssl curl chromium \
-		nginx-light mosquitto mosquitto-clients softhsm2
+		strongswan-pki libstrongswan-extra-plugins libstrongswan-standard-plugins gnutls-bin openssl faketime \
+		curl chromium nginx-light mosquitto mosquitto-clients softhsm2
 
 lint: $(VENV)/.dev  ## Check style, types, imports, migrations, deployment settings and the API schema
 	@$(PY) -m ruff check .

@@ -12,24 +12,14 @@ from inventory.admin import cells
 from inventory.admin.audited import ReadOnlyAdmin
 from revocation.models import Crl
 
-_SHOWN = (
-    "authority_name",
-    "scope",
-    "number",
-    "made",
-    "holds_from",
-    "ends",
-    "state",
-    "entry_count",
-    "byte_count",
-    "digest",
-)
+_LISTED = ("authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count")
+_SHOWN = (*_LISTED[:4], "holds_from", *_LISTED[4:], "digest")
 
 
 class CrlAdmin(ReadOnlyAdmin):
     empty_state = gettext_lazy("No CRL yet. Each authority publishes its own once it is established.")
     ordering = ["-published_at", "-id"]
-    list_display = ["authority_name", "scope", "number", "made", "ends", "state", "entry_count", "byte_count"]
+    list_display = _LISTED
     list_select_related = ["authority"]
     list_filter = ["authority"]
     fields = _SHOWN

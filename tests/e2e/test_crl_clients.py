@@ -1,5 +1,7 @@
 """CRLs as OpenSSL and curl see them."""
 
+import time
+
 import pytest
 
 from tests.e2e.status_service import StatusService, status_service  # noqa: F401  (a fixture)
@@ -61,6 +63,16 @@ def test_a_shard_stands_at_the_address_that_its_certificates_name(
     said = status_service.run("openssl", "crl", "-inform", "DER", "-in", "crl.der", "-noout", "-text")
     assert "Issuing Distribution Point: critical" in said
     assert address in said
+
+
+def test_openssl_whose_clock_is_slow_accepts_a_crl_made_just_now(status_service: StatusService) -> None:  # noqa: F811
+    fetch(status_service, "mfg-1/all")
+    status_service.run("openssl", "crl", "-inform", "DER", "-in", "crl.der", "-out", "crl.pem")
+    said = status_service.run(
+        *["openssl", "verify", "-attime", str(int(time.time()) - 300), "-crl_check", "-CRLfile", "crl.pem"],
+        *["-CAfile", "root.pem", "-untrusted", "issuer.pem", "good.pem"],
+    )
+    assert "good.pem: OK" in said
 
 
 def test_curl_keeps_what_has_not_changed(status_service: StatusService) -> None:  # noqa: F811

@@ -31,6 +31,16 @@ def test_openssl(status_service: StatusService) -> None:  # noqa: F811
         assert "nonce" not in (good + revoked).lower()
 
 
+def test_openssl_whose_clock_is_slow_accepts_an_answer_made_just_now(status_service: StatusService) -> None:  # noqa: F811
+    said = status_service.run(
+        *["faketime", "-f", "-10m", "openssl", "ocsp", "-issuer", "issuer.pem", "-cert", "good.pem"],
+        *["-url", f"{status_service.url}/ocsp/mfg-1/", "-CAfile", "root.pem", "-verify_other", "issuer.pem"],
+    )
+    assert "Response verify OK" in said
+    assert "good.pem: good" in said
+    assert "not yet valid" not in said
+
+
 def test_openssl_asks_for_two_certificates_at_once(status_service: StatusService) -> None:  # noqa: F811
     said = ask(status_service, "good", "-issuer", "issuer.pem", "-cert", "revoked.pem")
     assert "Response verify OK" in said

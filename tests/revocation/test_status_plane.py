@@ -172,6 +172,7 @@ class TestOcsp:
         assert status_of(changed) == reference.OCSPResponseStatus.SUCCESSFUL
         answer = reference.load_der_ocsp_response(changed.content)
         assert answer.certificate_status == reference.OCSPCertStatus.REVOKED
+        assert answer.revocation_time_utc
         assert answer.revocation_time_utc <= answer.this_update_utc
 
     @pytest.mark.parametrize("padded", [True, False])
