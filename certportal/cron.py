@@ -45,7 +45,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.tell_refusals", 60, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.report_late_crls", 60, "default"),
-    PeriodicJob("revocation.jobs.renew_ocsp_signers", 3600, "default"),
+    PeriodicJob("revocation.jobs.renew_ocsp_signers", 60, "default"),
 )
 
 
