@@ -10,9 +10,10 @@ from certportal import device_certificate
 from certportal.secret_files import generated_secret
 from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
-from inventory.issuing.authorities import AuthorityPlan, establish
+from inventory.issuing.authorities import AuthorityPlan
 from inventory.models import Authority, Fleet
 from renewal.simulation import demo_fleet
+from revocation.authorities import establish
 from revocation.jobs import renew_ocsp_signers
 from revocation.publishing import publish
 from revocation.scopes import scopes
@@ -28,7 +29,7 @@ _ISSUING = AuthorityPlan("mfg-1", "certportal Manufacturing CA 1", "certportal",
 def prepare(now: datetime, say: Callable[[str], None]) -> None:
     """Make what a portal must have before its first page is shown; whatever exists already stays as it is."""
     _first_login(say)
-    issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, say)
+    issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, now, say)
     device_certificate.ensure(now)
     policies.make_defaults()
     if settings.DEMO_DEVICES and not Fleet.objects.filter(slug=demo_fleet.SLUG).exists():
@@ -48,13 +49,13 @@ def _first_login(say: Callable[[str], None]) -> None:
         say(f"It is shown this once and kept in {settings.HOME / 'admin-password'}.")
 
 
-def _authorities(now: datetime, say: Callable[[str], None]) -> Authority:
+def _authorities(made_at: datetime, now: datetime, say: Callable[[str], None]) -> Authority:
     root = Authority.objects.filter(slug=_ROOT.slug).first()
     if root is None:
         say("Making a root authority and an issuing authority (P-256, keys encrypted at rest) ...")
-        root = establish(_ROOT, parent=None, now=now, actor=SYSTEM)
+        root = establish(_ROOT, parent=None, made_at=made_at, now=now, actor=SYSTEM)
     issuing = Authority.objects.select_related("certificate").filter(slug=_ISSUING.slug).first()
-    return issuing or establish(_ISSUING, parent=root, now=now, actor=SYSTEM)
+    return issuing or establish(_ISSUING, parent=root, made_at=made_at, now=now, actor=SYSTEM)
 
 
 def _publish(now: datetime, say: Callable[[str], None]) -> None:

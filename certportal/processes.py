@@ -77,9 +77,8 @@ def _plane(name: str, is_ready: Callable[[], bool]) -> Child:
 
 def _worker(number: int) -> Child:
     # RQ finishes the job at hand when asked to stop.
-    return _command(
-        f"worker-{number}", Stage.WORKERS, "rqworker", "--with-scheduler", "urgent", "default", stop_seconds=20
-    )
+    words = ("--with-scheduler", "--worker-ttl", str(settings.RQ_WORKER_SECONDS), "urgent", "default")
+    return _command(f"worker-{number}", Stage.WORKERS, "rqworker", *words, stop_seconds=20)
 
 
 def _command(name: str, stage: Stage, *words: str, stop_seconds: float = 10) -> Child:

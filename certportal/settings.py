@@ -190,6 +190,9 @@ RQ_QUEUES = {
     "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600},
 }
 
+# A worker at rest shows that it lives at least this often: `rqworker --worker-ttl`.
+RQ_WORKER_SECONDS = 60
+
 # Our own token model stands in for knox's, whose migrations would make a table for the one that was swapped out.
 MIGRATION_MODULES = {"knox": None}
 

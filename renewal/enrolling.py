@@ -1,20 +1,21 @@
 """Enrolling and renewing: gate, door and bookkeeping of one request in one transaction, whatever the protocol."""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import structlog
 from django.db import IntegrityError, transaction
 
-from inventory.audit.record import Actor, event, record
+from inventory.audit.record import Actor
 from inventory.issuing.certificates import ProfileUnusable, issue
 from inventory.issuing.keys.software import KeyUnavailable
 from inventory.issuing.lifetimes import IssuerTooOld
-from inventory.models import AuditAction, AuditEvent, Certificate, Device
+from inventory.models import AuditAction, Certificate, Device
 from inventory.models.audit import ActorKind
 from inventory.sightings import record_sighting
 from inventory.x509.csr import CertificationRequest
+from renewal import brakes
 from renewal.gate import (
     AlreadyIssued,
     CurrentCertificate,
@@ -29,11 +30,6 @@ from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode
 
 log = structlog.get_logger(__name__)
-
-# Refusals beyond this are answered without a look at the credential, and without a row in the audit log.
-REFUSAL_SPAN = timedelta(minutes=1)
-MOST_REFUSALS_OF_DEVICE = 10
-MOST_REFUSALS_OF_ADDRESS = 60
 
 EnrolmentResult = Certificate | Refusal
 
@@ -107,12 +103,10 @@ def enrol(
 ) -> EnrolmentResult:
     """Give a device its certificate for a one-time secret, which is spent exactly by that. Or say why not."""
     with transaction.atomic():
-        device = Device.objects.filter(fleet__slug=label, serial=serial).first()
-        braked = _brake(AuditAction.ENROLMENT_REFUSED, device, source_address, now)
-        if braked:
-            return braked
+        # Before any brake: a right secret is served, whatever strangers did to its device or behind the same address.
         found = find_secret(serial, secret, label=label, protocol=protocol)
         if found is None:
+            device = Device.objects.filter(fleet__slug=label, serial=serial).first()
             actor = Actor(ActorKind.UNKNOWN, serial, source_address)
             return _refuse(wrong_secret(), AuditAction.ENROLMENT_REFUSED, actor, now, device=device)
         actor = Actor(ActorKind.DEVICE, serial, source_address)
@@ -145,20 +139,6 @@ def _carry_out(decision: Decision, now: datetime) -> EnrolmentResult:
     return refusal
 
 
-def _brake(action: AuditAction, device: Device | None, source_address: str | None, now: datetime) -> Refusal | None:
-    """Refuse unheard while too many refusals are in the audit log: what is counted is what was recorded."""
-    recent = AuditEvent.objects.filter(action=action, at__gt=now - REFUSAL_SPAN, source_address=source_address)
-    # A device counts together with the address: else whoever knows a serial number could lock its device out.
-    of_device = recent.filter(device=device)[:MOST_REFUSALS_OF_DEVICE].count() if device else 0
-    of_address = recent[:MOST_REFUSALS_OF_ADDRESS].count()
-    if of_device < MOST_REFUSALS_OF_DEVICE and of_address < MOST_REFUSALS_OF_ADDRESS:
-        return None
-    wait = int(REFUSAL_SPAN.total_seconds())
-    return Refusal(
-        RefusalCode.TOO_MANY_REFUSALS, f"Too many refused requests; try again in {wait} s.", retry_after=wait
-    )
-
-
 def _refuse(
     refusal: Refusal,
     action: AuditAction,
@@ -170,20 +150,5 @@ def _refuse(
 ) -> Refusal:
     device = current.device if current else device
     log.info("request refused", action=action, reason=refusal.code, actor=actor.name, address=actor.source_address)
-    braked = _brake(action, device, actor.source_address, now)
-    if braked:
-        return braked
-    record(
-        [
-            event(
-                action,
-                now=now,
-                actor=actor,
-                object_name=device.serial if device else actor.name,
-                device=device,
-                certificate=current.certificate if current else None,
-                details={"reason": refusal.code, **refusal.details},
-            )
-        ]
-    )
-    return refusal
+    certificate = current.certificate if current else None
+    return brakes.note(refusal, action, actor, now, device=device, certificate=certificate)

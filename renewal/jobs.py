@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from inventory.job_claims import Claim
-from renewal import coverage_counts
+from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
 from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.models import Campaign, CampaignState
@@ -46,3 +46,10 @@ def tick_campaign(pk: int) -> None:
 def count_coverage() -> None:
     """Count how much of what ends is renewed or in a campaign, for the dashboard."""
     coverage_counts.count_anew(timezone.now())
+
+
+def tell_refusals() -> None:
+    """Put what was counted of refused requests into the audit log."""
+    told = brakes.tell(timezone.now())
+    if told:
+        log.info("refusals told", networks=told)

@@ -1,8 +1,16 @@
 """The OpenAPI description of the API, and its pages for people."""
 
+import hashlib
+import threading
+from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpResponse
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
@@ -83,8 +91,45 @@ def _component(components: dict[str, Any], schema: dict[str, Any]) -> Any:
     return components[schema["$ref"].rpartition("/")[2]]
 
 
+@dataclass(frozen=True)
+class Document:
+    """The description in one media type, as it is sent."""
+
+    body: bytes
+    etag: str
+    """Quoted, as in the header (RFC 9110 8.8.3)."""
+
+
+# To build the description takes seconds, in which a process answers nobody, and nothing in it depends on who asks: a
+# process builds it once. It changes with the release, and so with the process.
+_documents: dict[str, Document] = {}
+_building = threading.Lock()
+
+
+def document(renderer: OpenApiYamlRenderer | OpenApiJsonRenderer) -> Document:
+    """Return the description as `renderer` writes it, built by the first caller of this process."""
+    with _building:
+        media_type = str(renderer.media_type)
+        if media_type not in _documents:
+            body = renderer.render(SchemaGenerator().get_schema(request=None, public=True), renderer_context={})
+            _documents[media_type] = Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        return _documents[media_type]
+
+
 class SchemaView(SpectacularAPIView):
     """The OpenAPI description, in YAML or JSON as the client accepts."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Answer with the description, or 304 to a client that has it already."""
+        renderer = request.accepted_renderer
+        found = document(renderer)
+        response = HttpResponse(found.body, content_type=renderer.media_type, headers={"ETag": found.etag})
+        response["Content-Disposition"] = f'inline; filename="certportal-api.{renderer.format}"'
+        response["Cache-Control"] = "no-cache"
+        patch_vary_headers(response, ["Accept"])
+        # A method of REST framework's request answers here as Django's would.
+        return get_conditional_response(request._request, etag=found.etag, response=response) or response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
+from inventory.admin.uploading import takes_upload
 from inventory.formats.imports import Target
 from inventory.importing import runs, uploads
 from inventory.importing.rejects import path_of
@@ -201,6 +202,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
 
     # --- Beginning one ----------------------------------------------------------------------------------------------
 
+    @takes_upload(uploads.MAX_BYTES, "inventory.add_importrun")
     def begin(self, request: HttpRequest) -> HttpResponse:
         """Take a file and try it: what it would do is shown before anything is done."""
         if not request.user.has_perm("inventory.add_importrun"):

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from renewal.channels.messages import Delivery, TriggerMessage
 
@@ -64,6 +65,26 @@ class Broker:
         if self.tls:
             client.tls_set_context(ssl.create_default_context())
         return client
+
+
+def why_unreachable(broker: Broker, patience: float) -> str:
+    """Log in to `broker` and leave again; return why that failed within `patience` seconds, or nothing."""
+    client = broker.client()
+    client.connect_timeout = patience
+    answers: list[ReasonCode] = []
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
+    try:
+        client.connect(broker.host, broker.port)
+        deadline = time.monotonic() + patience
+        while not answers and time.monotonic() < deadline and client.loop(timeout=0.1) == paho.MQTT_ERR_SUCCESS:
+            pass
+    except OSError as error:
+        return str(error)
+    finally:
+        client.disconnect()
+    if not answers:
+        return f"no answer in {patience:g} s"
+    return str(answers[0]) if answers[0].is_failure else ""
 
 
 class MqttChannel:

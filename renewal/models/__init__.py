@@ -2,6 +2,7 @@
 
 from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
 from renewal.models.coverage import CoverageCount
+from renewal.models.refusal_tally import RefusalTally
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CoverageCount",
     "EnrolmentProtocol",
     "EnrolmentSecret",
+    "RefusalTally",
     "Target",
     "TargetState",
 ]

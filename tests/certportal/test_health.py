@@ -10,16 +10,25 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from rq import Worker
 
-from certportal import cron, health
-from certportal.health import examine, ready
+from certportal import cron, disk
+from certportal.health import examine, ready, stores
 from inventory.audit.record import SYSTEM
+from inventory.issuing.authorities import AuthorityPlan
 from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
-from inventory.models import Purpose
+from inventory.models import Certificate, Purpose, RevocationReason
+from revocation import jobs, signers
+from revocation.authorities import establish
+from revocation.models import OcspSigner
 from revocation.publishing import publish
-from tests.factories import DAY, NOW, authority, key, root
+from tests.factories import DAY, NOW, authority, fleet, key, root
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOTHING_LISTENS = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture(autouse=True)
+def no_broker(settings):
+    settings.MQTT_URL, settings.DEMO_DEVICES = "", 0
 
 
 @pytest.fixture(autouse=True)
@@ -62,11 +71,83 @@ def published(now: datetime) -> None:
 def test_a_portal_that_does_its_work_has_no_problem():
     now = timezone.now()
     published(now)
+    jobs.renew_ocsp_signers()
     cron.beat()
     worker = Worker(["default"], connection=django_rq.get_connection("default"))
     worker.register_birth()  # type: ignore[no-untyped-call]
     assert problems(now) == {}
-    assert facts(now)["workers"] == "1 registered"
+    assert facts(now)["workers"] == "1 alive"
+
+
+def worker_at_rest() -> Worker:
+    worker = Worker(["default"], connection=django_rq.get_connection("default"), worker_ttl=60)
+    worker.register_birth()  # type: ignore[no-untyped-call]
+    return worker
+
+
+def test_a_worker_is_counted_again_with_its_first_heartbeat_after_a_flush(valkey):
+    worker = worker_at_rest()
+    valkey.flushdb()
+    assert "No worker is alive" in problems(timezone.now())["workers"]
+    worker.heartbeat()
+    assert facts(timezone.now())["workers"] == "1 alive"
+
+
+def test_a_worker_whose_heart_stopped_is_no_worker():
+    died = worker_at_rest()
+    found = problems(timezone.now() + timedelta(seconds=100))["workers"]
+    assert "No worker is alive" in found and f"silent: {died.name} for 1" in found
+
+
+def test_an_audit_log_whose_trigger_is_off_or_gone_is_named():
+    assert "audit log" not in problems()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE inventory_auditevent DISABLE TRIGGER audit_is_append_only")
+        try:
+            assert "is off or gone" in problems()["audit log"]
+        finally:
+            cursor.execute("ALTER TABLE inventory_auditevent ENABLE TRIGGER audit_is_append_only")
+
+
+def test_a_disk_that_is_nearly_full_is_named(monkeypatch):
+    assert "disk space" not in problems()
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 2 * disk.RESERVE - 1}))
+    assert problems()["disk space"].startswith("Only 2,047 MiB free")
+
+
+def test_a_fleet_whose_authority_or_one_above_it_was_revoked_is_named():
+    fleet("demo")
+    check = "issuing for fleet demo"
+    assert check not in problems()
+    Certificate.objects.filter(pk=root().certificate_id).update(
+        state="revoked", revoked_at=NOW, revocation_reason=RevocationReason.CA_COMPROMISE
+    )
+    assert problems()[check] == (
+        "root was revoked: no device of fleet demo gets a certificate. Give it a new authority."
+    )
+
+
+def test_an_authority_without_an_ocsp_signer_or_without_its_key_is_named():
+    made = authority()
+    check = "OCSP signer of mfg-1"
+    assert "tryLater for mfg-1" in problems()[check]
+    signer = signers.renew_if_due(made, NOW)
+    assert check not in problems()
+    OcspSigner.objects.filter(pk=signer.pk).update(key_name="ocsp-gone")
+    assert "tryLater for mfg-1" in problems()[check]
+
+
+def test_an_authority_is_established_with_its_ocsp_signer():
+    plan = AuthorityPlan("mfg-9", "Nine", "Test", 9000 * DAY, path_length=None)
+    establish(plan, parent=None, made_at=NOW - 1000 * DAY, now=NOW, actor=SYSTEM)
+    assert "OCSP signer of mfg-9" in facts()
+    assert "OCSP signer of mfg-9" not in problems()
+
+
+def test_a_broker_that_does_not_answer_is_named_and_no_broker_is_none(settings):
+    assert "broker" not in facts()
+    settings.MQTT_URL = settings.MQTT_BROKER_URL = "mqtt://127.0.0.1:1"
+    assert problems()["broker"].startswith("127.0.0.1:1 cannot be used (")
 
 
 def test_without_workers_and_cron_it_says_what_to_start():
@@ -112,12 +193,12 @@ def test_an_authority_is_named_a_year_before_it_ends():
 def test_without_the_database_each_check_that_needs_it_says_so(database_down):
     found = problems()
     assert found["database"] == "The database does not answer: the connection is lost"
-    assert {"database", "clock", "crls", "own certificates"} <= found.keys()
+    assert {"database", "audit log", "clock", "crls", "issuing", "ocsp signers", "own certificates"} <= found.keys()
 
 
 def test_without_valkey_the_database_is_still_examined(valkey_down):
     found = problems()
-    assert found["cron"].startswith("Valkey does not answer: ")
+    assert found["heartbeat"].startswith("Valkey does not answer: ")
     assert "database" not in found
 
 
@@ -128,7 +209,7 @@ def test_clocks_apart_are_found(monkeypatch):
             return datetime.now(tz) + timedelta(seconds=30)
 
     assert "clock" not in problems()
-    monkeypatch.setattr(health, "datetime", Fast)
+    monkeypatch.setattr(stores, "datetime", Fast)
     assert "set the clocks" in problems()["clock"]
 
 
@@ -157,7 +238,7 @@ def test_the_doctor_ends_with_one_and_a_list_when_something_is_wrong(capsys):
     with pytest.raises(SystemExit) as ending:
         call_command("doctor")
     assert ending.value.code == 1
-    assert "WRONG  workers: No worker is registered" in capsys.readouterr().out
+    assert "WRONG  workers: No worker is alive" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         call_command("doctor", "--json")
     found = json.loads(capsys.readouterr().out)

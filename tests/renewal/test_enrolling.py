@@ -7,7 +7,7 @@ import pytest
 
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, Device
-from renewal import enrolling, secrets
+from renewal import brakes, enrolling, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode
 from tests.factories import DAY, NOW, certification_request, device, enrolled, fleet, key, profile
@@ -80,13 +80,9 @@ def test_a_device_with_a_certificate_that_expired_comes_back_by_a_secret(db):
 
 
 def test_one_address_that_guesses_at_many_devices_is_braked(db):
-    devices = [device() for _ in range(enrolling.MOST_REFUSALS_OF_ADDRESS // enrolling.MOST_REFUSALS_OF_DEVICE + 1)]
-    codes = [
-        code(enrol(each, "guess", address="192.0.2.66"))
-        for each in devices
-        for _ in range(enrolling.MOST_REFUSALS_OF_DEVICE)
-    ]
-    assert codes.count(RefusalCode.WRONG_SECRET) == enrolling.MOST_REFUSALS_OF_ADDRESS
+    devices = [device() for _ in range(brakes.MOST_OF_NETWORK // brakes.MOST_OF_DEVICE + 1)]
+    codes = [code(enrol(each, "guess", address="192.0.2.66")) for each in devices for _ in range(brakes.MOST_OF_DEVICE)]
+    assert codes.count(RefusalCode.WRONG_SECRET) == brakes.MOST_OF_NETWORK
     assert codes[-1] == RefusalCode.TOO_MANY_REFUSALS
     other = device()
     assert isinstance(enrol(other, secret_of(other), address="192.0.2.67"), Certificate)
@@ -95,7 +91,7 @@ def test_one_address_that_guesses_at_many_devices_is_braked(db):
 def test_guesses_at_serial_numbers_that_do_not_exist_count_for_their_address(db):
     fleet()
     unknown = Device(serial="NOBODY")
-    codes = {code(enrol(unknown, "guess", address="192.0.2.66")) for _ in range(enrolling.MOST_REFUSALS_OF_ADDRESS)}
+    codes = {code(enrol(unknown, "guess", address="192.0.2.66")) for _ in range(brakes.MOST_OF_NETWORK)}
     assert codes == {RefusalCode.WRONG_SECRET}
     assert code(enrol(unknown, "guess", address="192.0.2.66")) == RefusalCode.TOO_MANY_REFUSALS
 

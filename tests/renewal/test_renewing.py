@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus, Fleet
 from inventory.models.certificate import RevocationReason
 from inventory.x509.csr import parse
-from renewal import enrolling
+from renewal import brakes, enrolling
 from renewal.refusals import Refusal, RefusalCode
 from tests.factories import DAY, NOW, Enrolled, authority, csr_der, enrolled, key, profile
 
@@ -207,11 +207,11 @@ def test_renewing_is_a_sighting_of_the_device(meter):
 
 def test_refusals_beyond_the_limit_are_braked_and_leave_no_more_rows(meter):
     early = meter.certificate.not_after - 91 * DAY
-    refusals = [code(renew(meter, now=early)) for _ in range(enrolling.MOST_REFUSALS_OF_DEVICE + 5)]
+    refusals = [code(renew(meter, now=early)) for _ in range(brakes.MOST_OF_DEVICE + 5)]
     assert refusals[-5:] == [RefusalCode.TOO_MANY_REFUSALS] * 5
     recorded = AuditEvent.objects.filter(action=AuditAction.RENEWAL_REFUSED).count()
-    assert recorded == enrolling.MOST_REFUSALS_OF_DEVICE
-    assert code(renew(meter, now=early + enrolling.REFUSAL_SPAN)) == RefusalCode.WINDOW_NOT_OPEN
+    assert recorded == brakes.MOST_OF_DEVICE
+    assert code(renew(meter, now=early + brakes.SPAN)) == RefusalCode.WINDOW_NOT_OPEN
 
 
 @pytest.mark.django_db(transaction=True)

@@ -28,6 +28,22 @@ def test_the_schema_has_no_warnings(tmp_path):
     call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yaml"))
 
 
+@pytest.mark.parametrize("accept", ["application/vnd.oai.openapi", "application/vnd.oai.openapi+json"])
+def test_the_description_is_built_once_a_process_and_not_sent_again_to_who_has_it(db, monkeypatch, accept):
+    first = APIClient().get("/api/schema/", headers={"Accept": accept})
+    assert first.headers["Content-Type"].startswith(accept)
+
+    def built_again(*_args, **_kwargs):
+        raise AssertionError("the description was built a second time")
+
+    monkeypatch.setattr("drf_spectacular.generators.SchemaGenerator.get_schema", built_again)
+    second = APIClient().get("/api/schema/", headers={"Accept": accept})
+    assert second.content == first.content
+    has = {"Accept": accept, "If-None-Match": first.headers["ETag"]}
+    third = APIClient().get("/api/schema/", headers=has)
+    assert (third.status_code, third.content) == (304, b"")
+
+
 def test_every_resource_is_described_with_its_list_and_its_objects(schema):
     for resource in Resource.values:
         assert f"/api/v1/{resource}/" in schema["paths"]

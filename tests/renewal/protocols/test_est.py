@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
-from renewal import enrolling, secrets
+from renewal import brakes, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key, profile
 
@@ -145,7 +145,7 @@ def test_a_wrong_secret_is_unauthorized_audited_and_braked(client, now):
     new = device()
     credentials(new, now)
     request = csr_der(key(), new.serial)
-    for _ in range(enrolling.MOST_REFUSALS_OF_DEVICE):
+    for _ in range(brakes.MOST_OF_DEVICE):
         response = post(client, "simpleenroll", request, Authorization=basic(new.serial, "wrong"))
         assert response.status_code == 401
         assert response["WWW-Authenticate"].startswith("Basic ")
@@ -153,7 +153,7 @@ def test_a_wrong_secret_is_unauthorized_audited_and_braked(client, now):
     response = post(client, "simpleenroll", request, Authorization=basic(new.serial, "wrong"))
     assert response.status_code == 429
     assert response["Retry-After"] == "60"
-    assert AuditEvent.objects.filter(action=AuditAction.ENROLMENT_REFUSED).count() == enrolling.MOST_REFUSALS_OF_DEVICE
+    assert AuditEvent.objects.filter(action=AuditAction.ENROLMENT_REFUSED).count() == brakes.MOST_OF_DEVICE
     assert not Certificate.objects.filter(device=new).exists()
 
 
