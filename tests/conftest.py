@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import django.test
 import pytest
@@ -16,16 +17,29 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
         emptying.remember()
 
 
-@pytest.fixture(scope="module")
-def module_db(django_db_setup, django_db_blocker) -> Iterator[None]:
-    """A transaction around all tests of a module, for rows that each of them reads and none of them makes.
-
-    Each test's own transaction is a savepoint in it, so a test changes these rows for itself alone: it takes them
-    fresh from the database. Not for a module with tests that commit.
-    """
+@contextmanager
+def _transaction_around(django_db_blocker) -> Iterator[None]:
     with django_db_blocker.unblock(), transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="class")
+def class_db(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """A transaction around the tests of a class, for rows that are dear to make and that each of these tests reads.
+
+    A test's own transaction is a savepoint in it, so what a test changes is as it was for the next one. Objects in
+    memory are not: take them from the database. No test that commits may stand in such a class.
+    """
+    with _transaction_around(django_db_blocker):
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """As `class_db`, around the tests of a module."""
+    with _transaction_around(django_db_blocker):
+        yield
 
 
 @pytest.fixture
