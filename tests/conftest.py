@@ -1,6 +1,45 @@
-import pytest
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tests import factories
+import django.test
+import pytest
+from django.db import transaction
+
+from tests import emptying, factories
+
+# pytest-django looks the class up here for each test that commits.
+django.test.TransactionTestCase = emptying.CommittingTestCase
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    with django_db_blocker.unblock():
+        emptying.remember()
+
+
+@contextmanager
+def _transaction_around(django_db_blocker) -> Iterator[None]:
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="class")
+def class_db(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """A transaction around the tests of a class, for rows that are dear to make and that each of these tests reads.
+
+    A test's own transaction is a savepoint in it, so what a test changes is as it was for the next one. Objects in
+    memory are not: take them from the database. No test that commits may stand in such a class.
+    """
+    with _transaction_around(django_db_blocker):
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """As `class_db`, around the tests of a module."""
+    with _transaction_around(django_db_blocker):
+        yield
 
 
 @pytest.fixture

@@ -87,7 +87,8 @@ def profile(slug: str = "meter", **changes: object) -> Profile:
 
 
 def fleet(slug: str = "demo", **changes: object) -> Fleet:
-    existing = Fleet.objects.filter(slug=slug).first()
+    # With what issuing for its devices reads: a device is made on a fleet of its own reading.
+    existing = Fleet.objects.filter(slug=slug).select_related("authority__certificate", "profile").first()
     if existing:
         return existing
     values: dict[str, object] = {"name": slug, "authority": authority(), "profile": profile(), **changes}

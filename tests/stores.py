@@ -8,6 +8,7 @@ in both. The home is `var/test` in the checkout, whose cluster the next run find
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _run = contextlib.ExitStack()
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Choose home and databases: a wrapper runs before pytest-django, which reads the settings in this hook."""
+    _keep_bytecode()
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker:
         _take_valkey_database(1 + int(worker.removeprefix("gw")))
@@ -49,6 +51,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_unconfigure() -> None:
     _run.close()
+
+
+def _keep_bytecode() -> None:
+    """Compile each module once for all runs, also where the environment forbids it, as images of containers do.
+
+    Each of the many processes that tests start would compile the whole portal, and each worker rewrite every test.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def _take_home() -> None:

@@ -49,8 +49,15 @@ DURABLE: Mapping[str, str] = {
     "log_min_duration_statement": "2s",
 }
 
-# For tests only: a crash of the machine loses the cluster, which the next run makes again.
-FORGETFUL: Mapping[str, str] = {**DURABLE, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For tests only: a crash of the machine loses the cluster, which the next run makes again. The memory is small because
+# whatever makes or drops a table walks through all of it, and tests do that far more often than they read a large one.
+FORGETFUL: Mapping[str, str] = {
+    **DURABLE,
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "128MB",
+}
 
 
 class ClusterRefused(launch.CannotStart):

@@ -156,8 +156,8 @@ REFUSED = [
 ]
 
 
-@pytest.fixture
-def rows():
+@pytest.fixture(scope="class")
+def rows(class_db):
     """Two rows of every table, good by all rules."""
     meters = [enrolled(expires_in=days * DAY) for days in (20, 30)]
     for name in ("a", "b"):
@@ -212,19 +212,26 @@ def alerting(certificate: Certificate) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("constraint", "model", "change"), REFUSED, ids=lambda value: getattr(value, "__name__", value)
-)
-def test_the_database_refuses(rows, constraint, model, change):
-    if model == "INSERT":
-        columns = "at, action, actor_kind, actor, request_id, object_name, details"
-        values = f"now(), {change}, 'system', 'x', '', 'x', '{{}}'"
-        statement = f"INSERT INTO inventory_auditevent ({columns}) VALUES ({values})"  # noqa: S608 - the table above
-    else:
-        only_devices = "WHERE purpose = 'device'" if model is Certificate else ""
-        statement = f"UPDATE {model._meta.db_table} SET {change.format(**rows)} {only_devices}"  # noqa: S608 - as above
-    with pytest.raises(IntegrityError, match=constraint), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement)
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("constraint", "model", "change"), REFUSED, ids=lambda value: getattr(value, "__name__", value)
+    )
+    def test_the_database_refuses(self, rows, constraint, model, change):
+        if model == "INSERT":
+            columns = "at, action, actor_kind, actor, request_id, object_name, details"
+            values = f"now(), {change}, 'system', 'x', '', 'x', '{{}}'"
+            statement = f"INSERT INTO inventory_auditevent ({columns}) VALUES ({values})"  # noqa: S608 - the table above
+        else:
+            only_devices = "WHERE purpose = 'device'" if model is Certificate else ""
+            statement = f"UPDATE {model._meta.db_table} SET {change.format(**rows)} {only_devices}"  # noqa: S608 - as above
+        with pytest.raises(IntegrityError, match=constraint), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def test_what_others_stand_on_cannot_be_deleted(self, rows):
+        for model in (Fleet, Profile, Authority, Device, Certificate):
+            with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - a name of ours
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def test_every_constraint_of_ours_has_its_refusal_in_the_table():
@@ -236,13 +243,6 @@ def test_every_constraint_of_ours_has_its_refusal_in_the_table():
         if isinstance(constraint, CheckConstraint | UniqueConstraint)
     }
     assert declared - {constraint for constraint, *_ in REFUSED} == set()
-
-
-def test_what_others_stand_on_cannot_be_deleted(rows):
-    for model in (Fleet, Profile, Authority, Device, Certificate):
-        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - a name of ours
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def test_no_model_waits_for_a_migration():

@@ -166,4 +166,6 @@ def test_a_plan_made_for_one_row_is_as_good_for_many(agrees):
     started = time.perf_counter()
     plant(certificate, 20_000, not_after=NOW + 40 * DAY)
     assert time.perf_counter() - started < 60
+    # As autovacuum would within a minute: comparing has no plan to keep, and needs one for so many rows.
+    execute("ANALYZE inventory_device, inventory_certificate")
     agrees()

@@ -13,9 +13,11 @@ from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
 
+pytestmark = pytest.mark.django_db
 
-@pytest.fixture
-def scattered(db):
+
+@pytest.fixture(scope="module")
+def scattered(module_db):
     """Sixty certificates in the order of their end: batch A has the last third, B the first, each with its own gaps."""
     fleet = factories.fleet()
     first, last = (fleet.batches.create(name=name) for name in "BA")

@@ -27,24 +27,55 @@ def plant(tmp_path, devices: int = DEVICES, *, now: datetime = NOON) -> Fleet:
     return demo_fleet.plant(devices, authority=issuer, home=tmp_path, now=now)
 
 
+@pytest.fixture(scope="class")
+def planted(class_db, tmp_path_factory) -> None:
+    plant(tmp_path_factory.mktemp("demo"))
+
+
 def standing() -> CertificateQuerySet:
     return Certificate.objects.of_devices().standing()
 
 
-def test_counts_add_up_and_every_kind_of_fate_is_there(tmp_path):
-    plant(tmp_path)
-    assert Device.objects.count() == DEVICES
-    certificates = Certificate.objects.of_devices()
-    states = Counter(certificates.values_list("state", flat=True))
-    renewals = certificates.filter(predecessor__isnull=False).count()
-    assert sum(states.values()) == DEVICES + renewals
-    assert states[CertificateState.REVOKED] == int(400 * 0.017)
-    assert states[CertificateState.SUPERSEDED] == int(400 * 0.05)
-    assert certificates.unconfirmed(NOON).count() == int(400 * 0.007)
-    assert Device.objects.never_seen().count() == int(400 * 0.004)
-    assert certificates.expired(NOON).count() == int(400 * 0.012)
-    assert Counter(Device.objects.values_list("batch__name", flat=True)).keys() == {"B6", "B7"}
-    assert Device.objects.values("site").distinct().count() == 3
+class TestTheWholeFleet:
+    def test_counts_add_up_and_every_kind_of_fate_is_there(self, planted):
+        assert Device.objects.count() == DEVICES
+        certificates = Certificate.objects.of_devices()
+        states = Counter(certificates.values_list("state", flat=True))
+        renewals = certificates.filter(predecessor__isnull=False).count()
+        assert sum(states.values()) == DEVICES + renewals
+        assert states[CertificateState.REVOKED] == int(400 * 0.017)
+        assert states[CertificateState.SUPERSEDED] == int(400 * 0.05)
+        assert certificates.unconfirmed(NOON).count() == int(400 * 0.007)
+        assert Device.objects.never_seen().count() == int(400 * 0.004)
+        assert certificates.expired(NOON).count() == int(400 * 0.012)
+        assert Counter(Device.objects.values_list("batch__name", flat=True)).keys() == {"B6", "B7"}
+        assert Device.objects.values("site").distinct().count() == 3
+
+    def test_there_is_a_cliff_and_it_stands_out(self, planted):
+        by_day = standing().annotate(day=TruncDate("not_after")).values_list("day").annotate(Count("pk")).order_by()
+        (day, height), (_other, second) = Counter(dict(by_day)).most_common(2)
+        assert day == (NOON + 81 * DAY).date()
+        assert height >= int(400 * 0.12)
+        assert height > 3 * second
+
+    def test_every_act_of_the_past_is_in_the_audit_log_at_its_time(self, planted):
+        counts = Counter(AuditEvent.objects.filter(device__isnull=False).values_list("action", flat=True))
+        certificates = Certificate.objects.of_devices()
+        assert counts[AuditAction.CERTIFICATE_ENROLLED] == DEVICES
+        assert counts[AuditAction.CERTIFICATE_RENEWED] == certificates.filter(predecessor__isnull=False).count()
+        assert counts[AuditAction.CERTIFICATE_CONFIRMED] == certificates.filter(activated_at__isnull=False).count()
+        assert counts[AuditAction.CERTIFICATE_REVOKED] == certificates.revoked().count()
+        assert not AuditEvent.objects.filter(at__gt=NOON).exists()
+        assert not certificates.filter(issued_at__gt=NOON).exists()
+        assert not certificates.filter(activated_at__lt=F("issued_at")).exists()
+
+    def test_the_campaign_runs_over_exactly_what_is_soon_due(self, planted):
+        campaign = Campaign.objects.get()
+        assert campaign.state == CampaignState.RUNNING
+        funnel = funnels([campaign])[campaign.pk]
+        assert funnel.now[TargetState.PLANNED] == funnel.total
+        # Live meters and silent ones; who was renewed is not asked again.
+        assert funnel.total == 200 + int(400 * 0.02)
 
 
 @pytest.mark.parametrize("devices", [1, 30, 199, 200, 201, 230])
@@ -52,15 +83,6 @@ def test_a_fleet_has_as_many_devices_as_were_asked_for(devices):
     fates = demo_fleet._fates(devices, random.Random(1))  # noqa: S311 - a picture
     assert len(fates) == devices
     assert sum(fate.since is demo_fleet._Since.LIVE for fate in fates) == min(devices, demo_fleet.LIVE)
-
-
-def test_there_is_a_cliff_and_it_stands_out(tmp_path):
-    plant(tmp_path)
-    by_day = standing().annotate(day=TruncDate("not_after")).values_list("day").annotate(Count("pk")).order_by()
-    (day, height), (_other, second) = Counter(dict(by_day)).most_common(2)
-    assert day == (NOON + 81 * DAY).date()
-    assert height >= int(400 * 0.12)
-    assert height > 3 * second
 
 
 def picture() -> list[tuple]:
@@ -80,7 +102,7 @@ def picture() -> list[tuple]:
     )
 
 
-def test_the_same_moment_gives_the_same_picture(tmp_path, transactional_db):
+def test_the_same_moment_gives_the_same_picture(tmp_path):
     pictures = []
     for home in ("first", "second"):
         with transaction.atomic():
@@ -99,29 +121,6 @@ def test_every_certificate_is_as_stored_and_verifies_under_its_authority(tmp_pat
         assert certificate.not_before >= issuer.not_valid_before_utc
 
 
-def test_every_act_of_the_past_is_in_the_audit_log_at_its_time(tmp_path):
-    plant(tmp_path)
-    counts = Counter(AuditEvent.objects.filter(device__isnull=False).values_list("action", flat=True))
-    certificates = Certificate.objects.of_devices()
-    assert counts[AuditAction.CERTIFICATE_ENROLLED] == DEVICES
-    assert counts[AuditAction.CERTIFICATE_RENEWED] == certificates.filter(predecessor__isnull=False).count()
-    assert counts[AuditAction.CERTIFICATE_CONFIRMED] == certificates.filter(activated_at__isnull=False).count()
-    assert counts[AuditAction.CERTIFICATE_REVOKED] == certificates.revoked().count()
-    assert not AuditEvent.objects.filter(at__gt=NOON).exists()
-    assert not certificates.filter(issued_at__gt=NOON).exists()
-    assert not certificates.filter(activated_at__lt=F("issued_at")).exists()
-
-
-def test_the_campaign_runs_over_exactly_what_is_soon_due(tmp_path):
-    plant(tmp_path)
-    campaign = Campaign.objects.get()
-    assert campaign.state == CampaignState.RUNNING
-    funnel = funnels([campaign])[campaign.pk]
-    assert funnel.now[TargetState.PLANNED] == funnel.total
-    # Live meters and silent ones; who was renewed is not asked again.
-    assert funnel.total == 200 + int(400 * 0.02)
-
-
 def test_live_meters_have_the_key_of_their_certificate_for_their_owner_alone(tmp_path):
     plant(tmp_path, 20)
     meters = demo_fleet.live_meters(tmp_path)
@@ -135,7 +134,7 @@ def test_live_meters_have_the_key_of_their_certificate_for_their_owner_alone(tmp
     assert {meter.mqtt_id for meter in meters} == set(mqtt_ids)
 
 
-def test_a_fleet_that_cannot_be_planted_leaves_nothing(tmp_path, transactional_db):
+def test_a_fleet_that_cannot_be_planted_leaves_nothing(tmp_path):
     issuer = authority()
     (tmp_path / "demo").write_text("in the way")
     with pytest.raises(OSError, match="demo"):
