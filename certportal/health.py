@@ -13,10 +13,13 @@ from rq import Worker
 
 from certportal.cron import last_beat
 from inventory.alerts.infrastructure import certificates as own_certificates
+from inventory.importing import runs
 from revocation.freshness import freshness
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 _CLOCKS_MAY_DIFFER = timedelta(seconds=5)
+# Of imports that stand still.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,14 @@ def _own_certificates(now: datetime) -> Iterator[Finding]:
         )
 
 
-_CHECKS: tuple[_Check, ...] = (_database, _clock, _queue, _cron, _crls, _own_certificates)
+def _imports(now: datetime) -> Iterator[Finding]:
+    stuck = runs.stuck(now)
+    names = ", ".join(str(run) for run in stuck[:_NAMED])
+    problem = f"Imports stand still: {names}. Look at the workers, or go on with import_inventory --resume."
+    yield Finding("imports", f"{len(stuck)} stand still", problem if stuck else "")
+
+
+_CHECKS: tuple[_Check, ...] = (_database, _clock, _queue, _cron, _crls, _own_certificates, _imports)
 
 
 def ready() -> list[str]:
