@@ -16,7 +16,6 @@ from inventory.counters import checking, folding
 from inventory.expiry import cliff_watch
 from inventory.importing import runs, uploads
 from inventory.importing.loading import deferred_indexes
-from inventory.importing.sources.files import SourceRefused
 from inventory.models import ImportRun
 
 log = structlog.get_logger(__name__)
@@ -30,26 +29,23 @@ _NAMED = 20
 
 
 def work_on_import(run_id: int) -> None:
-    """Do an uploaded import, or go on with it; nothing when another worker does."""
+    """Do an uploaded import, or go on with it; nothing when it has ended or another worker has it."""
+    uploads.claim(run_id).begin()
     run = ImportRun.objects.get(pk=run_id)
     try:
         run = uploads.work(run, timezone.now)
     except runs.BusyElsewhere:
         return
-    except (OSError, SourceRefused) as error:
-        runs.stop(run, str(error), timezone.now())
-        log.warning("import_stopped", run=run_id, why=str(error))
-        return
     except runs.Stopped as stopped:
         log.warning("import_stopped", run=run_id, why=str(stopped))
         return
-    log.info("import_finished", run=run_id, records=run.records, rejected=run.rejected)
+    log.info("import_worked_on", run=run_id, state=run.state, records=run.records, rejected=run.rejected)
 
 
 def sweep_imports() -> None:
     """Enqueue uploaded imports whose job was lost, and make indexes that a killed import has put off."""
-    for run_id in uploads.unfinished():
-        uploads.enqueue(run_id)
+    for run in uploads.left_alone():
+        uploads.enqueue(run.pk)
     for run in ImportRun.objects.exclude(put_off=[]):
         if runs.nobody_works_on(run):
             deferred_indexes.make_up_for(run)

@@ -16,15 +16,14 @@ served without its row, and no number is served with two contents. A database re
 file: the number goes on above the file's.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
+from inventory import session_locks
 from inventory.audit.record import SYSTEM, Actor, event, record
 from inventory.issuing.keys.store import signing_key
 from inventory.models import AuditAction, Authority, Certificate
@@ -39,14 +38,14 @@ def publish(authority: Authority, shard: int | None, now: datetime, *, actor: Ac
     What was served before stays in place whenever this raises: KeyUnavailable, OSError, or an error of the database.
     """
     scope = Scope(authority.slug, shard)
-    with _only_publisher(scope):
+    with session_locks.held(scope.lock_key, wait=True):
         return _publish(authority, scope, now, actor)
 
 
 def publish_if_due(authority: Authority, shard: int | None, now: datetime) -> Crl | None:
     """Publish like `publish`, unless another publisher was faster; then return None."""
     scope = Scope(authority.slug, shard)
-    with _only_publisher(scope):
+    with session_locks.held(scope.lock_key, wait=True):
         return _publish(authority, scope, now, SYSTEM) if _is_due(authority, scope, now) else None
 
 
@@ -69,20 +68,6 @@ def _is_due(authority: Authority, scope: Scope, now: datetime) -> bool:
         latest_published_at=latest.published_at if latest else None,
         now=now,
     )
-
-
-@contextmanager
-def _only_publisher(scope: Scope) -> Iterator[None]:
-    """Hold the lock of `scope` on this connection, beyond the commit: the rename after it must not be overtaken."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [scope.lock_key])
-    try:
-        yield
-    finally:
-        # A broken connection has let go of its locks; Django opens the next one itself.
-        if connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [scope.lock_key])
 
 
 def _publish(authority: Authority, scope: Scope, now: datetime, actor: Actor) -> Crl:

@@ -1,8 +1,8 @@
 """Scopes: the sets of certificates that have a CRL of their own (RFC 5280 5): each shard, and the whole authority."""
 
-import hashlib
 from dataclasses import dataclass
 
+from inventory import session_locks
 from inventory.issuing import urls
 from inventory.models import Authority
 
@@ -28,8 +28,8 @@ class Scope:
 
     @property
     def lock_key(self) -> int:
-        """The key of a PostgreSQL advisory lock: a signed 64-bit number that nothing else hashes to."""
-        return int.from_bytes(hashlib.sha256(f"certportal CRL {self}".encode()).digest()[:8], signed=True)
+        """The key of the lock that whoever publishes this scope holds."""
+        return session_locks.key_of(f"certportal CRL {self}")
 
 
 def scopes(authority: Authority) -> list[Scope]:

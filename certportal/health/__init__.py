@@ -23,6 +23,7 @@ _CHECKS: tuple[_Check, ...] = (
     work.queues,
     work.heartbeat,
     work.broker,
+    work.imports,
     certificates.crls,
     certificates.issuing,
     certificates.ocsp_signers,

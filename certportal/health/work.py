@@ -10,12 +10,15 @@ from rq.utils import utcparse
 
 from certportal.cron import last_beat
 from certportal.health.findings import Finding
+from inventory.importing import runs
 from renewal.channels import mqtt
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 # A worker beats each half minute at work, and at least once in WORKER_SECONDS at rest.
 _WORKER_MAY_BE_SILENT = timedelta(seconds=settings.RQ_WORKER_SECONDS + 30)
 _BROKER_SECONDS = 3.0
+# Of imports that stand still.
+_NAMED = 3
 
 
 def workers(now: datetime) -> Iterator[Finding]:
@@ -64,3 +67,10 @@ def broker(_now: datetime) -> Iterator[Finding]:
     refusal = mqtt.why_unreachable(found, _BROKER_SECONDS)
     problem = f"{where} cannot be used ({refusal}): campaigns reach no device over MQTT." if refusal else ""
     yield Finding("broker", f"answers at {where}", problem)
+
+
+def imports(now: datetime) -> Iterator[Finding]:
+    stuck = runs.stuck(now)
+    names = ", ".join(str(run) for run in stuck[:_NAMED])
+    problem = f"Imports stand still: {names}. Look at the workers, or go on with import_inventory --resume."
+    yield Finding("imports", f"{len(stuck)} stand still", problem if stuck else "")

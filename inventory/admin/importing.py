@@ -162,15 +162,18 @@ class ImportRunAdmin(ReadOnlyAdmin):
         rate = run.records / max(1.0, run.spent.total_seconds())
         share = run.share
         left = run.spent * (1 / share - 1) if 0 < share < 1 and run.state == ImportState.RUNNING else None
+        now = timezone.now()
         return {
-            "now": timezone.now(),
+            "now": now,
             "run": run,
             "name": run.name,
             "state": cells.state(_TONES[ImportState(run.state)], run.get_state_display()),
             "share": share,
             "rate": rate,
             "left": left,
-            "going_on": run.state in {ImportState.WAITING, ImportState.RUNNING},
+            "going_on": run.state in runs.UNFINISHED,
+            "stuck": runs.is_stuck(run, now),
+            "resumed_by_command": not uploads.is_upload(run),
             "counts": [(_WORDS[name], count) for name, count in runs.counts(run).items()],
             "mapping": run.reading.get("mapping", []),
             "rejects_url": reverse("admin:inventory_importrun_rejects", args=[run.pk]) if run.rejected else "",

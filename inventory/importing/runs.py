@@ -7,15 +7,16 @@ what a transaction that did not commit has left in their file is cut off.
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from django.db import Error as DatabaseTrouble
 from django.db import OperationalError, connection, transaction
 
+from inventory import session_locks
 from inventory.audit.record import Actor, event, record
 from inventory.formats.imports import Encoding, Format, Link, Product, Target
 from inventory.importing.loading import deferred_indexes, external_authorities, merge
@@ -40,6 +41,12 @@ _MOST_TRIES = 5
 # The database may need a moment to notice that the process before was killed.
 _TRIES_FOR_LOCK, _SECONDS_BETWEEN_TRIES = 20, 0.25
 _DEADLOCK, _SERIALIZATION_FAILURE = "40P01", "40001"
+
+UNFINISHED = (ImportState.WAITING, ImportState.RUNNING)
+# A block takes seconds, and the periodic job takes up within a minute what nobody works on.
+_MAY_BE_QUIET = timedelta(minutes=10)
+# A process that dies at the same block each time, for want of memory perhaps, is not started for ever.
+MOST_ATTEMPTS = 5
 
 
 class Stopped(Exception):
@@ -122,25 +129,43 @@ def reading_of(run: ImportRun) -> Reading:
 def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Tell) -> ImportRun:
     """Do a run from where it is to its end, and return its row.
 
-    `tell` is called after each block. Raises BusyElsewhere, SourceRefused when the source is not the one that the run
-    began with, and Stopped.
+    `tell` is called after each block. However it ends, the row has a state and a reason, unless the process is killed
+    or the database is gone. Raises BusyElsewhere, SourceRefused when the source is not the one that the run began with,
+    and Stopped.
     """
-    with _only_worker(run, tries=_TRIES_FOR_LOCK):
+    with only_worker(run):
         run.refresh_from_db()
         if run.state == ImportState.FINISHED:
             return run
         if run.fingerprint and run.fingerprint != source.fingerprint:
             raise SourceRefused(f"{run.source} is not what run {run.pk} began with; begin a new import.")
-        try:
+        with stopping(run, clock):
             _Work(run, source, workers, clock, tell).do()
-        except (OSError, DatabaseTrouble, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
-            problem = _problem(error)
-            # When the database is gone its row still says running; the run is resumed all the same.
-            with suppress(DatabaseTrouble):
-                stop(run, problem, clock())
-            raise Stopped(problem) from error
         run.refresh_from_db()
         return run
+
+
+@contextmanager
+def stopping(run: ImportRun, clock: Clock) -> Iterator[None]:
+    """Stop a run whose work ends otherwise than by its end. What is to be expected is raised as Stopped."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except (OSError, DatabaseTrouble, psycopg.Error, SourceRefused, ParserDied, KeyboardInterrupt) as error:
+        problem = _problem(error)
+        _stop_if_the_database_answers(run, problem, clock())
+        raise Stopped(problem) from error
+    except BaseException as error:
+        # A fault of the program. It goes on to whoever logs it; people see the run.
+        _stop_if_the_database_answers(run, f"{type(error).__name__}: {_problem(error)}", clock())
+        raise
+
+
+def _stop_if_the_database_answers(run: ImportRun, problem: str, now: datetime) -> None:
+    # When it is gone the row still says running; the run is taken up again all the same.
+    with suppress(DatabaseTrouble):
+        stop(run, problem, now)
 
 
 class _Work:
@@ -266,6 +291,8 @@ class _Work:
                 ]
                 rejects = sorted([*rejects, *found], key=lambda reject: reject.line)
         run.records += staged.records
+        if not run.dry_run:  # which begins anew each time
+            run.attempts = 0
         self._reject(rejects)
         run.position, run.done, run.worked_at = piece.position, piece.done, now
         run.save(update_fields=_SAVED)
@@ -296,8 +323,18 @@ class _Work:
 
 
 _MERGED = [field.name for field in dataclasses.fields(merge.Merged) if field.name != "rejected"]
-_COUNTED = [*_MERGED, "records", "authorities_new", "rejected", "first_rejects", "rejects_bytes", "position", "done"]
-_SAVED = [*_COUNTED, "worked_at"]
+_COUNTED = [
+    *_MERGED,
+    "records",
+    "authorities_new",
+    "rejected",
+    "first_rejects",
+    "rejects_bytes",
+    "position",
+    "done",
+    "attempts",
+]
+_SAVED = [*_COUNTED, "worked_at", "attempts"]
 
 
 def counts(run: ImportRun) -> dict[str, int]:
@@ -320,10 +357,24 @@ def _problem(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def count_attempt(run: ImportRun) -> bool:
+    """Write down that a worker takes up a run; return False when too many have since its last block.
+
+    To be called by whoever starts runs by itself, and is alone with this one.
+    """
+    if run.attempts >= MOST_ATTEMPTS:
+        return False
+    run.attempts += 1
+    run.save(update_fields=["attempts"])
+    return True
+
+
 def stop(run: ImportRun, problem: str, now: datetime) -> None:
-    """Write down that a run stopped. The row holds what was committed; ours may be ahead of it."""
-    stored = ImportRun.objects.get(pk=run.pk)
+    """Write down that a run stopped, unless it has ended. The row holds what was committed; ours may be ahead of it."""
     with transaction.atomic():
+        stored = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
+        if stored.state not in UNFINISHED:
+            return
         stored.state, stored.problem, stored.worked_at = ImportState.STOPPED, problem[:2000], now
         stored.save(update_fields=["state", "problem", "worked_at"])
         _audit(stored, AuditAction.IMPORT_STOPPED, now, {**counts(stored), "problem": stored.problem})
@@ -337,32 +388,33 @@ def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str
     record([event(action, now=now, actor=actor, object_name=f"import {run}", details=details)])
 
 
-def _try_lock(run: ImportRun) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('certportal import', %s))", [run.pk])
-        [taken] = cursor.fetchone()
-    return bool(taken)
+@contextmanager
+def only_worker(run: ImportRun) -> Iterator[None]:
+    """Be the one process that works on a run. Raises BusyElsewhere after some seconds."""
+    tries = _TRIES_FOR_LOCK
+    with ExitStack() as held:
+        while not held.enter_context(session_locks.held(_lock_of(run))):
+            tries -= 1
+            if not tries:
+                raise BusyElsewhere(f"Another process works on run {run.pk}.")
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        yield
 
 
 def nobody_works_on(run: ImportRun) -> bool:
-    try:
-        with _only_worker(run):
-            return True
-    except BusyElsewhere:
-        return False
+    with session_locks.held(_lock_of(run)) as free:
+        return free
 
 
-@contextmanager
-def _only_worker(run: ImportRun, tries: int = 1) -> Iterator[None]:
-    """Hold the lock of a run in this session: it ends with the process, however that ends."""
-    while not _try_lock(run):
-        tries -= 1
-        if not tries:
-            raise BusyElsewhere(f"Another process works on run {run.pk}.")
-        time.sleep(_SECONDS_BETWEEN_TRIES)
-    try:
-        yield
-    finally:
-        if connection.connection is not None and not connection.connection.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended('certportal import', %s))", [run.pk])
+def _lock_of(run: ImportRun) -> int:
+    return session_locks.key_of(f"certportal import {run.pk}")
+
+
+def stuck(now: datetime) -> list[ImportRun]:
+    """Return the runs that should go on and do not: no progress for minutes, and no process that works on them."""
+    quiet = ImportRun.objects.filter(state__in=UNFINISHED, worked_at__lt=now - _MAY_BE_QUIET).order_by("pk")
+    return [run for run in quiet if is_stuck(run, now)]
+
+
+def is_stuck(run: ImportRun, now: datetime) -> bool:
+    return run.state in UNFINISHED and run.worked_at < now - _MAY_BE_QUIET and nobody_works_on(run)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-import django_rq
 from django.conf import settings
 from django.db import transaction
 
@@ -15,6 +14,7 @@ from inventory.formats.imports import Encoding, Format, Link, Product, Target
 from inventory.importing import runs
 from inventory.importing.sources.detection import Reading, open_file
 from inventory.importing.sources.files import SourceRefused
+from inventory.job_claims import Claim
 from inventory.models import AuditAction, ColumnMapping, Fleet, ImportRun, ImportState
 
 MAX_BYTES = 20 << 20
@@ -23,6 +23,10 @@ _JOB = "inventory.jobs.work_on_import"
 
 def _directory() -> Path:
     return Path(settings.HOME) / "imports" / "uploads"
+
+
+def is_upload(run: ImportRun) -> bool:
+    return Path(run.source).is_relative_to(_directory())
 
 
 def keep(name: str, chunks: Iterable[bytes]) -> Path:
@@ -90,12 +94,12 @@ def resume(stopped: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
         if run.state != ImportState.STOPPED:
             raise SourceRefused(f"Import {run.pk} is {run.state}; only one that stopped is resumed.")
         path = Path(run.source)
-        if not path.is_relative_to(_directory()):
+        if not is_upload(run):
             raise SourceRefused(f"Import {run.pk} was begun by command: manage.py import_inventory --resume {run.pk}.")
         if not path.is_file():
             raise SourceRefused(f"The file of import {run.pk} is no longer here; upload it again.")
-        run.state, run.problem = ImportState.WAITING, ""
-        run.save(update_fields=["state", "problem"])
+        run.state, run.problem, run.attempts, run.worked_at = ImportState.WAITING, "", 0, now
+        run.save(update_fields=["state", "problem", "attempts", "worked_at"])
         details = {"run": run.pk, "resumed": True}
         record([event(AuditAction.IMPORT_STARTED, now=now, actor=actor, object_name=f"import {run}", details=details)])
         transaction.on_commit(lambda: enqueue(run.pk), robust=True)
@@ -110,27 +114,48 @@ def _begun(plan: runs.Plan, now: datetime, actor: Actor) -> ImportRun:
     return run
 
 
+def claim(run_id: int) -> Claim:
+    return Claim("default", f"import {run_id}")
+
+
 def enqueue(run_id: int) -> None:
-    django_rq.get_queue("default").enqueue(
-        _JOB, run_id, description=f"import {run_id}", result_ttl=0, failure_ttl=24 * 3600
-    )
+    claim(run_id).enqueue(_JOB, run_id, failure_ttl=24 * 3600)
 
 
-def unfinished() -> list[int]:
-    """Return the runs of uploads that a worker has to do or to go on with."""
-    open_states = (ImportState.WAITING, ImportState.RUNNING)
-    unfinished = ImportRun.objects.filter(state__in=open_states, source__startswith=f"{_directory()}/")
-    return list(unfinished.order_by("pk").values_list("pk", flat=True))
+def left_alone() -> list[ImportRun]:
+    """Return the runs of uploads that wait to be done or to go on, and that no worker has."""
+    unfinished = ImportRun.objects.filter(state__in=runs.UNFINISHED, source__startswith=f"{_directory()}/")
+    return [run for run in unfinished.order_by("pk") if runs.nobody_works_on(run)]
 
 
 def work(run: ImportRun, clock: runs.Clock) -> ImportRun:
-    """Do the import of an upload. Its file goes once it is done; that of a dry run stays, for the run in earnest."""
-    path = Path(run.source)
-    opened = open_file(path, runs.reading_of(run))
-    run = runs.work(run, opened.source, workers=0, clock=clock, tell=lambda _run: None)
-    if not run.dry_run:
-        _forget(path)
-    return run
+    """Do the import of an upload, if it is still to be done. Its file goes then; that of a dry run stays, for the run
+    in earnest.
+
+    Raises BusyElsewhere and Stopped.
+    """
+    with runs.only_worker(run):
+        run.refresh_from_db()
+        if run.state not in runs.UNFINISHED:
+            return run
+        if not runs.count_attempt(run):
+            raise runs.Stopped(_give_up(run, clock()))
+        path = Path(run.source)
+        with runs.stopping(run, clock):
+            opened = open_file(path, runs.reading_of(run))
+            run = runs.work(run, opened.source, workers=0, clock=clock, tell=lambda _run: None)
+        if not run.dry_run:
+            _forget(path)
+        return run
+
+
+def _give_up(run: ImportRun, now: datetime) -> str:
+    text = (
+        f"It was taken up {run.attempts} times, and each time the process ended within the same block without a word: it "
+        "was killed, perhaps for want of memory."
+    )
+    runs.stop(run, text, now)
+    return text
 
 
 def _forget(path: Path) -> None:

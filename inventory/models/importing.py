@@ -82,6 +82,8 @@ class ImportRun(models.Model):
     worked_at = models.DateTimeField(_("last progress"))
     finished_at = models.DateTimeField(_("finished"), null=True)
     problem = models.TextField(_("why it stopped"), blank=True)
+    # How often workers have taken it up since its last block.
+    attempts = models.PositiveSmallIntegerField(default=0)
 
     fingerprint = models.CharField(_("fingerprint of the source"), max_length=200, blank=True)
     # Where the next block begins; null: at the beginning.

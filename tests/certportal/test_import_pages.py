@@ -1,10 +1,12 @@
 """Importing in the browser: a file is tried, its outcome looked at, then taken in earnest; workers do the work."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from inventory import jobs
 from inventory.importing import uploads
@@ -12,7 +14,7 @@ from inventory.importing.rejects import path_of
 from inventory.models import AuditAction, AuditEvent, ColumnMapping, Device, ImportRun, ImportState
 from tests import factories
 from tests.certportal.test_pages import HOSTILE, Inline
-from tests.inventory.importing.foreign import ForeignAuthority, imported, pem, write_csv
+from tests.inventory.importing.foreign import ForeignAuthority, begun, imported, pem, write_csv
 
 pytestmark = pytest.mark.django_db
 
@@ -57,9 +59,19 @@ def test_a_file_is_tried_then_imported_by_workers(boss_client):
 def test_a_lost_job_is_found_again_by_the_sweep(boss_client):
     upload(boss_client, b"device_serial\nU1\n")
     run = ImportRun.objects.get()
-    assert uploads.unfinished() == [run.pk]
+    assert uploads.left_alone() == [run]
     jobs.work_on_import(run.pk)
-    assert uploads.unfinished() == []
+    assert uploads.left_alone() == []
+
+
+def test_a_run_that_stands_still_says_so_and_how_to_go_on(boss_client, tmp_path):
+    run, _opened = begun(write_csv(tmp_path / "a.csv", [{"device_serial": "A"}]), factories.fleet())
+    page = reverse("admin:inventory_importrun_change", args=[run.pk])
+    ImportRun.objects.filter(pk=run.pk).update(state=ImportState.RUNNING, worked_at=timezone.now())
+    assert "stands still" not in boss_client.get(page).content.decode()
+    ImportRun.objects.filter(pk=run.pk).update(worked_at=timezone.now() - timedelta(hours=1))
+    shown = boss_client.get(page).content.decode()
+    assert "stands still" in shown and f"import_inventory --resume {run.pk}" in shown
 
 
 def test_a_file_that_went_away_stops_its_run(boss_client):
