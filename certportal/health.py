@@ -13,6 +13,7 @@ from rq import Worker
 
 from certportal.cron import last_beat
 from inventory.alerts.infrastructure import certificates as own_certificates
+from renewal.models import ChannelTrouble
 from revocation.freshness import freshness
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
@@ -107,7 +108,18 @@ def _own_certificates(now: datetime) -> Iterator[Finding]:
         )
 
 
-_CHECKS: tuple[_Check, ...] = (_database, _clock, _queue, _cron, _crls, _own_certificates)
+def _channels(now: datetime) -> Iterator[Finding]:
+    """A channel is looked at when a campaign sends: one that nobody uses is in no trouble."""
+    for trouble in ChannelTrouble.objects.current(now):
+        fact = f"tried {trouble.tries} times in vain"
+        problem = (
+            f"No trigger leaves since {trouble.since:%Y-%m-%d %H:%M}: {trouble.problem}. Look at the broker; "
+            f"no device loses an attempt, the next try is at {trouble.next_try_at:%H:%M}."
+        )
+        yield Finding(f"channel {trouble}", fact, problem)
+
+
+_CHECKS: tuple[_Check, ...] = (_database, _clock, _queue, _cron, _crls, _own_certificates, _channels)
 
 
 def ready() -> list[str]:

@@ -6,7 +6,6 @@ before is told late, once.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,10 +17,11 @@ from inventory.alerts.conditions import report
 from inventory.alerts.escalation import fires_before
 from inventory.alerts.policies import escalation_steps_in_force
 from inventory.models import AlertKind, AlertPolicy, AlertRun, AppliesTo
+from inventory.session_locks import session_lock
 
 BATCH = 20_000
-# The first eight bytes of names, as PostgreSQL's advisory locks have numbers: of any sweep, and of those of everything.
-_ANY, _WHOLE = int.from_bytes(b"alertrun"), int.from_bytes(b"alertall")
+# Of any sweep, and of those of everything.
+_ANY, _WHOLE = "alert sweep", "alert sweep of everything"
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
             _measure_again()
         return Swept(raised, told, resolved)
 
-    with _alone(_WHOLE) as first:
+    with session_lock(_WHOLE) as first:
         if not first:
             return None
-        with _alone(_ANY, wait=True):
+        with session_lock(_ANY, wait=True):
             return _sweep(now, devices)
 
 
 def sweep_own(now: datetime) -> Swept | None:
     """Do the same for the portal's own only. It costs a handful of statements, whatever the size of the fleet."""
-    with _alone(_ANY) as alone:
+    with session_lock(_ANY) as alone:
         return _sweep(now, lambda _run: Swept()) if alone else None
 
 
@@ -71,24 +71,6 @@ def _sweep(now: datetime, devices: Callable[[AlertRun], Swept]) -> Swept:
     told = _step_own(run, now)
     done = devices(run)
     return replace(done, told_again=done.told_again + told, digests=digest.write(run, now))
-
-
-@contextmanager
-def _alone(lock: int, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock; yield whether we have it. It belongs to the session: it ends with a dead worker."""
-    with connection.cursor() as cursor:
-        if wait:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
-            taken = True
-        else:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
-            [taken] = cursor.fetchone()
-    try:
-        yield taken
-    finally:
-        if taken and connection.connection is not None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
 
 
 # What follows for an alert `a` from its step of the policy: its level, or null when nothing is due. `quiet` tells

@@ -15,6 +15,9 @@ from certportal.health import examine, ready
 from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
 from inventory.models import Purpose
+from renewal.channels import trouble
+from renewal.channels.messages import Delivery, Fate
+from renewal.models import Channel
 from revocation.publishing import publish
 from tests.factories import DAY, NOW, authority, key, root
 
@@ -162,3 +165,12 @@ def test_the_doctor_ends_with_one_and_a_list_when_something_is_wrong(capsys):
         call_command("doctor", "--json")
     found = json.loads(capsys.readouterr().out)
     assert all(finding.keys() == {"check", "fact", "problem"} for finding in found)
+
+
+def test_a_broker_in_trouble_is_named_with_its_reason_and_the_next_try():
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.NEVER_LEFT, "broker refuses the connection: Not authorized")], NOW)
+    problem = problems()["channel MQTT"]
+    assert "broker refuses the connection: Not authorized" in problem
+    assert f"{NOW:%Y-%m-%d %H:%M}" in problem
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.TAKEN)], NOW)
+    assert "channel MQTT" not in facts()
