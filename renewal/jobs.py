@@ -6,9 +6,12 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from inventory.alerts.conditions import report
 from inventory.job_claims import Claim
+from inventory.models import AlertKind
 from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
+from renewal.channels import trouble
 from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.models import Campaign, CampaignState
 
@@ -39,8 +42,17 @@ def tick_campaign(pk: int) -> None:
     campaign = Campaign.objects.filter(pk=pk, state__in=_OPEN).select_related("fleet").first()
     if campaign is None:
         return
-    report = tick(campaign, timezone.now(), MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)))
-    log.info("campaign ticked", campaign=pk, report=asdict(report))
+    ticked = tick(campaign, timezone.now(), MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)))
+    if ticked is None:
+        # The tick before takes long, as with a broker that is slow to answer; the next one comes in seconds.
+        return
+    log.info("campaign ticked", campaign=pk, report=asdict(ticked))
+
+
+def report_channel_trouble() -> None:
+    """Raise an alert for each channel that takes no messages, and settle those of the others."""
+    now = timezone.now()
+    report([AlertKind.CHANNEL], trouble.concerns(now), now)
 
 
 def count_coverage() -> None:

@@ -56,13 +56,13 @@ def _of_target(target: Target) -> list[Moment]:
 
 
 def _of_attempt(attempt: Attempt) -> Moment:
-    failed = attempt.outcome == AttemptOutcome.FAILED
+    in_doubt = attempt.outcome == AttemptOutcome.IN_DOUBT
     title = _("trigger %(number)s over %(channel)s") % {
         "number": attempt.number,
         "channel": attempt.get_channel_display(),
     }
     why = ", ".join(filter(None, [str(attempt.get_outcome_display()), attempt.detail]))
-    return Moment(attempt.at, title, "late" if failed else "neutral", attempt.target.campaign.name, why)
+    return Moment(attempt.at, title, "late" if in_doubt else "neutral", attempt.target.campaign.name, why)
 
 
 def outlook(device: Device, now: datetime) -> Outlook | None:

@@ -24,6 +24,7 @@ _CHECKS: tuple[_Check, ...] = (
     work.heartbeat,
     work.broker,
     work.imports,
+    work.channels,
     certificates.crls,
     certificates.issuing,
     certificates.ocsp_signers,

@@ -12,6 +12,7 @@ from certportal.cron import last_beat
 from certportal.health.findings import Finding
 from inventory.importing import runs
 from renewal.channels import mqtt
+from renewal.models import ChannelTrouble
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 # A worker beats each half minute at work, and at least once in WORKER_SECONDS at rest.
@@ -74,3 +75,14 @@ def imports(now: datetime) -> Iterator[Finding]:
     names = ", ".join(str(run) for run in stuck[:_NAMED])
     problem = f"Imports stand still: {names}. Look at the workers, or go on with import_inventory --resume."
     yield Finding("imports", f"{len(stuck)} stand still", problem if stuck else "")
+
+
+def channels(now: datetime) -> Iterator[Finding]:
+    """A channel is looked at when a campaign sends: one that nobody uses is in no trouble."""
+    for trouble in ChannelTrouble.objects.current(now):
+        fact = f"tried {trouble.tries} times in vain"
+        problem = (
+            f"No trigger leaves since {trouble.since:%Y-%m-%d %H:%M}: {trouble.problem}. Look at the broker; "
+            f"no device loses an attempt, the next try is at {trouble.next_try_at:%H:%M}."
+        )
+        yield Finding(f"channel {trouble}", fact, problem)

@@ -88,6 +88,8 @@ def own_text(kind: AlertKind, about: str, ends_at: datetime, now: datetime) -> s
             return _("CRL %(about)s ended on %(day)s: verifiers refuse every device. Look at the workers.") % words
         case AlertKind.CRL:
             return _("CRL %(about)s is late and ends on %(day)s. Look at the workers.") % words
+        case AlertKind.CHANNEL:
+            return _("Since %(day)s no trigger leaves over %(about)s. Look at the broker; `doctor` says why.") % words
         case AlertKind.UNEXPECTED_SIGHTING:
             return _odd(about, ends_at)
         case AlertKind.AUTHORITY_TOO_SHORT:

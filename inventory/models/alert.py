@@ -175,6 +175,7 @@ class AlertKind(models.TextChoices):
     AUTHORITY_TOO_SHORT = "authority_too_short", _("authority can no longer sign a full-length certificate")
     CRL = "crl", _("CRL near its end")
     UNEXPECTED_SIGHTING = "unexpected_sighting", _("seen alive, though it should not be")
+    CHANNEL = "channel", _("messages to devices do not leave")
 
 
 class Urgency(models.IntegerChoices):

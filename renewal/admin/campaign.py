@@ -25,7 +25,7 @@ from renewal.campaigns import planning
 from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
 from renewal.campaigns.planning import CampaignError
-from renewal.models import Campaign, CampaignState, TargetState
+from renewal.models import Campaign, CampaignState, ChannelTrouble, TargetState
 
 # htmx stops polling when it is answered with this status.
 STOP_POLLING = 286
@@ -172,7 +172,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
-        """Return what the page and its polled block show. Four queries more than the campaign itself."""
+        """Return what the page and its polled block show. Five queries more than the campaign itself."""
         funnel = funnels([campaign])[campaign.pk]
         escalated = funnel.now[TargetState.ESCALATED]
         sites = site_rows(campaign)
@@ -186,6 +186,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             "done": share_done(funnel),
             "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
             "ends": expected_end(funnel, campaign.started_at, now) if running else None,
+            "trouble": ChannelTrouble.objects.current(now).first() if running else None,
             "escalated": escalated_line(campaign, escalated),
             "escalated_url": targets_url(campaign, state__exact=TargetState.ESCALATED.value),
             "sites": sites[:_MOST_SITES],

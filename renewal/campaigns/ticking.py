@@ -1,21 +1,25 @@
 """One tick of a campaign: read the facts, claim what is due, send it, write down what became of it.
 
 A target is claimed before it is sent, by moving its next step: a crash in between costs the device one wait, never a
-second trigger in the same wait. Ticks of one campaign may overlap, since each row is claimed by one of them only.
+second trigger in the same wait. What certainly never left is given back: the attempt does not count, and the next try
+is minutes away. One tick of a campaign at a time.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from inventory import session_locks
 from inventory.audit.record import SYSTEM
 from renewal.campaigns import planning
 from renewal.campaigns.ladder import Escalate, Evidence, Rules, Trigger, next_step
 from renewal.campaigns.observing import Progress, observe
 from renewal.campaigns.planning import CampaignError
-from renewal.channels.messages import Delivery, TriggerChannel, TriggerMessage
+from renewal.channels import trouble
+from renewal.channels.messages import Delivery, Fate, TriggerChannel, TriggerMessage
 from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
 
 _MARK_TRIGGERED = """
@@ -26,34 +30,65 @@ SET attempts_made = target.attempts_made + 1, next_step_at = step.look_again_at,
 FROM unnest(%(targets)s::bigint[], %(look_again_at)s::timestamptz[]) AS step(target_id, look_again_at)
 WHERE target.id = step.target_id
 """
+# What the claim moved, moved back; not where a fact has moved the target on meanwhile.
+_GIVE_BACK = """
+WITH never_left AS (DELETE FROM renewal_attempt WHERE id = ANY(%(attempts)s) RETURNING target_id, number)
+UPDATE renewal_target target
+SET attempts_made = never_left.number - 1, next_step_at = %(retry_at)s,
+    triggered_at = CASE WHEN never_left.number > 1 THEN target.triggered_at END,
+    state = CASE WHEN never_left.number = 1 AND target.state = %(triggered)s THEN %(planned)s ELSE target.state END
+FROM never_left
+WHERE target.id = never_left.target_id AND target.attempts_made = never_left.number
+  AND target.next_step_at IS NOT NULL
+"""
 
 
 @dataclass(frozen=True)
 class TickReport:
-    """What one tick did."""
+    """What one tick did. `triggered`, `in_doubt` and `never_left` count messages by their fate."""
 
     progress: Progress
-    triggered: int
-    failed: int
-    escalated: int
-    finished: bool
+    triggered: int = 0
+    in_doubt: int = 0
+    never_left: int = 0
+    escalated: int = 0
+    finished: bool = False
 
 
-def tick(campaign: Campaign, now: datetime, channel: TriggerChannel) -> TickReport:
-    """Run one tick. At most `campaign.triggers_per_tick` triggers leave; the rest is due at the next tick."""
+def tick(campaign: Campaign, now: datetime, channel: TriggerChannel) -> TickReport | None:
+    """Run one tick; return None when another tick of this campaign is not over.
+
+    At most `campaign.triggers_per_tick` triggers leave, and while the channel is in trouble fewer or none; the rest is
+    due at a later tick.
+    """
+    with session_locks.held(session_locks.key_of(f"tick of campaign {campaign.pk}")) as alone:
+        return _tick(campaign, now, channel) if alone else None
+
+
+def _tick(campaign: Campaign, now: datetime, channel: TriggerChannel) -> TickReport:
     progress = observe(campaign)
     if campaign.state != CampaignState.RUNNING:
-        return TickReport(progress, 0, 0, 0, finished=False)
-    with transaction.atomic():
-        messages, escalated = _claim(campaign, now)
+        return TickReport(progress)
+    messages: list[TriggerMessage] = []
+    escalated = 0
+    if room := trouble.room(Channel.MQTT, campaign.triggers_per_tick, now):
+        with transaction.atomic():
+            messages, escalated = _claim(campaign, room, now)
     deliveries = channel.send(messages) if messages else []
-    _write_down(deliveries)
+    _write_down(deliveries, now)
     Campaign.objects.filter(pk=campaign.pk).update(ticked_at=now)
-    failed = sum(not delivery.accepted for delivery in deliveries)
-    return TickReport(progress, len(deliveries) - failed, failed, escalated, finished=_finish_if_done(campaign, now))
+    fates = Counter(delivery.fate for delivery in deliveries)
+    return TickReport(
+        progress,
+        triggered=fates[Fate.TAKEN],
+        in_doubt=fates[Fate.IN_DOUBT],
+        never_left=fates[Fate.NEVER_LEFT],
+        escalated=escalated,
+        finished=_finish_if_done(campaign, now),
+    )
 
 
-def _claim(campaign: Campaign, now: datetime) -> tuple[list[TriggerMessage], int]:
+def _claim(campaign: Campaign, most: int, now: datetime) -> tuple[list[TriggerMessage], int]:
     rules = Rules(campaign.retry_interval, campaign.max_attempts)
     due = list(
         Target.objects.filter(campaign=campaign)
@@ -69,7 +104,7 @@ def _claim(campaign: Campaign, now: datetime) -> tuple[list[TriggerMessage], int
             "certificate__not_after",
         )
         .order_by("next_step_at")
-        .select_for_update(skip_locked=True, of=("self",))[: campaign.triggers_per_tick]
+        .select_for_update(skip_locked=True, of=("self",))[:most]
     )
     steps = [(target, next_step(_evidence(target), rules, now)) for target in due]
     triggers = [(target, step) for target, step in steps if isinstance(step, Trigger)]
@@ -120,13 +155,36 @@ def _message(campaign: Campaign, attempt: Attempt) -> TriggerMessage:
     )
 
 
-def _write_down(deliveries: list[Delivery]) -> None:
-    accepted = [delivery.attempt for delivery in deliveries if delivery.accepted]
-    Attempt.objects.filter(pk__in=accepted).update(outcome=AttemptOutcome.SENT)
-    reasons = {delivery.detail for delivery in deliveries if not delivery.accepted}
-    for reason in reasons:
-        failed = [delivery.attempt for delivery in deliveries if not delivery.accepted and delivery.detail == reason]
-        Attempt.objects.filter(pk__in=failed).update(outcome=AttemptOutcome.FAILED, detail=reason)
+def _write_down(deliveries: list[Delivery], now: datetime) -> None:
+    """Write down what became of each message; nothing when there are none. A statement for each fate and reason."""
+    if not deliveries:
+        return
+    retry_at = trouble.note(Channel.MQTT, deliveries, now)
+    by_fate: dict[tuple[Fate, str], list[int]] = {}
+    for delivery in deliveries:
+        reason = delivery.detail if delivery.fate == Fate.IN_DOUBT else ""
+        by_fate.setdefault((delivery.fate, reason), []).append(delivery.attempt)
+    for (fate, reason), attempts in by_fate.items():
+        match fate:
+            case Fate.TAKEN:
+                Attempt.objects.filter(pk__in=attempts).update(outcome=AttemptOutcome.SENT)
+            case Fate.IN_DOUBT:
+                Attempt.objects.filter(pk__in=attempts).update(outcome=AttemptOutcome.IN_DOUBT, detail=reason)
+            case Fate.NEVER_LEFT:
+                _give_back(attempts, retry_at)
+
+
+def _give_back(attempts: list[int], retry_at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _GIVE_BACK,
+            {
+                "attempts": attempts,
+                "retry_at": retry_at,
+                "planned": TargetState.PLANNED.value,
+                "triggered": TargetState.TRIGGERED.value,
+            },
+        )
 
 
 def _finish_if_done(campaign: Campaign, now: datetime) -> bool:
@@ -135,6 +193,6 @@ def _finish_if_done(campaign: Campaign, now: datetime) -> bool:
     try:
         planning.finish(campaign, now=now, actor=SYSTEM)
     except CampaignError:
-        # Another tick was first, or a person has just paused it.
+        # A person has just paused it.
         return False
     return True

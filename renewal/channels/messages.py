@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 
@@ -17,12 +18,20 @@ class TriggerMessage:
     est_url: str
 
 
+class Fate(Enum):
+    """What became of a message, as far as the channel knows."""
+
+    TAKEN = "the next hop took charge of it"
+    NEVER_LEFT = "it certainly did not leave: it costs the device nothing"
+    IN_DOUBT = "it was handed over, but nobody said that it arrived"
+
+
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message: whether the next hop took charge of it, and if not, why."""
+    """The fate of one message, and the reason when it was not taken."""
 
     attempt: int
-    accepted: bool
+    fate: Fate
     detail: str = ""
 
 

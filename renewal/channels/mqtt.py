@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from renewal.channels.messages import Delivery, TriggerMessage
+from renewal.channels.messages import Delivery, Fate, TriggerMessage
 
 _CONNECT_SECONDS = 5
 _PUBLISH_SECONDS = 30
+# So many messages may be unacknowledged at a time: what goes wrong leaves no more than these in doubt.
+_WINDOW = 100
+_SECONDS_BETWEEN_LOOKS = 0.2
 _AT_LEAST_ONCE = 1
 
 
@@ -58,7 +62,12 @@ class Broker:
     def client(self, client_id: str = "", *, clean_session: bool = True) -> paho.Client:
         """Return an unconnected client for this broker."""
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311, clean_session=clean_session
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv311,
+            clean_session=clean_session,
+            # A batch over a second connection would be one of which nobody knows what left over the first.
+            reconnect_on_failure=False,
         )
         if self.username:
             client.username_pw_set(self.username, self.password)
@@ -98,28 +107,65 @@ class MqttChannel:
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
         client = self._broker.client()
         client.connect_timeout = _CONNECT_SECONDS
-        # The inflight window bounds memory, not the batch: all are queued and drained by the network thread.
-        client.max_inflight_messages_set(100)
+        client.max_inflight_messages_set(_WINDOW)
+        answer = _Answer()
+        client.on_connect = answer.take
         try:
             client.connect(self._broker.host, self._broker.port)
         except OSError as error:
-            return [Delivery(message.attempt, False, f"broker unreachable: {error}"[:200]) for message in messages]
+            return _never_left(messages, f"broker unreachable: {error}")
         client.loop_start()
         try:
-            published = [
-                (message, client.publish(topic(message.fleet, message.mqtt_id), payload(message), _AT_LEAST_ONCE))
-                for message in messages
-            ]
-            deadline = time.monotonic() + self._patience
-            return [self._delivery(message, info, deadline) for message, info in published]
+            problem = answer.problem(min(self._patience, _CONNECT_SECONDS))
+            return _never_left(messages, problem) if problem else self._publish(client, messages)
         finally:
             client.disconnect()
             client.loop_stop()
 
-    def _delivery(self, message: TriggerMessage, info: paho.MQTTMessageInfo, deadline: float) -> Delivery:
-        try:
-            info.wait_for_publish(max(deadline - time.monotonic(), 0.001))
-        except (RuntimeError, ValueError) as error:
-            return Delivery(message.attempt, False, str(error)[:200])
-        accepted = info.is_published()
-        return Delivery(message.attempt, accepted, "" if accepted else f"no acknowledgement in {self._patience:g} s")
+    def _publish(self, client: paho.Client, messages: Sequence[TriggerMessage]) -> list[Delivery]:
+        deadline = time.monotonic() + self._patience
+        handed: list[paho.MQTTMessageInfo] = []
+        for message in messages:
+            if len(handed) >= _WINDOW and not _taken(client, handed[-_WINDOW], deadline):
+                break
+            info = client.publish(topic(message.fleet, message.mqtt_id), payload(message), _AT_LEAST_ONCE)
+            if info.rc != paho.MQTT_ERR_SUCCESS:
+                break
+            handed.append(info)
+        problem = f"no acknowledgement in {self._patience:g} s"
+        return [
+            *(
+                Delivery(message.attempt, Fate.TAKEN)
+                if _taken(client, info, deadline)
+                else Delivery(message.attempt, Fate.IN_DOUBT, problem)
+                for message, info in zip(messages, handed, strict=False)
+            ),
+            *_never_left(messages[len(handed) :], "broker stopped acknowledging"),
+        ]
+
+
+class _Answer:
+    """What the broker says to a connection; it comes on the client's own thread."""
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+        self._refusal = ""
+
+    def take(self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, *_: object) -> None:
+        self._refusal = f"broker refuses the connection: {reason}" if reason.is_failure else ""
+        self._came.set()
+
+    def problem(self, patience: float) -> str:
+        """Wait for the answer, at most `patience` seconds; return why the connection is no good, empty when it is."""
+        return self._refusal if self._came.wait(patience) else f"broker did not answer in {patience:g} s"
+
+
+def _taken(client: paho.Client, info: paho.MQTTMessageInfo, deadline: float) -> bool:
+    """Wait until the broker took charge of a message, it is too late, or the connection is gone."""
+    while not info.is_published() and client.is_connected() and (left := deadline - time.monotonic()) > 0:
+        info.wait_for_publish(min(left, _SECONDS_BETWEEN_LOOKS))
+    return info.is_published()
+
+
+def _never_left(messages: Sequence[TriggerMessage], reason: str) -> list[Delivery]:
+    return [Delivery(message.attempt, Fate.NEVER_LEFT, reason[:200]) for message in messages]

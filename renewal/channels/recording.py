@@ -2,17 +2,24 @@
 
 from collections.abc import Sequence
 
-from renewal.channels.messages import Delivery, TriggerMessage
+from renewal.channels.messages import Delivery, Fate, TriggerMessage
 
 
 class RecordingChannel:
-    """Accepts every message, unless it was told to refuse all with `failure`."""
+    """Takes every message, or the first `takes` of each batch; the others meet `fate`, for the reason `detail`."""
 
-    def __init__(self, failure: str = "") -> None:
+    def __init__(self, *, takes: int | None = None, fate: Fate = Fate.NEVER_LEFT, detail: str = "") -> None:
         self.sent: list[TriggerMessage] = []
-        self.failure = failure
+        self.batches: list[int] = []
+        self._takes = takes
+        self._fate = fate
+        self._detail = detail
 
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
-        if not self.failure:
-            self.sent.extend(messages)
-        return [Delivery(message.attempt, not self.failure, self.failure) for message in messages]
+        takes = len(messages) if self._takes is None else self._takes
+        self.batches.append(len(messages))
+        self.sent.extend(messages[:takes])
+        return [
+            *(Delivery(message.attempt, Fate.TAKEN) for message in messages[:takes]),
+            *(Delivery(message.attempt, self._fate, self._detail) for message in messages[takes:]),
+        ]

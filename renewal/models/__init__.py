@@ -1,6 +1,7 @@
 """How devices come to their next certificate: one-time secrets, and campaigns with their targets and attempts."""
 
-from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
+from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
+from renewal.models.channel import Channel, ChannelTrouble
 from renewal.models.coverage import CoverageCount
 from renewal.models.refusal_tally import RefusalTally
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
@@ -11,6 +12,7 @@ __all__ = [
     "Campaign",
     "CampaignState",
     "Channel",
+    "ChannelTrouble",
     "CoverageCount",
     "EnrolmentProtocol",
     "EnrolmentSecret",

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from renewal.models.channel import Channel
+
 
 class CampaignState(models.TextChoices):
     PLANNED = "planned", _("planned")
@@ -31,14 +33,10 @@ class TargetState(models.TextChoices):
 OPEN_STATES = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ISSUED, TargetState.ESCALATED)
 
 
-class Channel(models.TextChoices):
-    MQTT = "mqtt", _("MQTT")
-
-
 class AttemptOutcome(models.TextChoices):
     CLAIMED = "claimed", _("being sent")
     SENT = "sent", _("accepted by the broker")
-    FAILED = "failed", _("failed")
+    IN_DOUBT = "in_doubt", _("in doubt")
 
 
 class Campaign(models.Model):
@@ -158,7 +156,10 @@ class Target(models.Model):
 
 
 class Attempt(models.Model):
-    """One message to one device over one channel. Written before it is sent, so that none is lost or doubled."""
+    """One message to one device over one channel. Written before it is sent, so that none is lost or doubled.
+
+    One that certainly never left is taken back.
+    """
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="attempts", verbose_name=_("target"))
     number = models.PositiveSmallIntegerField(_("number"))

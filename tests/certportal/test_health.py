@@ -16,6 +16,9 @@ from inventory.audit.record import SYSTEM
 from inventory.issuing.authorities import AuthorityPlan
 from inventory.issuing.certificates import InfrastructureRequest, issue_infrastructure
 from inventory.models import Certificate, Purpose, RevocationReason
+from renewal.channels import trouble
+from renewal.channels.messages import Delivery, Fate
+from renewal.models import Channel
 from revocation import jobs, signers
 from revocation.authorities import establish
 from revocation.models import OcspSigner
@@ -243,3 +246,12 @@ def test_the_doctor_ends_with_one_and_a_list_when_something_is_wrong(capsys):
         call_command("doctor", "--json")
     found = json.loads(capsys.readouterr().out)
     assert all(finding.keys() == {"check", "fact", "problem"} for finding in found)
+
+
+def test_a_broker_in_trouble_is_named_with_its_reason_and_the_next_try():
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.NEVER_LEFT, "broker refuses the connection: Not authorized")], NOW)
+    problem = problems()["channel MQTT"]
+    assert "broker refuses the connection: Not authorized" in problem
+    assert f"{NOW:%Y-%m-%d %H:%M}" in problem
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.TAKEN)], NOW)
+    assert "channel MQTT" not in facts()

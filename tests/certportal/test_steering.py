@@ -7,7 +7,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, Fleet, Site
-from renewal.models import Campaign, Target
+from renewal.channels import trouble
+from renewal.channels.messages import Delivery, Fate
+from renewal.models import Campaign, CampaignState, Channel, Target
 from tests import factories
 from tests.factories import DAY
 
@@ -177,6 +179,16 @@ def test_more_sites_than_fit_are_named_as_such(campaign, page):
     text = page(reverse("admin:renewal_campaign_progress", args=[campaign.pk]))
     assert text.count("site=") == 24 * 7
     assert "The sites with the most left to do" in text
+
+
+def test_the_page_of_a_running_campaign_says_that_its_triggers_do_not_leave_and_why(campaign, page):
+    address = reverse("admin:renewal_campaign_progress", args=[campaign.pk])
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.NEVER_LEFT, "broker <unreachable>")], timezone.now())
+    assert "No trigger leaves" not in page(address)
+    Campaign.objects.filter(pk=campaign.pk).update(state=CampaignState.RUNNING, started_at=timezone.now())
+    assert "No trigger leaves over MQTT: broker &lt;unreachable&gt;." in page(address)
+    trouble.note(Channel.MQTT, [Delivery(1, Fate.TAKEN)], timezone.now())
+    assert "No trigger leaves" not in page(address)
 
 
 def test_polling_ends_with_the_campaign(campaign, page):

@@ -1,7 +1,7 @@
 """Rows of renewal for tests, made through the product's own doors."""
 
 from inventory.audit.record import SYSTEM
-from inventory.models import Device
+from inventory.models import Device, Fleet
 from renewal import secrets
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Pace, Plan, Selection
@@ -19,8 +19,8 @@ def meters(number: int, *, expires_in=30 * DAY) -> list[Enrolled]:
     ]
 
 
-def running_campaign(**pace) -> Campaign:
-    selection = Selection(fleet(), NOW, NOW + 60 * DAY)
+def running_campaign(fleet_: Fleet | None = None, **pace) -> Campaign:
+    selection = Selection(fleet_ or fleet(), NOW, NOW + 60 * DAY)
     campaign = planning.plan(Plan("Spring", selection, NOW + 50 * DAY, Pace(**pace)), now=NOW, actor=SYSTEM)
     planning.start(campaign, now=NOW, actor=SYSTEM)
     campaign.refresh_from_db()

@@ -1,7 +1,8 @@
-"""Ticks that overlap, ticks that die, plans that race: no device is asked twice, none is forgotten."""
+"""Ticks at the same time, ticks that die, plans that race: no device is asked twice, none is forgotten."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from renewal.channels.messages import Delivery, TriggerMessage
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Attempt, Campaign, CampaignState, Target
 from tests.factories import DAY, NOW, fleet
-from tests.parallel import at_once
+from tests.parallel import at_once, beside
 from tests.renewal.rows import meters, running_campaign
 
 HOUR = timedelta(hours=1)
@@ -33,7 +34,7 @@ def fresh(campaign: Campaign) -> Campaign:
 def test_ten_ticks_at_once_trigger_each_target_once(pace):
     meters(30)
     campaign, channel = running_campaign(triggers_per_tick=pace), RecordingChannel()
-    for _ in range(1 if pace >= 30 else 3):
+    for _ in range(-(-30 // pace)):
         at_once([lambda: tick(fresh(campaign), NOW, channel)] * 10)
     sent = Counter(message.mqtt_id for message in channel.sent)
     assert sent == {f"meter-{number}": 1 for number in range(30)}
@@ -46,11 +47,36 @@ def test_ticks_at_once_finish_a_campaign_once_and_none_fails():
     campaign, channel = running_campaign(), RecordingChannel()
     new = enrolling.renew(meter.der, parse(meter.renewal_request()), label=None, now=NOW, source_address=None)
     record_sighting(new, meter.device, now=NOW, actor=SYSTEM)
-    reports = at_once([lambda: tick(fresh(campaign), NOW, channel)] * 8)
+    reports = [report for report in at_once([lambda: tick(fresh(campaign), NOW, channel)] * 8) if report]
     assert sum(report.finished for report in reports) == 1
     assert sum(report.progress.confirmed for report in reports) == 1
     assert fresh(campaign).state == CampaignState.FINISHED
     assert AuditEvent.objects.filter(action=AuditAction.CAMPAIGN_FINISHED).count() == 1
+
+
+class SlowChannel(RecordingChannel):
+    """Does something else before it sends."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
+        self._meanwhile()
+        return super().send(messages)
+
+
+def test_a_tick_does_nothing_while_another_of_its_campaign_is_not_over():
+    meters(4)
+    campaign, second = running_campaign(triggers_per_tick=2), RecordingChannel()
+    with ThreadPoolExecutor(1) as threads:
+        overlapping = []
+        first = SlowChannel(
+            lambda: overlapping.append(beside(threads, lambda: tick(fresh(campaign), NOW, second)).result())
+        )
+        assert tick(fresh(campaign), NOW, first).triggered == 2
+    assert (overlapping, second.sent) == ([None], [])
+    assert tick(fresh(campaign), NOW, second).triggered == 2
 
 
 def test_a_tick_that_ends_while_a_person_pauses_the_campaign_leaves_it_paused():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from renewal.channels.messages import TriggerMessage
+from renewal.channels.messages import Fate, TriggerMessage
 from renewal.channels.mqtt import Broker, MqttChannel, payload, topic
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -82,7 +82,7 @@ def test_a_device_gets_its_own_trigger_and_no_other(broker):
     device = Subscriber(broker, "meter-1")
     device.wake()
     deliveries = MqttChannel(broker).send([message(1, "meter-2"), message(2, "meter-1")])
-    assert {(delivery.attempt, delivery.accepted) for delivery in deliveries} == {(1, True), (2, True)}
+    assert {(delivery.attempt, delivery.fate) for delivery in deliveries} == {(1, Fate.TAKEN), (2, Fate.TAKEN)}
     assert device.wait_for(1) == [
         {"campaign": 7, "renew_before": "2027-03-31T12:00:00+00:00", "est_url": "https://est.example/demo"}
     ]
@@ -93,24 +93,82 @@ def test_a_batch_larger_than_the_window_is_answered_for_each_message(broker):
     batch = [message(attempt, f"meter-{attempt}") for attempt in range(300)]
     deliveries = MqttChannel(broker).send(batch)
     assert [delivery.attempt for delivery in deliveries] == list(range(300))
-    assert all(delivery.accepted for delivery in deliveries)
+    assert {delivery.fate for delivery in deliveries} == {Fate.TAKEN}
 
 
-def test_a_broker_that_is_down_fails_every_message_with_the_reason():
-    down = Broker.from_url(f"mqtt://127.0.0.1:{free_port()}")
-    deliveries = MqttChannel(down).send([message(1), message(2)])
-    assert [(each.attempt, each.accepted) for each in deliveries] == [(1, False), (2, False)]
+def test_nothing_leaves_for_a_broker_that_is_down():
+    gone = Broker.from_url(f"mqtt://127.0.0.1:{free_port()}")
+    deliveries = MqttChannel(gone).send([message(1), message(2)])
+    assert [(each.attempt, each.fate) for each in deliveries] == [(1, Fate.NEVER_LEFT), (2, Fate.NEVER_LEFT)]
     assert all(each.detail.startswith("broker unreachable: ") for each in deliveries)
 
 
-def test_a_broker_that_never_answers_costs_the_patience_once_for_the_whole_batch():
+def test_nothing_leaves_for_a_broker_that_never_answers_and_it_costs_the_patience_once():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         dead = Broker.from_url(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
-        started = time.monotonic()
         deliveries = MqttChannel(dead, patience=0.5).send([message(attempt) for attempt in range(50)])
-        assert time.monotonic() - started < 5
     assert len(deliveries) == 50
-    assert {(each.accepted, each.detail) for each in deliveries} == {(False, "no acknowledgement in 0.5 s")}
+    assert {(each.fate, each.detail) for each in deliveries} == {(Fate.NEVER_LEFT, "broker did not answer in 0.5 s")}
+
+
+class PoorBroker:
+    """Answers a connection with `code`, acknowledges so many messages, then says nothing more or hangs up."""
+
+    def __init__(self, *, code: int = 0, acknowledges: int = 0, hangs_up: bool = False) -> None:
+        self.published = 0
+        self._code = code
+        self._acknowledges = acknowledges
+        self._hangs_up = hangs_up
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Broker:
+        self._thread.start()
+        return Broker.from_url(f"mqtt://127.0.0.1:{self._server.getsockname()[1]}")
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(timeout=10)
+        self._server.close()
+
+    def _serve(self) -> None:
+        connected, _address = self._server.accept()
+        with connected, connected.makefile("rb") as packets:
+            while first := packets.read(1):
+                length = packets.read(1)[0]
+                if length > 127:
+                    length += (packets.read(1)[0] - 1) * 128
+                body = packets.read(length)
+                if first[0] >> 4 == 1:
+                    connected.sendall(bytes([0x20, 2, 0, self._code]))
+                elif first[0] >> 4 == 3:
+                    self.published += 1
+                    after_topic = 2 + int.from_bytes(body[:2])
+                    if self.published <= self._acknowledges:
+                        connected.sendall(bytes([0x40, 2]) + body[after_topic : after_topic + 2])
+                    elif self._hangs_up:
+                        return
+
+
+def test_nothing_leaves_for_a_broker_that_refuses_the_connection_and_its_reason_is_told():
+    with PoorBroker(code=5) as unwilling:
+        deliveries = MqttChannel(unwilling).send([message(1), message(2)])
+    assert {(each.fate, each.detail) for each in deliveries} == {
+        (Fate.NEVER_LEFT, "broker refuses the connection: Not authorized")
+    }
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_broker_that_stops_midway_leaves_a_window_in_doubt_and_the_rest_never_left(hangs_up):
+    poor = PoorBroker(acknowledges=30, hangs_up=hangs_up)
+    with poor as broker:
+        deliveries = MqttChannel(broker, patience=2).send([message(attempt) for attempt in range(300)])
+    fates = [each.fate for each in deliveries]
+    assert [each.attempt for each in deliveries] == list(range(300))
+    assert fates[:30] == [Fate.TAKEN] * 30
+    # Whatever the broker got beyond that is in doubt; it got nothing of what never left.
+    assert 30 < poor.published <= fates.index(Fate.NEVER_LEFT) <= 130
+    assert set(fates[30 : fates.index(Fate.NEVER_LEFT)]) == {Fate.IN_DOUBT}
+    assert set(fates[fates.index(Fate.NEVER_LEFT) :]) == {Fate.NEVER_LEFT}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Ways to a device, and how they are."""
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+# Nobody has tried for so long after the next try was due: what was known of the channel is no longer known.
+_FORGOTTEN_AFTER = timedelta(minutes=15)
+
+
+class Channel(models.TextChoices):
+    MQTT = "mqtt", _("MQTT")
+
+
+class ChannelTroubleQuerySet(models.QuerySet["ChannelTrouble"]):
+    def current(self, now: datetime) -> "ChannelTroubleQuerySet":
+        """What still is so, as far as anybody has tried lately."""
+        return self.filter(next_try_at__gt=now - _FORGOTTEN_AFTER)
+
+
+class ChannelTrouble(models.Model):
+    """A channel that takes no messages. The row goes when one is taken."""
+
+    channel = models.CharField(_("channel"), max_length=8, choices=Channel.choices, primary_key=True)
+    since = models.DateTimeField(_("since"))
+    tries = models.PositiveIntegerField(_("tries in vain"))
+    next_try_at = models.DateTimeField(_("next try"))
+    problem = models.CharField(_("problem"), max_length=200)
+
+    objects = ChannelTroubleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("channel in trouble")
+        verbose_name_plural = _("channels in trouble")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.get_channel_display()
