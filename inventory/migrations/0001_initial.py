@@ -578,7 +578,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('notified_at', None), ('run', None)), models.Q(('run__isnull', False), ('notified_at__isnull', False)), _connector='OR'), name='alert_told_in_a_run'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('notified_at', None), ('run', None)), models.Q(('notified_at__isnull', False), ('run__isnull', False)), _connector='OR'), name='alert_told_in_a_run'),
         ),
         migrations.AddIndex(
             model_name='case',
