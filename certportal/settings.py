@@ -183,9 +183,11 @@ if PLANE == "device":
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # Revocations overtake campaigns: a worker empties `urgent` before it looks at `default`.
+# Jobs are JSON: whoever can write into Valkey can choose a job's function, but runs no code of their own by a pickle.
+RQ_SERIALIZER = "rq.serializers.JSONSerializer"
 RQ_QUEUES = {
-    "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120},
-    "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600},
+    "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120, "SERIALIZER": RQ_SERIALIZER},
+    "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": RQ_SERIALIZER},
 }
 
 # Our own token model stands in for knox's, whose migrations would make a table for the one that was swapped out.
