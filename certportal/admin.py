@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from csp.constants import UNSAFE_INLINE
-from csp.decorators import csp_update
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
@@ -12,9 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django_rq.admin import QueueAdmin
-from django_rq.models import Dashboard
 
+from certportal import queue_pages  # noqa: F401  (registers the pages of the queues)
 from certportal.models import ApiToken, User
 from inventory import admin as inventory_admin
 from inventory.admin import cells
@@ -121,18 +118,3 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     @admin.display(description=_("last used"), ordering="last_used_at")
     def used(self, token: ApiToken) -> SafeString:
         return cells.when(token.last_used_at, timezone.now(), to_the_minute=True)
-
-
-if admin.site.is_registered(Dashboard):
-    admin.site.unregister(Dashboard)
-
-
-@admin.register(Dashboard)
-class QueuePages(QueueAdmin):  # type: ignore[misc]  # django-rq carries no types
-    """The queues and their jobs. django-rq's pages carry style attributes, which our policy forbids elsewhere."""
-
-    def get_urls(self) -> list[Any]:
-        patterns: list[Any] = super().get_urls()
-        for pattern in patterns:
-            pattern.callback = csp_update({"style-src": UNSAFE_INLINE})(pattern.callback)
-        return patterns

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import django_rq
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.utils.module_loading import import_string
 from redis import Redis
 from rq.cron import CronJob, CronScheduler
+from rq.job import Job
 
 from certportal import device_certificate
 from certportal.api import idempotency
@@ -71,6 +73,14 @@ def last_beat() -> datetime | None:
     return found
 
 
+class DueJob(CronJob):
+    """RQ's periodic job, put into a queue of the settings: RQ's own would be a pickle."""
+
+    def enqueue(self, connection: Redis) -> Job:
+        queue = django_rq.get_queue(self.queue_name, connection=connection, commit_mode="auto")
+        return queue.enqueue(self.func_name, **self.job_options)
+
+
 class Scheduler(CronScheduler):
     """RQ's scheduler of one table, which enqueues only while its database session holds the lock.
 
@@ -88,14 +98,15 @@ def scheduler(jobs: tuple[PeriodicJob, ...], redis: Redis) -> Scheduler:
     """Return a scheduler of `jobs`; raise `ImportError` when one names no function."""
     made = Scheduler(connection=redis)
     for job in jobs:
-        made.register(
+        due = DueJob(
+            job.queue,
             import_string(job.function),
-            queue_name=job.queue,
             interval=job.seconds,
             job_timeout=int(settings.RQ_QUEUES[job.queue]["DEFAULT_TIMEOUT"]),
             # While no worker runs, jobs expire instead of piling up.
             ttl=job.seconds,
         )
+        made.get_jobs().append(due)
     return made
 
 

@@ -6,9 +6,18 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
+from inventory.models import FleetMembership, fleets_of
+
 
 class User(AbstractUser):
-    """A person. Roles are groups of Django permissions."""
+    """A person. Roles are groups of Django permissions; whose rows they open, fleets say."""
+
+    # The others have `inventory.FleetMembership`, one for each fleet.
+    all_fleets = models.BooleanField(
+        _("all fleets"),
+        default=False,
+        help_text=_("Sees every fleet, those that come later too, and what belongs to none."),
+    )
 
     class Meta:
         verbose_name = _("user")
@@ -67,8 +76,16 @@ class SavedList(models.TextChoices):
 
 class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
     def seen_by(self, user: User) -> "SavedFilterQuerySet":
-        """The filters of a person and those that others share."""
-        return self.filter(models.Q(owner=user) | models.Q(shared=True))
+        """The filters of a person and those that others share who have no fleet that this person has not.
+
+        What somebody looks for names what is in his or her fleets.
+        """
+        shared = models.Q(shared=True)
+        ids = fleets_of(user)
+        if ids is not None:
+            elsewhere = FleetMembership.objects.filter(user=models.OuterRef("owner")).exclude(fleet_id__in=ids)
+            shared &= models.Q(owner__all_fleets=False, owner__is_superuser=False) & ~models.Exists(elsewhere)
+        return self.filter(models.Q(owner=user) | shared)
 
 
 class SavedFilter(models.Model):
@@ -95,3 +112,20 @@ class SavedFilter(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Queue(models.Model):
+    """The queues of jobs, which have no table: who may see them, and who may empty them."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        verbose_name = _("queue of jobs")
+        verbose_name_plural = _("queues of jobs")
+        permissions = [
+            ("view_queues", "Can see queues and jobs"),
+            ("change_queues", "Can delete, stop and requeue jobs"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)

@@ -185,9 +185,11 @@ if PLANE == "device":
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # Revocations overtake campaigns: a worker empties `urgent` before it looks at `default`.
+# Jobs are JSON: whoever can write into Valkey can choose a job's function, but runs no code of their own by a pickle.
+RQ_SERIALIZER = "rq.serializers.JSONSerializer"
 RQ_QUEUES = {
-    "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120},
-    "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600},
+    "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120, "SERIALIZER": RQ_SERIALIZER},
+    "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": RQ_SERIALIZER},
 }
 
 # A worker at rest shows that it lives at least this often: `rqworker --worker-ttl`.

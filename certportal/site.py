@@ -78,7 +78,8 @@ class CertportalAdminSite(admin.AdminSite):
             path("dashboard/<slug:name>/", self.admin_view(views.block), name="dashboard_block"),
             path("inventory/certificate/<int:pk>/revoke/", self.admin_view(revoke), name="revoke_certificate"),
         ]
-        return [*own, *super().get_urls()]
+        # No row of ours has an address of its own that the admin's `r/TYPE/ID/` could lead to: it only finds errors.
+        return [*own, *(pattern for pattern in super().get_urls() if getattr(pattern, "name", "") != "view_on_site")]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from certportal.dashboard import views

@@ -1,11 +1,20 @@
 """What was published about revoked certificates, what waits to be published, and who signs OCSP answers."""
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models import Authority
+from inventory.models.access import ScopedQuerySet
 
-class CrlQuerySet(models.QuerySet["Crl"]):
+
+class CrlQuerySet(ScopedQuerySet["Crl"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        """Those of the authorities that the fleets use: whoever verifies a device reads them."""
+        return Q(authority__in=Authority.objects.of_fleets(ids).values("pk"))
+
     def of_scope(self, authority_id: int, shard: int | None) -> "CrlQuerySet":
         """The CRLs of one shard, or with `shard` None the complete ones, latest first."""
         return self.filter(authority_id=authority_id, shard=shard).order_by("-number")

@@ -151,8 +151,8 @@ def work(run: ImportRun, clock: runs.Clock) -> ImportRun:
 
 def _give_up(run: ImportRun, now: datetime) -> str:
     text = (
-        f"It was taken up {run.attempts} times, and each time the process ended within the same block without a word: it "
-        "was killed, perhaps for want of memory."
+        f"It was taken up {run.attempts} times, and each time the process ended within the same block without a "
+        "word: it was killed, perhaps for want of memory."
     )
     runs.stop(run, text, now)
     return text

@@ -1,5 +1,6 @@
 """What we have: fleets, devices, certificates, authorities, profiles, imports, sightings, alerts, audit, counters."""
 
+from inventory.models.access import FleetIds, FleetMembership, fleets_of
 from inventory.models.alert import (
     Alert,
     AlertKind,
@@ -59,6 +60,8 @@ __all__ = [
     "DeviceDelta",
     "DeviceStatus",
     "Fleet",
+    "FleetIds",
+    "FleetMembership",
     "ImportRun",
     "ImportState",
     "Mute",
@@ -71,4 +74,5 @@ __all__ = [
     "Site",
     "UnexpectedSighting",
     "Urgency",
+    "fleets_of",
 ]

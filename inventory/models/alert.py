@@ -1,6 +1,7 @@
 """Early warning: who is told what about a certificate that ends, until when, and what became of it."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
@@ -10,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import PortalQuerySet, ScopedQuerySet
 from inventory.models.device import Connectivity
 
 
@@ -22,6 +24,10 @@ class Channel(models.TextChoices):
     TEAMS = "teams", _("Teams webhook")
 
 
+class RecipientQuerySet(PortalQuerySet["Recipient"]):
+    pass
+
+
 class Recipient(models.Model):
     """Somebody who gets at most one digest a sweep, however many policies name them."""
 
@@ -32,6 +38,8 @@ class Recipient(models.Model):
     secret_number = models.PositiveIntegerField(
         _("number of the secret"), default=1, help_text=_("Raise it to replace the signing secret of a webhook.")
     )
+
+    objects = RecipientQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert recipient")
@@ -68,6 +76,12 @@ def default_thresholds() -> list[int]:
     return [90, 60, 30]
 
 
+class AlertPolicyQuerySet(ScopedQuerySet["AlertPolicy"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        """Those of the fleets, and those that hold for every fleet."""
+        return Q(fleet_id__in=ids) | Q(fleet_id=None) & ~Q(applies_to=AppliesTo.PORTAL)
+
+
 class AlertPolicy(models.Model):
     """At how many days before its end a certificate is an alert. Of several that fit, the narrowest applies."""
 
@@ -88,6 +102,8 @@ class AlertPolicy(models.Model):
         help_text=_("Days before the end, separated by commas. The portal's own have theirs built in: leave it empty."),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
+
+    objects = AlertPolicyQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert policy")
@@ -195,7 +211,10 @@ class Resolution(models.TextChoices):
     SETTLED = "settled", _("no longer so")
 
 
-class AlertQuerySet(models.QuerySet["Alert"]):
+class AlertQuerySet(ScopedQuerySet["Alert"]):
+    # The portal's own alerts are of no fleet.
+    fleet_path = "certificate__device__fleet_id"
+
     def open(self) -> "AlertQuerySet":
         """What still is so."""
         return self.filter(resolved_at=None)
@@ -296,6 +315,10 @@ class Alert(models.Model):
         return f"{self.get_kind_display()} #{self.pk}"
 
 
+class DeliveryQuerySet(PortalQuerySet["Delivery"]):
+    pass
+
+
 class Delivery(models.Model):
     """One digest for one recipient of one sweep, written in the transaction that ends the sweep: an outbox.
 
@@ -313,6 +336,8 @@ class Delivery(models.Model):
     problem = models.CharField(_("problem"), max_length=300, blank=True)
     delivered_at = models.DateTimeField(_("delivered"), null=True)
 
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("alert digest")
         verbose_name_plural = _("alert digests")
@@ -327,7 +352,10 @@ class Delivery(models.Model):
         return f"{self.recipient} {self.created_at:%Y-%m-%d %H:%M}"
 
 
-class MuteQuerySet(models.QuerySet["Mute"]):
+class MuteQuerySet(ScopedQuerySet["Mute"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        return Q(fleet_id__in=ids) | Q(certificate__device__fleet_id__in=ids)
+
     def active(self, now: datetime) -> "MuteQuerySet":
         return self.filter(until__gt=now)
 

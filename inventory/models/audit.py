@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+
 
 class AuditAction(models.TextChoices):
     """Closed vocabulary, `subject:thing:what happened`."""
@@ -37,6 +39,7 @@ class AuditAction(models.TextChoices):
     ALERT_MUTED = "alert:mute:done", _("alerts muted")
     EXPORT_STARTED = "list:export:started", _("export started")
     EXPORT_ENDED = "list:export:ended", _("export ended")
+    QUEUE_CHANGED = "queue:jobs:changed", _("queue changed by hand")
     CONFIGURATION_CHANGED = "configuration:change:done", _("configuration changed")
 
 
@@ -45,6 +48,11 @@ class ActorKind(models.TextChoices):
     DEVICE = "device", _("device")
     SYSTEM = "system", _("system")
     UNKNOWN = "unknown", _("unknown")
+
+
+class AuditEventQuerySet(ScopedQuerySet["AuditEvent"]):
+    # Acts upon what is no device may name other fleets: log-ins, exports, imports, settings.
+    fleet_path = "device__fleet_id"
 
 
 class AuditEvent(models.Model):
@@ -73,6 +81,8 @@ class AuditEvent(models.Model):
         "inventory.Certificate", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("certificate")
     )
     details = models.JSONField(_("details"), default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("audit event")

@@ -4,6 +4,7 @@ An external authority is somebody else's: it has no key here, signs nothing, and
 known by the certificates that it signed, and may itself have none in the inventory.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.core.validators import MinValueValidator
@@ -12,11 +13,20 @@ from django.db.models import F, Q
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+from inventory.models.counters import Axis, used_by
+
 if TYPE_CHECKING:
     from cryptography import x509
 
 
-class AuthorityQuerySet(models.QuerySet["Authority"]):
+class AuthorityQuerySet(ScopedQuerySet["Authority"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        """Those that sign for the fleets or signed what their devices have, and those above."""
+        own = self.model._base_manager.filter(Q(fleets__in=ids) | Q(pk__in=used_by(ids, Axis.AUTHORITY)))
+        above = self.model._base_manager.filter(subordinates__in=own.values("pk"))
+        return Q(pk__in=own.values("pk")) | Q(pk__in=above.values("pk"))
+
     def own(self) -> "AuthorityQuerySet":
         """Those that sign here, and answer for what they signed."""
         return self.filter(key_name__isnull=False)

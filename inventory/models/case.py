@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+
 
 class Verdict(models.TextChoices):
     """What becomes of a device after an investigation."""
@@ -20,7 +22,9 @@ class CaseOutcome(models.TextChoices):
     DISMISSED = "dismissed", _("sent back")
 
 
-class CaseQuerySet(models.QuerySet["Case"]):
+class CaseQuerySet(ScopedQuerySet["Case"]):
+    fleet_path = "device__fleet_id"
+
     def waiting(self) -> "CaseQuerySet":
         """Those on which a second person has to decide."""
         return self.filter(closed_at=None)

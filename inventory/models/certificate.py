@@ -9,6 +9,7 @@ from django.db.models import Case, F, OuterRef, Q, Value, When
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
 from inventory.models.profile import KEY_TYPE_CHOICES
 
 
@@ -63,8 +64,11 @@ SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
 
 
-class CertificateQuerySet(models.QuerySet["Certificate"]):
+class CertificateQuerySet(ScopedQuerySet["Certificate"]):
     """The questions that admin, API, gate and reports ask, each in one place."""
+
+    # What the portal signed for itself, and what is only tracked, is of no fleet.
+    fleet_path = "device__fleet_id"
 
     def of_devices(self) -> "CertificateQuerySet":
         return self.filter(purpose=Purpose.DEVICE)

@@ -4,6 +4,8 @@ Triggers (migration 0004) write what each statement changed as deltas; a job fol
 write path updates a row that another writer might want.
 """
 
+from collections.abc import Sequence
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -67,6 +69,12 @@ class CertificateCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.axis} {self.group_id} on {self.day}"
+
+
+def used_by(ids: Sequence[int], axis: Axis) -> "models.QuerySet[CertificateCount, int | None]":
+    """Return the groups of an axis, such as profiles, that any certificate of these fleets belongs to."""
+    counted = CertificateCount.objects.filter(axis=axis, fleet_id__in=ids, group_id__isnull=False)
+    return counted.order_by().values_list("group_id", flat=True).distinct()
 
 
 class CliffNotice(models.Model):

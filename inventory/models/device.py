@@ -9,6 +9,7 @@ from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
 
 from inventory.formats import device_fields
+from inventory.models.access import ScopedQuerySet
 from inventory.models.certificate import Certificate
 
 
@@ -28,7 +29,7 @@ class DeviceStatus(models.TextChoices):
     RETIRED = "retired", _("retired")
 
 
-class DeviceQuerySet(models.QuerySet["Device"]):
+class DeviceQuerySet(ScopedQuerySet["Device"]):
     def seen_since(self, moment: datetime) -> "DeviceQuerySet":
         return self.filter(last_seen_at__gte=moment)
 

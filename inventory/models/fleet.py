@@ -3,6 +3,12 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+
+
+class FleetQuerySet(ScopedQuerySet["Fleet"]):
+    fleet_path = "pk"
+
 
 class Fleet(models.Model):
     """Devices managed together. Its slug is the EST label; it names who signs for them and by which rules."""
@@ -19,6 +25,8 @@ class Fleet(models.Model):
     )
     profile = models.ForeignKey("inventory.Profile", models.PROTECT, related_name="fleets", verbose_name=_("profile"))
 
+    objects = FleetQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("fleet")
         verbose_name_plural = _("fleets")
@@ -28,11 +36,17 @@ class Fleet(models.Model):
         return self.name
 
 
+class SiteQuerySet(ScopedQuerySet["Site"]):
+    pass
+
+
 class Site(models.Model):
     """A place or region where devices of a fleet are installed."""
 
     fleet = models.ForeignKey(Fleet, models.PROTECT, related_name="sites", verbose_name=_("fleet"))
     name = models.CharField(_("name"), max_length=100)
+
+    objects = SiteQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("site")
@@ -44,12 +58,18 @@ class Site(models.Model):
         return self.name
 
 
+class BatchQuerySet(ScopedQuerySet["Batch"]):
+    pass
+
+
 class Batch(models.Model):
     """A manufacturing run: devices made together, whose certificates tend to end together."""
 
     fleet = models.ForeignKey(Fleet, models.PROTECT, related_name="batches", verbose_name=_("fleet"))
     name = models.CharField(_("name"), max_length=100)
     manufactured_on = models.DateField(_("manufactured on"), null=True, blank=True)
+
+    objects = BatchQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("manufacturing batch")

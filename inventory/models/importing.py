@@ -1,5 +1,6 @@
 """Imports: what was read from where, how far it came, and what came of it. Rows outlive the files."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import models
@@ -7,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from inventory.formats.imports import Encoding, Format, Link, Product
+from inventory.models.access import CommonQuerySet, ScopedQuerySet
 
 FORMATS = [
     (Format.CSV.value, "CSV"),
@@ -40,6 +42,10 @@ class ImportState(models.TextChoices):
     FINISHED = "finished", _("finished")
 
 
+class ColumnMappingQuerySet(CommonQuerySet["ColumnMapping"]):
+    pass
+
+
 class ColumnMapping(models.Model):
     """What the columns of a kind of file mean, given a name, so that it is said once."""
 
@@ -53,6 +59,8 @@ class ColumnMapping(models.Model):
     )  # fmt: skip
     encoding = models.CharField(_("encoding"), max_length=16, choices=ENCODINGS, default=Encoding.UTF_8.value)
 
+    objects = ColumnMappingQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("column mapping")
         verbose_name_plural = _("column mappings")
@@ -60,6 +68,12 @@ class ColumnMapping(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ImportRunQuerySet(ScopedQuerySet["ImportRun"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        """Those that could write to these fleets only: what a run rejected is shown with it, of whatever fleet."""
+        return Q(reading__fleets__contained_by=list(ids))
 
 
 class ImportRun(models.Model):
@@ -71,7 +85,7 @@ class ImportRun(models.Model):
     fleet = models.ForeignKey(
         "inventory.Fleet", models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("fleet")
     )
-    # How it was read: columns, mapping, encoding, link.
+    # How it was read: columns, mapping, encoding, link; `fleets`: the ids of those it may write to, absent: all.
     reading = models.JSONField(_("reading"), default=dict)
     dry_run = models.BooleanField(_("dry run"), default=False)
     update_known = models.BooleanField(_("corrects known devices"), default=False)
@@ -108,6 +122,8 @@ class ImportRun(models.Model):
     authorities_new = models.BigIntegerField(_("new external authorities"), default=0)
     rejected = models.BigIntegerField(_("rejected"), default=0)
     first_rejects = models.JSONField(_("first rejects"), default=list)
+
+    objects = ImportRunQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("import")

@@ -1,5 +1,6 @@
 """Profiles: the rules by which a fleet's certificates are made."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib.postgres.fields import ArrayField
@@ -8,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+from inventory.models.counters import Axis, used_by
 from inventory.x509 import names
 from inventory.x509.keys import KeyType
 
@@ -23,6 +26,15 @@ def default_key_types() -> list[str]:
 
 def default_extended_key_usages() -> list[str]:
     return ["1.3.6.1.5.5.7.3.2"]  # RFC 5280 4.2.1.12: id-kp-clientAuth
+
+
+class ProfileQuerySet(ScopedQuerySet["Profile"]):
+    def _belonging_to(self, ids: Sequence[int]) -> Q:
+        """Those by which certificates of the fleets are made, or were."""
+        return Q(pk__in=self._used_now(ids)) | Q(pk__in=used_by(ids, Axis.PROFILE))
+
+    def _used_now(self, ids: Sequence[int]) -> "models.QuerySet[Profile]":
+        return self.model._base_manager.filter(fleets__in=ids).values("pk")
 
 
 class Profile(models.Model):
@@ -66,6 +78,8 @@ class Profile(models.Model):
         default=False,
         help_text=_("Otherwise a device must make a new key for each certificate."),
     )
+
+    objects = ProfileQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("profile")

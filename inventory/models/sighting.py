@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+
 
 class Oddity(models.TextChoices):
     """What is wrong with a sighting."""
@@ -15,7 +17,10 @@ class Oddity(models.TextChoices):
     OUT_OF_SERVICE = "out_of_service", _("device out of service")
 
 
-class UnexpectedSightingQuerySet(models.QuerySet["UnexpectedSighting"]):
+class UnexpectedSightingQuerySet(ScopedQuerySet["UnexpectedSighting"]):
+    # What nobody knows is of no fleet.
+    fleet_path = "device__fleet_id"
+
     def seen_since(self, moment: datetime) -> "UnexpectedSightingQuerySet":
         return self.filter(last_seen_at__gte=moment)
 

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
 from renewal.models.channel import Channel
 
 
@@ -39,6 +40,10 @@ class AttemptOutcome(models.TextChoices):
     IN_DOUBT = "in_doubt", _("in doubt")
 
 
+class CampaignQuerySet(ScopedQuerySet["Campaign"]):
+    pass
+
+
 class Campaign(models.Model):
     name = models.CharField(_("name"), max_length=100)
     fleet = models.ForeignKey("inventory.Fleet", models.PROTECT, related_name="campaigns", verbose_name=_("fleet"))
@@ -60,6 +65,8 @@ class Campaign(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     ticked_at = models.DateTimeField(_("last tick"), null=True, editable=False)
 
+    objects = CampaignQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("campaign")
         verbose_name_plural = _("campaigns")
@@ -75,7 +82,9 @@ class Campaign(models.Model):
         return self.name
 
 
-class TargetQuerySet(models.QuerySet["Target"]):
+class TargetQuerySet(ScopedQuerySet["Target"]):
+    fleet_path = "campaign__fleet_id"
+
     def open(self) -> "TargetQuerySet":
         return self.filter(state__in=OPEN_STATES)
 

@@ -38,7 +38,7 @@ def page(client, boss):
 @pytest.fixture
 def viewer(db) -> User:
     """Somebody of the staff who may only look."""
-    user = User.objects.create_user("viewer", password="a long enough password", is_staff=True)
+    user = User.objects.create_user("viewer", is_staff=True, all_fleets=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     return user
 

@@ -5,7 +5,6 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection
 from django.utils.module_loading import import_string
-from rq import Queue
 
 from certportal import cron
 
@@ -37,7 +36,7 @@ def test_due_jobs_are_enqueued_once_and_expire_when_no_worker_takes_them(redis):
     scheduler = cron.scheduler(jobs, redis)
     scheduler.enqueue_jobs()
     scheduler.enqueue_jobs()
-    (job,) = Queue("urgent", connection=redis).jobs
+    (job,) = django_rq.get_queue("urgent").jobs
     assert (job.func_name, job.ttl, job.timeout) == ("certportal.cron.beat", 30, 120)
 
 
@@ -71,5 +70,5 @@ def test_a_cron_whose_session_ended_enqueues_nothing(other_session, redis):
     other_session.execute("SELECT pg_terminate_backend(%s)", [backend])
     with pytest.raises(OperationalError):
         scheduler.enqueue_jobs()
-    assert Queue("default", connection=redis).jobs == []
+    assert django_rq.get_queue("default").jobs == []
     connection.close()

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import CheckConstraint, UniqueConstraint
 
+from certportal.models import User
 from inventory.models import (
     Alert,
     AlertLevel,
@@ -22,6 +23,7 @@ from inventory.models import (
     Delivery,
     Device,
     Fleet,
+    FleetMembership,
     ImportRun,
     Mute,
     Profile,
@@ -123,6 +125,7 @@ REFUSED = [
     ("device_serial_is_plain", Device, "serial = 'SMé'"),
     ("device_serial_unique_in_fleet", Device, "serial = 'same'"),
     ("device_status_known", Device, "status = 'lost'"),
+    ("fleetmembership_once", FleetMembership, "user_id = (SELECT min(id) FROM certportal_user)"),
     ("import_finished_has_a_time", ImportRun, "state = 'finished'"),
     ("import_state_known", ImportRun, "state = 'lost'"),
     ("mute_ends_and_has_a_reason", Mute, "reason = ''"),
@@ -161,6 +164,7 @@ def rows(class_db):
     """Two rows of every table, good by all rules."""
     meters = [enrolled(expires_in=days * DAY) for days in (20, 30)]
     for name in ("a", "b"):
+        FleetMembership.objects.create(user=User.objects.create_user(name), fleet=fleet())
         Site.objects.create(fleet=fleet(), name=name)
         Batch.objects.create(fleet=fleet(), name=name)
         secret_of(device())

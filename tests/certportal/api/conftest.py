@@ -19,7 +19,7 @@ def _uncounted() -> None:
 
 def user(name: str = "reader", permissions: str = "view_") -> User:
     """A user with every permission whose code begins with `permissions`."""
-    made = User.objects.create_user(name)
+    made = User.objects.create_user(name, all_fleets=True)
     made.user_permissions.set(Permission.objects.filter(codename__startswith=permissions))
     return made
 

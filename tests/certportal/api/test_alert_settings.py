@@ -160,7 +160,7 @@ def test_writing_needs_the_scope_and_the_permission(boss, client_for):
 
 
 def test_filters_of_ones_own_and_shared_ones_are_listed(reader, client_for):
-    own, other = User.objects.get(username="reader"), User.objects.create_user("other")
+    own, other = User.objects.get(username="reader"), User.objects.create_user("other", all_fleets=True)
     for owner, name, shared, listed in [
         (own, "Mine", False, "inventory_device"),
         (other, "Theirs", True, "inventory_certificate"),

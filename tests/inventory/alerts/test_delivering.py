@@ -17,7 +17,7 @@ import django_rq
 import pytest
 from django.core import mail
 from django.utils import timezone
-from rq import Queue, SimpleWorker
+from rq import SimpleWorker
 
 from inventory import jobs
 from inventory.alerts import signing
@@ -270,7 +270,7 @@ def test_a_worker_sends_what_a_sweep_wrote_and_a_lost_queue_loses_nothing(interm
     assert queue.count == 1
     queue.connection.flushdb()
     jobs.enqueue_deliveries()
-    SimpleWorker([queue], connection=queue.connection).work(burst=True)
+    SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
     assert [message.subject for message in mail.outbox] == ["certportal: 1 device certificate ends"]
     assert Delivery.objects.get().delivered_at is not None
     jobs.enqueue_deliveries()
@@ -282,12 +282,12 @@ def test_a_refused_webhook_is_tried_again_by_the_queue(queue, hook):
     hook.answers[:] = [503]
     delivery(recipient("hook", "webhook", hook.url))
     jobs.enqueue_deliveries()
-    SimpleWorker([queue], connection=queue.connection).work(burst=True)
+    SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
     assert len(hook.received) == 1
     assert len(queue.scheduled_job_registry) == 1
     [job_id] = queue.scheduled_job_registry.get_job_ids()
-    Queue("default", connection=queue.connection).enqueue_job(queue.fetch_job(job_id))
-    SimpleWorker([queue], connection=queue.connection).work(burst=True)
+    queue.enqueue_job(queue.fetch_job(job_id))
+    SimpleWorker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
     assert Delivery.objects.get().delivered_at is not None
     ids = {headers["webhook-id"] for _path, headers, _body in hook.received}
     assert len(hook.received) == 2
