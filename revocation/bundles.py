@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from inventory.issuing.authorities import chain
-from inventory.models import Authority, Certificate, CertificateState, Fleet
+from inventory.models import Authority, Certificate, Fleet
 
 
 def bundle(name: str, now: datetime) -> list[Certificate] | None:
@@ -23,11 +23,13 @@ def bundle(name: str, now: datetime) -> list[Certificate] | None:
 def _of_fleet(fleet: Fleet, now: datetime) -> list[Certificate]:
     """Return the fleet's root, and every authority below it whose certificates can still be valid, older ones too."""
     root = chain(fleet.authority)[-1]
-    established = Authority.objects.own().select_related("certificate").filter(certificate__isnull=False)
+    established = Authority.objects.own().filter(certificate__isnull=False).exclude(pk__in=Authority.objects.revoked())
     live = {root.authority_id: root}
-    for authority in established.order_by("pk"):  # a parent is always older than what it signed
+    for authority in established.select_related("certificate").order_by(
+        "pk"
+    ):  # a parent is always older than what it signed
         own = authority.certificate
         assert own is not None  # by the filter
-        if authority.parent_id in live and own.state != CertificateState.REVOKED and own.not_after >= now:
+        if authority.parent_id in live and own.not_after >= now:
             live[authority.pk] = own
     return list(live.values())

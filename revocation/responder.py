@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Value
 
-from inventory.issuing.authorities import chain
 from inventory.models import Authority, Certificate, RevocationReason
+from inventory.models.authority import RevocationAbove, RevokedAbove
 from inventory.models.certificate import COMPROMISES
 from revocation import ocsp, signers
 
@@ -53,11 +53,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Responder:
-    """Answers for one authority. `ancestors` are the keys of its certificate's row and of those above, but the root."""
+    """Answers for one authority."""
 
     authority_id: int
     identity: ocsp.IssuerIdentity
-    ancestors: tuple[int, ...]
     signer: ocsp.Signer
     loaded_at: datetime
 
@@ -91,33 +90,21 @@ class Responder:
 
     def _find(self, serials: list[int]) -> dict[int, ocsp.Status]:
         """Return the status of those `serials` that were issued. A serial never issued is never good."""
-        asked = Q(authority_id=self.authority_id, serial__in=[f"{serial:x}" for serial in serials])
-        rows = Certificate.objects.filter(asked | Q(pk__in=self.ancestors)).values_list(
-            "pk", "authority_id", "serial", "revoked_at", "revocation_reason"
-        )
-        issued: dict[int, ocsp.Status] = {}
-        above: dict[int, ocsp.Status] = {}
-        for key, authority_id, serial, revoked_at, reason in rows:
-            # By constraint exactly the revoked have a date.
-            status: ocsp.Status = ocsp.Revoked(revoked_at, reason) if revoked_at else ocsp.Good()
-            if authority_id == self.authority_id:
-                issued[int(serial, 16)] = status
-            if key in self.ancestors:
-                above[key] = status
-        inherited = self._inherited(above)
-        if inherited is None:
-            return issued
-        return {serial: status if isinstance(status, ocsp.Revoked) else inherited for serial, status in issued.items()}
+        asked = Certificate.objects.filter(
+            authority_id=self.authority_id, serial__in=[f"{serial:x}" for serial in serials]
+        ).annotate(revoked_above=RevokedAbove(Value(self.authority_id)))
+        rows = asked.values_list("serial", "revoked_at", "revocation_reason", "revoked_above")
+        return {int(serial, 16): _status(revoked_at, reason, above) for serial, revoked_at, reason, above in rows}
 
-    def _inherited(self, above: dict[int, ocsp.Status]) -> ocsp.Revoked | None:
-        """Return what a revoked issuer, the nearest first, makes of everything below it."""
-        for key in self.ancestors:
-            status = above.get(key)
-            if isinstance(status, ocsp.Revoked):
-                # RFC 5280 5.3.1: a compromised issuer's key is a cACompromise for what it signed.
-                reason = RevocationReason.CA_COMPROMISE.value if status.reason in COMPROMISES else status.reason
-                return ocsp.Revoked(status.at, reason)
-        return None
+
+def _status(revoked_at: datetime | None, reason: str, above: RevocationAbove | None) -> ocsp.Status:
+    if revoked_at:
+        return ocsp.Revoked(revoked_at, reason)
+    if above:
+        # RFC 5280 5.3.1: a compromised issuer's key is a cACompromise for what it signed.
+        inherited = RevocationReason.CA_COMPROMISE.value if above.reason in COMPROMISES else above.reason
+        return ocsp.Revoked(above.at, inherited)
+    return ocsp.Good()
 
 
 def _not_after(status: ocsp.Status, this_update: datetime) -> ocsp.Status:
@@ -157,7 +144,6 @@ def _load(slug: str, now: datetime) -> Responder:
     return Responder(
         authority_id=authority.pk,
         identity=ocsp.IssuerIdentity(authority.x509),
-        ancestors=tuple(certificate.pk for certificate in chain(authority)[:-1]),
         signer=signers.load(authority.pk, now),
         loaded_at=now,
     )

@@ -2,14 +2,21 @@
 
 An external authority is somebody else's: it has no key here, signs nothing, and has no CRL and no OCSP here. It is
 known by the certificates that it signed, and may itself have none in the inventory.
+
+Nobody trusts what stands below a revoked authority, however far. That question has one answer, here: `ABOVE` says which
+authorities stand above one, `RevokedAbove` and `AuthorityQuerySet.revoked` whether any of them is revoked.
 """
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q
+from django.db.models.expressions import RawSQL
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +25,50 @@ from inventory.models.counters import Axis, used_by
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+
+# A recursive common table expression: of each authority that meets `start`, a condition on `a`, itself and all above.
+# A chain of certificates is shorter than 16; only a circle, which no signature can make, would be read so far.
+ABOVE = """
+    above (authority_id, id, parent_id, certificate_id, distance) AS (
+        SELECT a.id, a.id, a.parent_id, a.certificate_id, 0 FROM inventory_authority a WHERE {start}
+        UNION ALL
+        SELECT below.authority_id, a.id, a.parent_id, a.certificate_id, below.distance + 1
+        FROM above below JOIN inventory_authority a ON a.id = below.parent_id
+        WHERE below.distance < 16
+    )"""
+_REVOKED = f"""
+    WITH RECURSIVE {ABOVE.format(start="true")}
+    SELECT above.authority_id FROM above JOIN inventory_certificate c ON c.id = above.certificate_id
+    WHERE c.state = 'revoked'"""  # noqa: S608 - of constants
+
+
+@dataclass(frozen=True)
+class RevocationAbove:
+    """The earliest revocation among an authority and those above it: since then nobody trusts what it signed."""
+
+    authority: str
+    at: datetime
+    reason: str
+
+
+class RevokedAbove(Func):
+    """The `RevocationAbove` of the authority whose key the expression gives, or None."""
+
+    arity = 1
+    output_field = models.TextField()
+    template = f"""(
+        WITH RECURSIVE {ABOVE.format(start="a.id = %(expressions)s")}
+        SELECT jsonb_build_object('authority', a.slug, 'at', c.revoked_at, 'reason', c.revocation_reason)::text
+        FROM above JOIN inventory_authority a ON a.id = above.id
+        JOIN inventory_certificate c ON c.id = above.certificate_id
+        WHERE c.state = 'revoked' ORDER BY c.revoked_at, above.distance LIMIT 1)"""  # noqa: S608 - of constants
+
+    def convert_value(self, value: str | None, *_: Any) -> RevocationAbove | None:  # type: ignore[override]
+        if value is None:
+            return None
+        found = json.loads(value)
+        return RevocationAbove(found["authority"], datetime.fromisoformat(found["at"]), found["reason"])
 
 
 class AuthorityQuerySet(ScopedQuerySet["Authority"]):
@@ -33,6 +84,10 @@ class AuthorityQuerySet(ScopedQuerySet["Authority"]):
 
     def external(self) -> "AuthorityQuerySet":
         return self.filter(key_name__isnull=True)
+
+    def revoked(self) -> "AuthorityQuerySet":
+        """Those that nobody trusts any more: their own certificate was revoked, or that of any authority above."""
+        return self.filter(pk__in=RawSQL(_REVOKED, []))  # noqa: S611 - of constants
 
 
 class Authority(models.Model):

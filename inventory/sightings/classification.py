@@ -35,7 +35,7 @@ class Result:
 
 
 class SeenCertificate(NamedTuple):
-    """What the inventory knows of a certificate that was seen. `revoked_at`: of itself, or of its issuer."""
+    """What the inventory knows of a certificate that was seen. `revoked_at`: of itself, or of an authority above."""
 
     id: int
     sha256: bytes

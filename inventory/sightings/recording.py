@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from inventory.audit.record import Actor, record_selected
-from inventory.models import AuditAction, Certificate, CertificateState, Device
+from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
 from inventory.sightings import pg_arrays
@@ -89,7 +89,7 @@ def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
         Certificate.objects.of_devices()
         .valid(now)
         .filter(sha256=sha256, authority__key_name__isnull=False)
-        .exclude(authority__certificate__state=CertificateState.REVOKED)
+        .exclude(authority__in=Authority.objects.revoked())
         .select_related("device")
         .first()
     )

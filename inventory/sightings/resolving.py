@@ -11,6 +11,7 @@ from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
 from inventory.models import Authority, Fleet
+from inventory.models.authority import RevokedAbove
 from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
 from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
@@ -81,18 +82,18 @@ def resolve(batch: Sequence[Sighting]) -> dict[Name, Found]:
 
 
 class _Issuers:
-    """The authorities: by what a sighting may call them, and since when each is revoked. One query."""
+    """The authorities: by what a sighting may call them, and since when one at or above each is revoked. One query."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, list[int]] = {}
         self.revoked_at: dict[int, datetime] = {}
-        pg_arrays = ("id", "slug", "certificate__subject", "certificate__revoked_at")
-        for pk, slug, subject, revoked_at in Authority.objects.values_list(*pg_arrays):
+        known = Authority.objects.annotate(revoked_above=RevokedAbove("pk"))
+        for pk, slug, subject, above in known.values_list("id", "slug", "certificate__subject", "revoked_above"):
             # Several may have one subject, after a new key or by import.
             for name in {slug, canonical(subject or slug)}:
                 self._by_name.setdefault(name, []).append(pk)
-            if revoked_at:
-                self.revoked_at[pk] = revoked_at
+            if above:
+                self.revoked_at[pk] = above.at
 
     def named(self, name: str) -> Sequence[int]:
         return self._by_name.get(canonical(name), ())
@@ -126,7 +127,7 @@ def _found(parameters: Sequence[Any], slugs: Mapping[int, str], issuers: _Issuer
     ) in selected(_FIND, parameters):
         certificate = device = None
         if pk:
-            # Nobody trusts what a revoked authority signed.
+            # Nobody trusts what stands below a revoked authority.
             moments = [moment for moment in (revoked_at, issuers.revoked_at.get(issuer)) if moment]
             certificate = SeenCertificate(pk, sha256, state, issued_at, begin, end, min(moments, default=None))
         if device_id:
