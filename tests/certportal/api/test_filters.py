@@ -233,6 +233,7 @@ def test_crls_are_filtered_by_issuer_and_shard(meter, reader):
             authority=Authority.objects.get(slug=slug),
             shard=shard,
             number=1,
+            published_at=factories.NOW,
             this_update=factories.NOW,
             next_update=factories.NOW + DAY,
             entries=0,
