@@ -102,7 +102,7 @@ def _api_addresses() -> list[str]:
         "ordering=serial",
     ]
     certificates = [
-        *common, "state=revoked", "state=expired", "state=issued", "state=superseded&ordering=-not_after",
+        *common, "status=revoked", "status=expired", "status=unconfirmed", "status=superseded&ordering=-not_after",
         "key_type=rsa-2048&ordering=not_after", "purpose=authority", f"not_after_after={soon}&ordering=not_after",
         f"issued_after={soon}", "ordering=not_after", "profile=bench-sensors",
     ]  # fmt: skip

@@ -251,7 +251,7 @@ SPECTACULAR_SETTINGS = {
         "CampaignState": "renewal.models.CampaignState",
         "CaseOutcome": "inventory.models.case.CaseOutcome",
         "CaseVerdict": "inventory.models.case.Verdict",
-        "CertificateState": "inventory.models.ShownState",
+        "CertificateStatus": "inventory.models.CertificateStatus",
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
         "Oddity": "inventory.models.sighting.Oddity",

@@ -38,8 +38,8 @@ def distance(moment: datetime, now: datetime) -> str:
 
 
 @register.simple_tag
-def standing(certificate: Certificate | None, now: datetime) -> SafeString:
-    return cells.standing(certificate, now)
+def status(certificate: Certificate | None, now: datetime) -> SafeString:
+    return cells.status(certificate, now)
 
 
 @register.simple_tag

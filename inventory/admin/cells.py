@@ -8,18 +8,18 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from inventory.devices.certificate_status import Standing, standing_of
 from inventory.devices.timeline import Outlook
 from inventory.models import Certificate
+from inventory.models.certificate import CertificateStatus
 
 _TONES = {
-    Standing.VALID: "good",
-    Standing.EXPIRING: "attention",
-    Standing.UNCONFIRMED: "attention",
-    Standing.NOT_YET_VALID: "neutral",
-    Standing.EXPIRED: "late",
-    Standing.REVOKED: "stopped",
-    Standing.SUPERSEDED: "neutral",
+    CertificateStatus.VALID: "good",
+    CertificateStatus.EXPIRING: "attention",
+    CertificateStatus.UNCONFIRMED: "attention",
+    CertificateStatus.NOT_YET_VALID: "neutral",
+    CertificateStatus.EXPIRED: "late",
+    CertificateStatus.REVOKED: "stopped",
+    CertificateStatus.SUPERSEDED: "neutral",
 }
 _KEPT_AT_EACH_END = 8
 # What is nearer than this is happening, as far as a page that took its time to arrive can tell.
@@ -108,11 +108,11 @@ def state(tone: str, word: object) -> SafeString:
     return format_html('<span class="state {}">{}</span>', tone, word)
 
 
-def standing(certificate: Certificate | None, now: datetime) -> SafeString:
-    """Return how a certificate stands."""
+def status(certificate: Certificate | None, now: datetime) -> SafeString:
+    """Return what a certificate is at `now`."""
     if certificate is None:
         return state("neutral", _("no certificate"))
-    found = standing_of(certificate, now)
+    found = certificate.status_at(now)
     return state(_TONES[found], found.label)
 
 

@@ -37,7 +37,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
     list_display = ["code", "device_serial", "site_name", "batch_name", "issuer", "expires", "state_word", "issued"]
     list_select_related = ["device", "device__site", "device__batch", "authority"]
     list_filter = [
-        filters.StandingFilter,
+        filters.StatusFilter,
         filters.ExpiryFilter,
         filters.CertificateFleetFilter,
         filters.CertificateSiteFilter,
@@ -104,7 +104,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_word(self, certificate: Certificate) -> SafeString:
-        return cells.standing(certificate, timezone.now())
+        return cells.status(certificate, timezone.now())
 
     @admin.display(description=_("issued"))
     def issued(self, certificate: Certificate) -> SafeString:

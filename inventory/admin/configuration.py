@@ -131,7 +131,7 @@ class AuthorityAdmin(AuditedAdmin):
 
     @admin.display(description=_("state"))
     def state(self, authority: Authority) -> SafeString:
-        return cells.standing(authority.certificate, timezone.now())
+        return cells.status(authority.certificate, timezone.now())
 
     @admin.display(description=_("certificates"))
     def certificates(self, authority: Authority) -> SafeString:

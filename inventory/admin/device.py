@@ -18,7 +18,7 @@ from inventory.admin.listing import ListAdmin
 from inventory.alerts import story as alert_story
 from inventory.audit import record
 from inventory.devices import timeline
-from inventory.devices.certificate_status import current
+from inventory.devices.current_certificate import current
 from inventory.lists.exports import DEVICES
 from inventory.lists.search import devices_named
 from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site
@@ -36,7 +36,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     # Only columns with an index.
     sortable_by = ["serial", "seen"]
     list_filter = [
-        filters.DeviceStandingFilter,
+        filters.DeviceStatusFilter,
         filters.DeviceExpiryFilter,
         filters.FleetFilter,
         filters.SiteFilter,
@@ -109,7 +109,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     @admin.display(description=_("state"))
     def state(self, device: Device) -> SafeString:
         now = timezone.now()
-        return cells.standing(current(device.held, now), now)  # type: ignore[attr-defined]
+        return cells.status(current(device.held, now), now)  # type: ignore[attr-defined]
 
     @admin.display(description=_("last seen"), ordering="last_seen_at")
     def seen(self, device: Device) -> SafeString:

@@ -17,11 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.counters import reading
-from inventory.devices.certificate_status import Standing, with_standing
 from inventory.expiry.cliffs import end_of, start_of
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import find
 from inventory.models import Axis, Batch, Certificate, Fleet, Site
+from inventory.models.certificate import CertificateQuerySet, CertificateStatus
 from inventory.models.device import DeviceQuerySet
 
 # A choice list longer than this is cut; the search finds what is beyond it.
@@ -29,21 +29,29 @@ MOST_CHOICES = 200
 NONE = "none"
 
 
-class StandingFilter(admin.SimpleListFilter):
-    """How a certificate stands now."""
+# What devices stand on, ended or not: a question of its own and no status of one certificate.
+_STANDING = "standing"
+
+
+def _narrowed(certificates: CertificateQuerySet, value: str, now: datetime) -> CertificateQuerySet:
+    return certificates.standing() if value == _STANDING else certificates.of_status(CertificateStatus(value), now)
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """What a certificate is now."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("standing", _("in use, ended or not")),
-            (Standing.VALID.value, _("valid now")),
-            (Standing.EXPIRING.value, _("expiring within 90 d")),
-            (Standing.UNCONFIRMED.value, _("renewed, unconfirmed")),
-            (Standing.EXPIRED.value, _("expired")),
-            (Standing.REVOKED.value, _("revoked")),
-            (Standing.SUPERSEDED.value, _("superseded")),
+            (_STANDING, _("in use, ended or not")),
+            (CertificateStatus.VALID.value, _("valid now")),
+            (CertificateStatus.EXPIRING.value, _("expiring within 90 d")),
+            (CertificateStatus.UNCONFIRMED.value, _("renewed, unconfirmed")),
+            (CertificateStatus.EXPIRED.value, _("expired")),
+            (CertificateStatus.REVOKED.value, _("revoked")),
+            (CertificateStatus.SUPERSEDED.value, _("superseded")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -55,11 +63,11 @@ class StandingFilter(admin.SimpleListFilter):
         return self.narrow(queryset, value, timezone.now())
 
     def narrow(self, queryset: QuerySet[Any], value: str, now: datetime) -> QuerySet[Any]:
-        return with_standing(queryset, value, now)  # type: ignore[arg-type]  # the admin's queryset is the manager's
+        return _narrowed(queryset, value, now)  # type: ignore[arg-type]  # the admin's queryset is the manager's
 
 
-class DeviceStandingFilter(StandingFilter):
-    """How a certificate of the device stands now."""
+class DeviceStatusFilter(StatusFilter):
+    """What a certificate of the device is now."""
 
     title = _("certificate")
 
@@ -71,7 +79,7 @@ class DeviceStandingFilter(StandingFilter):
             devices: DeviceQuerySet = queryset  # type: ignore[assignment]  # the admin's queryset is the manager's
             return devices.without_certificate()
         own = Certificate.objects.filter(device=OuterRef("pk"))
-        return queryset.filter(Exists(with_standing(own, value, now)))
+        return queryset.filter(Exists(_narrowed(own, value, now)))
 
 
 class _GroupFilter(admin.SimpleListFilter):

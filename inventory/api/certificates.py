@@ -20,7 +20,7 @@ from inventory.api.rest.references import ID, DeviceReferenceSerializer, HexFiel
 from inventory.issuing.authorities import chain
 from inventory.lists.exports import CERTIFICATES
 from inventory.lists.filters import CertificateFilter
-from inventory.models import Certificate, RevocationReason, ShownState
+from inventory.models import Certificate, CertificateStatus, RevocationReason
 
 
 class CertificateSerializer(serializers.ModelSerializer[Certificate]):
@@ -29,7 +29,7 @@ class CertificateSerializer(serializers.ModelSerializer[Certificate]):
     profile = SlugOf(allow_null=True)
     sha256 = HexField(help_text="SHA-256 of the DER")
     spki_sha256 = HexField(help_text="SHA-256 of the SubjectPublicKeyInfo")
-    state = serializers.ChoiceField(ShownState.choices, source="shown_state", read_only=True)
+    status = serializers.ChoiceField(CertificateStatus.choices, read_only=True)
     revocation_reason = serializers.ChoiceField(
         RevocationReason.choices, read_only=True, allow_blank=True, help_text="Empty unless revoked"
     )
@@ -58,7 +58,7 @@ class CertificateSerializer(serializers.ModelSerializer[Certificate]):
             "jitter",
             "issued_at",
             "crl_shard",
-            "state",
+            "status",
             "predecessor",
             "successor",
             "activated_at",
@@ -111,7 +111,7 @@ class CertificateViewSet(ExportMixin, ReadViewSet[Certificate]):
     def ordering_for(self, request: Request) -> str:
         """Return the order of a list that says none: what is asked for by its end comes in the order of ends."""
         asked = request.query_params
-        by_end = _BY_END & asked.keys() or asked.get("state") == ShownState.EXPIRED
+        by_end = _BY_END & asked.keys() or asked.get("status") == CertificateStatus.EXPIRED
         return "not_after" if by_end else super().ordering_for(request)
 
     @property
@@ -119,9 +119,7 @@ class CertificateViewSet(ExportMixin, ReadViewSet[Certificate]):
         return {"now": self.now}
 
     def get_queryset(self) -> QuerySet[Certificate]:
-        certificates = Certificate.objects.with_shown_state(self.now).select_related(
-            "authority", "device__fleet", "profile"
-        )
+        certificates = Certificate.objects.with_status(self.now).select_related("authority", "device__fleet", "profile")
         return certificates if self.detail else certificates.defer("der")
 
     def get_serializer_class(self) -> type[CertificateSerializer]:

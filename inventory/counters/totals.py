@@ -1,7 +1,6 @@
 """How many certificates stand how, now: whole days from the counters, the two days that `now` cuts from the rows.
 
-The numbers are those of `inventory.devices.certificate_status.with_standing`, to the row: they stand on tiles that
-lead to its lists.
+The numbers are those of `CertificateQuerySet.of_status`, to the row: they stand on tiles that lead to its lists.
 """
 
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from datetime import UTC, datetime, time
 from django.db import connection
 
 from inventory.counters.statements import STANDING
-from inventory.devices.certificate_status import EXPIRING_SPAN
 from inventory.models import CertificateState, Purpose
-from inventory.models.certificate import LIVE_STATES
+from inventory.models.certificate import EXPIRING_SPAN, LIVE_STATES
 
 _OF_FLEET = "(%(fleet)s::bigint IS NULL OR fleet_id = %(fleet)s)"
 _DELTA_OF = "CASE WHEN state {} THEN number ELSE 0 END"

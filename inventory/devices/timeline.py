@@ -7,11 +7,11 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from inventory.audit.summaries import told
-from inventory.devices.certificate_status import Standing, current, standing_of
+from inventory.devices.current_certificate import current
 from inventory.models import AuditAction, AuditEvent, Case, Certificate, Device, DeviceStatus
 from inventory.models.audit import ActorKind
 from inventory.models.case import CaseOutcome
-from inventory.models.certificate import LIVE_STATES
+from inventory.models.certificate import LIVE_STATES, CertificateStatus
 
 # The log of a device is short; a device that is refused in a loop must not make its page long.
 MOST_EVENTS = 200
@@ -78,7 +78,7 @@ def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
 
 def future(certificate: Certificate | None, now: datetime) -> list[Moment]:
     """Return what the dates of the current certificate foretell."""
-    if certificate is None or standing_of(certificate, now) in {Standing.REVOKED, Standing.SUPERSEDED}:
+    if certificate is None or certificate.status_at(now) in {CertificateStatus.REVOKED, CertificateStatus.SUPERSEDED}:
         return []
     moments = []
     if certificate.profile is not None:
@@ -94,12 +94,12 @@ def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) 
     certificate = current(certificates, now)
     if certificate is None:
         return Outlook(_("It has no certificate yet: it enrols with a one-time secret."), "neutral")
-    standing = standing_of(certificate, now)
-    if standing == Standing.REVOKED:
+    status = certificate.status_at(now)
+    if status == CertificateStatus.REVOKED:
         return _after_revocation(certificate)
-    if standing == Standing.SUPERSEDED:
+    if status == CertificateStatus.SUPERSEDED:
         return Outlook(_("Its last certificate was superseded and none is in use: enrol it anew."), "late")
-    if standing == Standing.EXPIRED:
+    if status == CertificateStatus.EXPIRED:
         text = _("Its certificate ended on %(when)s; it can no longer authenticate: enrol it anew.")
         return Outlook(text, "late", certificate.not_after)
     return _renewal(certificate, certificates, now)
@@ -125,7 +125,7 @@ def _renewal(certificate: Certificate, certificates: Iterable[Certificate], now:
     if any(other.predecessor_id == certificate.pk and other.state in LIVE_STATES for other in certificates):
         text = _("Renewed, not yet seen with the new certificate; the old one stays valid until %(when)s.")
         return Outlook(text, "attention", certificate.not_after)
-    if standing_of(certificate, now) == Standing.UNCONFIRMED:
+    if certificate.status_at(now) == CertificateStatus.UNCONFIRMED:
         text = _(
             "Renewed, not yet seen with the new certificate, and the old one has ended; the new one ends on %(when)s."
         )

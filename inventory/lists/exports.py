@@ -15,15 +15,15 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
-from django.db.models import Case, Expression, F, Func, QuerySet, Value, When
+from django.db.models import Expression, F, Func, QuerySet, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.audit import record
 from inventory.audit.record import Actor
 from inventory.lists import xlsx
-from inventory.models import AuditAction, ShownState
-from inventory.models.certificate import LIVE_STATES
+from inventory.models import AuditAction
+from inventory.models.certificate import status_at
 
 # An export holds a connection to the database for as long as its reader takes, and a process has ten of them.
 MOST_AT_ONCE = 4
@@ -200,14 +200,12 @@ def _devices(now: datetime) -> list[Column]:
 
 
 def _certificates(now: datetime) -> list[Column]:
-    ended = When(state__in=LIVE_STATES, not_after__lt=now, then=Value(ShownState.EXPIRED.value))
-    shown = Case(ended, default=F("state"), output_field=models.TextField())
     return [
         plain("id"), plain("serial"), text("authority", "authority__slug"), plain("purpose"),
         text("fleet", "device__fleet__slug"), text("device", "device__serial"), text("batch", "device__batch__name"),
         text("site", "device__site__name"), text("profile", "profile__slug"), text("subject"), plain("key_type"),
         hexadecimal("sha256"), hexadecimal("spki_sha256"), moment("not_before"), moment("not_after"),
-        moment("issued_at"), Column("state", shown), plain("predecessor", "predecessor_id"),
+        moment("issued_at"), Column("status", status_at(now)), plain("predecessor", "predecessor_id"),
         plain("successor", "successor_id"), moment("activated_at"), moment("revoked_at"), plain("revocation_reason"),
     ]  # fmt: skip
 

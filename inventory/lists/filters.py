@@ -20,13 +20,13 @@ from inventory.models import (
     Authority,
     Batch,
     Certificate,
+    CertificateStatus,
     Connectivity,
     Device,
     DeviceStatus,
     Fleet,
     Profile,
     Purpose,
-    ShownState,
     Site,
 )
 from inventory.models.certificate import CertificateQuerySet
@@ -223,10 +223,13 @@ class CertificateFilter(filters.FilterSet):
     serial = CertificateSerialFilter(help_text="Serial number: hexadecimal, colons allowed, or decimal")
     sha256 = Sha256Filter(help_text="SHA-256 fingerprint of the certificate: hexadecimal, colons allowed")
     spki_sha256 = Sha256Filter(help_text="SHA-256 of the public key (SubjectPublicKeyInfo): hexadecimal")
-    state = filters.ChoiceFilter(
-        choices=ShownState.choices,
-        method="filter_state",
-        help_text="'expired' are those in use that have ended; superseded and revoked ones keep their state",
+    status = filters.ChoiceFilter(
+        choices=CertificateStatus.choices,
+        method="filter_status",
+        help_text=(
+            "'valid' holds the expiring and the unconfirmed too, 'expiring' those that end within 90 days, confirmed "
+            "or not; 'expired' are those in use that have ended"
+        ),
     )
     purpose = filters.ChoiceFilter(choices=Purpose.choices)
     not_after_after = after("not_after", "Expires")
@@ -245,8 +248,8 @@ class CertificateFilter(filters.FilterSet):
     def filter_search(self, certificates: CertificateQuerySet, name: str, value: str) -> Any:
         return certificates_named(certificates, value)
 
-    def filter_state(self, certificates: CertificateQuerySet, name: str, value: str) -> CertificateQuerySet:
-        return certificates.shown_as(ShownState(value), self.now)
+    def filter_status(self, certificates: CertificateQuerySet, name: str, value: str) -> CertificateQuerySet:
+        return certificates.of_status(CertificateStatus(value), self.now)
 
 
 class AuditEventFilter(filters.FilterSet):

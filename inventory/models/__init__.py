@@ -18,7 +18,7 @@ from inventory.models.alert import (
 from inventory.models.audit import AuditAction, AuditEvent
 from inventory.models.authority import Authority
 from inventory.models.case import Case
-from inventory.models.certificate import Certificate, CertificateState, Purpose, RevocationReason, ShownState
+from inventory.models.certificate import Certificate, CertificateState, CertificateStatus, Purpose, RevocationReason
 from inventory.models.counters import (
     Axis,
     CertificateCount,
@@ -50,6 +50,7 @@ __all__ = [
     "CertificateCount",
     "CertificateDelta",
     "CertificateState",
+    "CertificateStatus",
     "Channel",
     "CliffNotice",
     "ColumnMapping",
@@ -70,7 +71,6 @@ __all__ = [
     "Recipient",
     "Resolution",
     "RevocationReason",
-    "ShownState",
     "Site",
     "UnexpectedSighting",
     "Urgency",

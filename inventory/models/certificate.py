@@ -24,7 +24,9 @@ class Purpose(models.TextChoices):
 
 
 class CertificateState(models.TextChoices):
-    """Facts that were recorded. That a certificate expired, or its issuer was revoked, is derived, never stored."""
+    """Facts that were recorded; `CertificateStatus` is what they mean at a moment. That a certificate expired, or its
+    issuer was revoked, is derived, never stored.
+    """
 
     ISSUED = "issued", _("issued, not yet used")
     CONFIRMED = "confirmed", _("confirmed by use")
@@ -32,14 +34,20 @@ class CertificateState(models.TextChoices):
     REVOKED = "revoked", _("revoked")
 
 
-class ShownState(models.TextChoices):
-    """What people and programs are told: the recorded state, or that a certificate in use has ended."""
+class CertificateStatus(models.TextChoices):
+    """What people and programs are told: derived from recorded facts and the time. The first that applies."""
 
-    ISSUED = CertificateState.ISSUED.value, CertificateState.ISSUED.label
-    CONFIRMED = CertificateState.CONFIRMED.value, CertificateState.CONFIRMED.label
+    REVOKED = "revoked", _("revoked")
+    SUPERSEDED = "superseded", _("superseded")
     EXPIRED = "expired", _("expired")
-    SUPERSEDED = CertificateState.SUPERSEDED.value, CertificateState.SUPERSEDED.label
-    REVOKED = CertificateState.REVOKED.value, CertificateState.REVOKED.label
+    NOT_YET_VALID = "not_yet_valid", _("not yet valid")
+    UNCONFIRMED = "unconfirmed", _("unconfirmed")
+    EXPIRING = "expiring", _("expiring")
+    VALID = "valid", _("valid")
+
+
+# A certificate that ends within this span is shown as expiring.
+EXPIRING_SPAN = timedelta(days=90)
 
 
 class RevocationReason(models.TextChoices):
@@ -106,17 +114,48 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         later = Q(issued_at__gt=OuterRef("issued_at")) | Q(issued_at=OuterRef("issued_at"), pk__gt=OuterRef("pk"))
         return self.filter(later, device=OuterRef("device"))
 
-    def with_shown_state(self, now: datetime) -> "CertificateQuerySet":
-        """Give each certificate its `shown_state`, a value of ShownState."""
-        ended = When(state__in=LIVE_STATES, not_after__lt=now, then=Value(ShownState.EXPIRED))
-        return self.annotate(shown_state=Case(ended, default=F("state"), output_field=models.CharField()))
+    def with_status(self, now: datetime) -> "CertificateQuerySet":
+        """Give each certificate its `status`, a value of CertificateStatus."""
+        return self.annotate(status=status_at(now))
 
-    def shown_as(self, state: ShownState, now: datetime) -> "CertificateQuerySet":
-        """The certificates whose `shown_state` is `state`, asked in a way that indexes can answer."""
-        if state == ShownState.EXPIRED:
-            return self.expired(now)
-        recorded = self.filter(state=state.value)
-        return recorded.filter(not_after__gte=now) if state.value in LIVE_STATES else recorded
+    def of_status(self, status: CertificateStatus, now: datetime) -> "CertificateQuerySet":
+        """Return the certificates that a list filtered by `status` holds, asked in a way that indexes can answer.
+
+        `valid` holds every certificate that a verifier accepts now, so the expiring and the unconfirmed too; `expiring`
+        those of them that end soon, confirmed or not.
+        """
+        match status:
+            case CertificateStatus.VALID:
+                return self.valid(now)
+            case CertificateStatus.EXPIRING:
+                return self.expiring_within(EXPIRING_SPAN, now)
+            case CertificateStatus.UNCONFIRMED:
+                return self.unconfirmed(now)
+            case CertificateStatus.EXPIRED:
+                return self.expired(now)
+            case CertificateStatus.NOT_YET_VALID:
+                return self.standing().filter(not_before__gt=now)
+            case CertificateStatus.REVOKED:
+                return self.revoked()
+            case CertificateStatus.SUPERSEDED:
+                return self.filter(state=CertificateState.SUPERSEDED)
+
+
+def status_at(now: datetime) -> Case:
+    """Return the SQL of `Certificate.status_at`."""
+    steps = [
+        When(state=CertificateState.REVOKED, then=Value(CertificateStatus.REVOKED.value)),
+        When(state=CertificateState.SUPERSEDED, then=Value(CertificateStatus.SUPERSEDED.value)),
+        When(not_after__lt=now, then=Value(CertificateStatus.EXPIRED.value)),
+        When(not_before__gt=now, then=Value(CertificateStatus.NOT_YET_VALID.value)),
+        When(
+            state=CertificateState.ISSUED,
+            predecessor__isnull=False,
+            then=Value(CertificateStatus.UNCONFIRMED.value),
+        ),
+        When(not_after__lt=now + EXPIRING_SPAN, then=Value(CertificateStatus.EXPIRING.value)),
+    ]
+    return Case(*steps, default=Value(CertificateStatus.VALID.value), output_field=models.TextField())
 
 
 class Certificate(models.Model):
@@ -272,6 +311,22 @@ class Certificate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} ({self.serial[:8]}…)"
+
+    def status_at(self, now: datetime) -> CertificateStatus:
+        """Return what the certificate is at `now`. Nothing but its own row is read."""
+        if self.state == CertificateState.REVOKED:
+            return CertificateStatus.REVOKED
+        if self.state == CertificateState.SUPERSEDED:
+            return CertificateStatus.SUPERSEDED
+        if self.not_after < now:
+            return CertificateStatus.EXPIRED
+        if self.not_before > now:
+            return CertificateStatus.NOT_YET_VALID
+        if self.state == CertificateState.ISSUED and self.predecessor_id is not None:
+            return CertificateStatus.UNCONFIRMED
+        if self.not_after < now + EXPIRING_SPAN:
+            return CertificateStatus.EXPIRING
+        return CertificateStatus.VALID
 
     def is_revocable(self, now: datetime) -> bool:
         """Return whether revoking it would change what a verifier says.

@@ -182,7 +182,7 @@ def test_an_export_holds_what_its_filter_shows(client, boss, small_fleet):
     address = reverse("admin:inventory_certificate_export", args=["ndjson"])
     lines = [json.loads(line) for line in body(client.get(address, {"state": "revoked"})).splitlines()]
     assert {line["id"] for line in lines} == set(Certificate.objects.revoked().values_list("id", flat=True))
-    assert {line["state"] for line in lines} == {"revoked"}
+    assert {line["status"] for line in lines} == {"revoked"}
 
 
 def test_an_unknown_filter_exports_nothing(client, boss, small_fleet):

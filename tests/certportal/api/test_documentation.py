@@ -75,7 +75,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "CampaignState",
         "CaseOutcome",
         "CaseVerdict",
-        "CertificateState",
+        "CertificateStatus",
         "Connectivity",
         "DeviceStatus",
         "ExpiryAxis",

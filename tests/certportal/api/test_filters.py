@@ -14,6 +14,7 @@ from inventory.models import (
     Batch,
     Certificate,
     CertificateState,
+    CertificateStatus,
     Connectivity,
     Device,
     DeviceStatus,
@@ -61,6 +62,8 @@ def population(db):
                 state=CertificateState.ISSUED,
                 activated_at=None,
                 issued_at=now - index * DAY,
+                predecessor=first if index % 3 == 2 else None,
+                **({"not_before": now + DAY} if index == 11 else {}),
             )
             later.save()
             if index % 4 == 0:
@@ -113,11 +116,13 @@ CERTIFICATES = {
     f"serial={SERIAL}": f"serial = '{SERIAL:x}'",
     f"sha256={FINGERPRINT.hex(':').upper()}": f"sha256 = '\\x{FINGERPRINT.hex()}'",
     f"spki_sha256={KEY_HASH.hex()}": f"spki_sha256 = '\\x{KEY_HASH.hex()}'",
-    "state=issued": "state = 'issued' AND not_after >= now()",
-    "state=confirmed": "state = 'confirmed' AND not_after >= now()",
-    "state=expired": f"{_STANDING} AND not_after < now()",
-    "state=superseded": "state = 'superseded'",
-    "state=revoked": "state = 'revoked'",
+    "status=valid": f"{_STANDING} AND now() BETWEEN not_before AND not_after",
+    "status=expiring": f"{_STANDING} AND not_before <= now() AND not_after BETWEEN now() AND now() + interval '90 d'",
+    "status=unconfirmed": "state = 'issued' AND predecessor_id IS NOT NULL AND now() BETWEEN not_before AND not_after",
+    "status=not_yet_valid": f"{_STANDING} AND not_before > now()",
+    "status=expired": f"{_STANDING} AND not_after < now()",
+    "status=superseded": "state = 'superseded'",
+    "status=revoked": "state = 'revoked'",
     "purpose=authority": "purpose = 'authority'",
     "not_after_after={day:-5}&not_after_before={day:30}": "not_after >= '{day:-5}' AND not_after < '{day:30}'",
     "issued_after={day:-3}": "issued_at >= '{day:-3}'",
@@ -173,13 +178,17 @@ def sql_ids(table: str, where: str) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def test_every_certificate_is_listed_under_the_state_it_shows(population, reader):
-    shown = {row["id"]: row["state"] for row in reader.get("/api/v1/certificates/?limit=1000").json()["results"]}
-    assert set(shown.values()) == {"issued", "confirmed", "expired", "superseded", "revoked"}
-    for state in set(shown.values()):
-        assert listed_ids(reader, "certificates", f"state={state}") == {
-            number for number, word in shown.items() if word == state
-        }
+def test_every_certificate_is_listed_under_the_status_it_shows(population, reader):
+    shown = {row["id"]: row["status"] for row in reader.get("/api/v1/certificates/?limit=1000").json()["results"]}
+    assert set(shown.values()) == set(CertificateStatus.values)
+    in_sql = {each.pk: each.status_at(timezone.now()).value for each in Certificate.objects.all()}
+    assert shown == in_sql
+    for status in CertificateStatus.values:
+        under = {"valid": {"valid", "expiring", "unconfirmed"}}.get(status, {status})
+        listed = listed_ids(reader, "certificates", f"status={status}")
+        if status == CertificateStatus.EXPIRING:
+            listed -= {number for number, word in shown.items() if word == "unconfirmed"}
+        assert listed == {number for number, word in shown.items() if word in under}, status
 
 
 @pytest.fixture
@@ -224,6 +233,7 @@ def test_crls_are_filtered_by_issuer_and_shard(meter, reader):
             authority=Authority.objects.get(slug=slug),
             shard=shard,
             number=1,
+            published_at=factories.NOW,
             this_update=factories.NOW,
             next_update=factories.NOW + DAY,
             entries=0,
@@ -311,7 +321,7 @@ def test_a_single_object_takes_no_parameters(meter, reader):
 
 
 @pytest.mark.parametrize(
-    "query", ["", "fleet=one", "fleet=one&batch=A %26 B&state=expired&not_after_before=2030-01-01"]
+    "query", ["", "fleet=one", "fleet=one&batch=A %26 B&status=expired&not_after_before=2030-01-01"]
 )
 def test_filters_cost_at_most_one_query_for_each_named_object(population, reader, query, django_assert_max_num_queries):
     listed_ids(reader, "certificates")

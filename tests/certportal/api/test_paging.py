@@ -43,8 +43,8 @@ def addresses(client: APIClient, address: str | None) -> Iterator[str]:
         ("", [30, -5, 20, -10]),
         ("not_after_after={now}", [20, 30]),
         ("not_after_before={now}", [-10, -5]),
-        ("state=expired", [-10, -5]),
-        ("state=expired&ordering=-not_after", [-5, -10]),
+        ("status=expired", [-10, -5]),
+        ("status=expired&ordering=-not_after", [-5, -10]),
         ("not_after_after={now}&ordering=id", [20, 30]),
     ],
 )

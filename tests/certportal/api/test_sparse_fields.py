@@ -39,9 +39,9 @@ def test_what_is_not_shown_is_not_read(meter, reader, django_assert_num_queries)
 def test_a_nested_object_is_read_in_the_same_query(meter, reader, django_assert_num_queries):
     reader.get("/api/v1/certificates/")
     with django_assert_num_queries(4) as captured:
-        [row] = reader.get("/api/v1/certificates/?purpose=device&fields=device,state").json()["results"]
+        [row] = reader.get("/api/v1/certificates/?purpose=device&fields=device,status").json()["results"]
     assert row["device"] == {"id": meter.device.id, "fleet": "demo", "serial": meter.device.serial}
-    assert set(row) == {"device", "state"}
+    assert set(row) == {"device", "status"}
     assert not any("subject" in query["sql"] for query in captured.captured_queries)
 
 

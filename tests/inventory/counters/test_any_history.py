@@ -13,9 +13,9 @@ from inventory.audit.record import SYSTEM
 from inventory.counters.checking import differences
 from inventory.counters.folding import fold
 from inventory.counters.totals import standings
-from inventory.devices.certificate_status import Standing, with_standing
 from inventory.issuing.certificates import Admission, issue_many
 from inventory.models import Batch, Certificate, Device, RevocationReason, Site
+from inventory.models.certificate import CertificateStatus
 from inventory.sightings import record_sighting
 from revocation import orders
 from tests import factories
@@ -58,7 +58,7 @@ class History(RuleBasedStateMachine):
         devices = [data.draw(st.sampled_from(self.devices)) for _ in range(many)]
         admissions: list[Admission] = []
         for device in devices:
-            held = list(Certificate.objects.standing().filter(device=device, renewals=None))
+            held = list(Certificate.objects.status().filter(device=device, renewals=None))
             predecessor = data.draw(st.sampled_from([None, *held]))
             taken = {admission.predecessor.pk for admission in admissions if admission.predecessor}
             predecessor = None if predecessor and predecessor.pk in taken else predecessor
@@ -132,16 +132,14 @@ class History(RuleBasedStateMachine):
             if fleet is not None:
                 certificates = certificates.filter(device__fleet_id=fleet)
             found = standings(self.now, fleet_id=fleet)
-            for standing in (
-                Standing.VALID,
-                Standing.EXPIRING,
-                Standing.EXPIRED,
-                Standing.REVOKED,
-                Standing.UNCONFIRMED,
+            for status in (
+                CertificateStatus.VALID,
+                CertificateStatus.EXPIRING,
+                CertificateStatus.EXPIRED,
+                CertificateStatus.REVOKED,
+                CertificateStatus.UNCONFIRMED,
             ):
-                assert getattr(found, standing.value) == with_standing(certificates, standing, self.now).count(), (
-                    standing
-                )
+                assert getattr(found, status.value) == certificates.of_status(status, self.now).count(), status
 
 
 class TestAnyHistory(TestCase):
