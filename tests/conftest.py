@@ -4,8 +4,13 @@ from contextlib import contextmanager
 import django.test
 import pytest
 from django.db import transaction
+from hypothesis import HealthCheck, settings
 
 from tests import emptying, factories
+
+# How long an example takes is no property of ours, and differs on a busy machine.
+settings.register_profile("certportal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("certportal")
 
 # pytest-django looks the class up here for each test that commits.
 django.test.TransactionTestCase = emptying.CommittingTestCase

@@ -15,9 +15,10 @@ from cryptography.x509.oid import NameOID
 
 from inventory.audit.record import SYSTEM
 from inventory.issuing.authorities import AuthorityPlan, establish
-from inventory.issuing.certificates import Admission, issue
+from inventory.issuing.certificates import Admission, issue, issue_many
 from inventory.models import Authority, Certificate, Device, Fleet, Profile
-from inventory.sightings import record_sighting
+from inventory.sightings import Sighting, record_sighting, record_sightings
+from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import CertificationRequest, parse
 
 DAY = timedelta(days=1)
@@ -140,3 +141,20 @@ def enrolled(
         record_sighting(certificate, device_, now=certificate.issued_at + DAY, actor=SYSTEM)
         certificate.refresh_from_db()
     return Enrolled(device_, certificate, private_key)
+
+
+def enrolled_many(devices: Sequence[Device], *, expires_in: timedelta = 30 * DAY, now: datetime = NOW) -> None:
+    """Enrol devices of one fleet as `enrolled` does, in a few statements for all of them."""
+    fleet_ = devices[0].fleet
+    rules, issuer = fleet_.profile, fleet_.authority
+    issued_at = now + expires_in - rules.validity
+    requests = [certification_request() for _ in devices]
+    made = issue_many(
+        [
+            Admission(device_, rules, issuer, request, SYSTEM)
+            for device_, request in zip(devices, requests, strict=True)
+        ],
+        issued_at,
+    )
+    seen = [Sighting(issued_at + DAY, Fingerprint(bytes(certificate.sha256))) for certificate in made]
+    record_sightings(seen, issued_at + DAY, SYSTEM)

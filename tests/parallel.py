@@ -1,6 +1,7 @@
 """Doing things at the same time, each on a database connection of its own."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -40,7 +41,8 @@ def beside(threads: ThreadPoolExecutor, act: Callable[[], T]) -> "Future[T]":
 
 def until_blocked() -> None:
     """Return once some other session of this database waits for a lock."""
-    for _ in range(1000):
+    give_up_at = time.monotonic() + 60
+    while time.monotonic() < give_up_at:
         with connection.cursor() as cursor:
             # A transaction sees the activity of its first look until it is told to look anew.
             cursor.execute("SELECT pg_stat_clear_snapshot()")
@@ -51,4 +53,4 @@ def until_blocked() -> None:
             if cursor.fetchone() != (0,):
                 return
             cursor.execute("SELECT pg_sleep(0.01)")
-    raise AssertionError("No session waited for a lock within ten seconds.")
+    raise AssertionError("No session waited for a lock within a minute.")

@@ -50,8 +50,8 @@ def small_fleet(db):
     fleet = factories.fleet()
     site = Site.objects.create(fleet=fleet, name="Penang")
     batch = Batch.objects.create(fleet=fleet, name="B7")
-    for _ in range(12):
-        factories.enrolled(factories.device(site=site, batch=batch), expires_in=40 * DAY, now=now)
+    meters = [factories.device(site=site, batch=batch) for _ in range(12)]
+    factories.enrolled_many(meters, expires_in=40 * DAY, now=now)
     factories.enrolled(factories.device(site=site), expires_in=-3 * DAY, now=now)
     factories.enrolled(factories.device(), expires_in=300 * DAY, now=now)
     gone = factories.enrolled(factories.device(site=site), expires_in=200 * DAY, now=now).certificate

@@ -7,6 +7,8 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,9 +72,12 @@ def _write_files(home: Path, listener: Party, authority: Party) -> TlsFiles:
     return files
 
 
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory, issuing):
-    """The address of a running device plane that trusts the issuing CA alone, not its root."""
+@contextmanager
+def _running_plane(tmp_path_factory, issuing, patience: float) -> Iterator[tuple[str, int]]:
+    """Run a device plane that trusts the issuing CA alone, not its root; yield its address.
+
+    It waits `patience` seconds for a handshake and for a body.
+    """
     home = tmp_path_factory.mktemp("device")
     _write_files(home, Party("localhost", issuing), issuing)
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -81,6 +86,7 @@ def plane(tmp_path_factory, issuing):
         **os.environ,
         "CERTPORTAL_HOME": str(home),
         "CERTPORTAL_DEVICE_BIND": f"{address[0]}:{address[1]}",
+        "PATIENCE": str(patience),
     }
     module = "tests.certportal.device_plane"
     command = (sys.executable, "-m", "gunicorn", "-c", f"python:{module}", f"{module}:application")
@@ -91,11 +97,25 @@ def plane(tmp_path_factory, issuing):
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory, issuing):
+    """The address of a device plane that waits for the slowest of honest clients."""
+    with _running_plane(tmp_path_factory, issuing, patience=60) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def impatient_plane(tmp_path_factory, issuing):
+    """The address of one that soon ends what does not proceed."""
+    with _running_plane(tmp_path_factory, issuing, patience=1) as address:
+        yield address
 
 
 def _wait_for(address: tuple[str, int], process: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + 60
     while time.monotonic() < give_up_at and process.poll() is None:
         try:
             with _connect(address):
@@ -118,12 +138,12 @@ def _context(device: Party | None, directory: Path | None, **versions: ssl.TLSVe
 
 
 def _connect(address: tuple[str, int], context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-    connection = socket.create_connection(address, timeout=10)
+    connection = socket.create_connection(address, timeout=60)
     return (context or _context(None, None)).wrap_socket(connection)
 
 
 def _http(address: tuple[str, int], context: ssl.SSLContext | None = None) -> http.client.HTTPSConnection:
-    return http.client.HTTPSConnection(*address, timeout=10, context=context or _context(None, None))
+    return http.client.HTTPSConnection(*address, timeout=60, context=context or _context(None, None))
 
 
 def _ask(address: tuple[str, int], context: ssl.SSLContext) -> list[str]:
@@ -165,23 +185,24 @@ def test_a_large_body_is_refused_and_the_client_reads_why(plane):
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a ClientHello"])
-def test_a_handshake_that_does_not_proceed_is_ended(plane, said):
-    with socket.create_connection(plane, timeout=10) as connection:
+def test_a_handshake_that_does_not_proceed_is_ended(impatient_plane, said):
+    started = time.monotonic()
+    with socket.create_connection(impatient_plane, timeout=60) as connection:
         connection.sendall(said)
-        started = time.monotonic()
         assert connection.recv(1) == b""
-    assert 0.5 < time.monotonic() - started < 5
+    # Not at once: that would be the end of slow devices too.
+    assert time.monotonic() - started > 0.5
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HT"], ids=["silent", "half a request line"])
-def test_a_request_that_does_not_proceed_is_ended(plane, said):
-    with _connect(plane) as connection:
+def test_a_request_that_does_not_proceed_is_ended(impatient_plane, said):
+    with _connect(impatient_plane) as connection:
         connection.sendall(said)
         assert connection.recv(1) == b""
 
 
-def test_a_slow_body_is_ended_with_the_reason(plane):
-    with _connect(plane) as connection:
+def test_a_slow_body_is_ended_with_the_reason(impatient_plane):
+    with _connect(impatient_plane) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
         assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
 
@@ -217,12 +238,16 @@ def test_what_never_reaches_the_application_is_refused_in_one_plain_line(plane, 
 
 def test_a_client_that_waits_for_acknowledgements_is_not_kept_waiting(plane):
     """Nagle's algorithm is on in these sockets; 40 ms is what a delayed acknowledgement costs each connection."""
-    started = time.monotonic()
-    for _ in range(10):
+
+    def seconds() -> float:
+        started = time.monotonic()
         with _connect(plane) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             connection.recv(4096)
-    assert time.monotonic() - started < 10 * 0.04
+        return time.monotonic() - started
+
+    # A busy machine may take longer for some; one that waited for acknowledgements would for each.
+    assert any(seconds() < 0.04 for _ in range(200))
 
 
 class TestChangedFiles:

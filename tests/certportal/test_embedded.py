@@ -29,10 +29,10 @@ class Room:
         self.supervisor = self._new_supervisor()
 
     def start_postgres(self, settings: Mapping[str, str] = FORGETFUL) -> None:
-        self.supervisor.start([stores.postgres_child(self.path, settings)], within=30)
+        self.supervisor.start([stores.postgres_child(self.path, settings)], within=60)
 
     def start_valkey(self) -> None:
-        self.supervisor.start([stores.valkey_child(self.path)], within=30)
+        self.supervisor.start([stores.valkey_child(self.path)], within=60)
 
     def stop(self) -> None:
         self.supervisor.stop()
@@ -214,7 +214,7 @@ def _step_until_ready(room: Room) -> None:
 
 
 def _step_until(room: Room, condition) -> None:
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while True:
         room.supervisor.step(0.05)
         if condition() or time.monotonic() > give_up_at:

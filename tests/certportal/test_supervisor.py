@@ -20,7 +20,7 @@ def _child(name: str, script: str, stage: Stage = Stage.WORKERS, **options: obje
     return Child(name, stage, ("/bin/sh", "-c", script), {"PATH": os.defpath}, **options)
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def _until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     give_up_at = time.monotonic() + seconds
     while time.monotonic() < give_up_at:
         if condition():
@@ -61,15 +61,15 @@ class TestBackoff:
 
 def test_a_stage_waits_for_the_one_before_to_be_ready(supervisor, tmp_path, notices):
     flag = tmp_path / "ready"
-    store = _child("store", f"sleep 0.2; touch {flag}; exec sleep 60", Stage.DATABASE, is_ready=flag.exists)
-    worker = _child("worker", f"test -e {flag} && touch {flag}.seen; exec sleep 60")
-    supervisor.start([worker, store], within=10)
+    store = _child("store", f"sleep 0.2; touch {flag}; exec sleep 600", Stage.DATABASE, is_ready=flag.exists)
+    worker = _child("worker", f"test -e {flag} && touch {flag}.seen; exec sleep 600")
+    supervisor.start([worker, store], within=60)
     assert _until(Path(f"{flag}.seen").exists)
     assert [line.split(":")[0] for line in notices] == ["store", "worker"]
 
 
 def test_a_store_that_never_gets_ready_fails_with_the_end_of_its_log(supervisor):
-    child = _child("store", "echo no space left on device; exec sleep 60", Stage.DATABASE, is_ready=lambda: False)
+    child = _child("store", "echo no space left on device; exec sleep 600", Stage.DATABASE, is_ready=lambda: False)
     with pytest.raises(NotReady, match=r"store was not ready within 0 s.*\n.*no space left on device"):
         supervisor.start([child], within=0.3)
 
@@ -79,7 +79,7 @@ def test_a_child_that_cannot_even_be_prepared_fails_the_start(supervisor):
         raise CannotStart("no such cluster")
 
     with pytest.raises(CannotStart, match="no such cluster"):
-        supervisor.start([_child("store", "exec sleep 60", prepare=refuse)], within=1)
+        supervisor.start([_child("store", "exec sleep 600", prepare=refuse)], within=1)
 
 
 def test_set_up_speaks_to_the_console_and_logs_its_errors(supervisor, tmp_path, capfd):
@@ -94,14 +94,14 @@ def test_a_set_up_that_fails_says_how(supervisor):
 
 
 def test_a_child_that_dies_is_started_again_and_each_time_later(supervisor, tmp_path, notices):
-    supervisor.start([_child("worker", f"echo x >> {tmp_path}/starts; exit 3")], within=5)
+    supervisor.start([_child("worker", f"echo x >> {tmp_path}/starts; exit 3")], within=60)
     _until(lambda: supervisor.step(0.05) or len((tmp_path / "starts").read_text().split()) >= 4)
     deaths = [line for line in notices if "ended with code 3" in line]
     assert [line.partition("starts again in ")[2][:3] for line in deaths[:3]] == ["0.1", "0.1", "0.2"]
 
 
 def test_a_killed_child_comes_back_under_a_new_process(supervisor, notices):
-    supervisor.start([_child("worker", "exec sleep 60")], within=5)
+    supervisor.start([_child("worker", "exec sleep 600")], within=60)
     first = int(notices[0].split()[-1])
     os.kill(first, signal.SIGKILL)
     assert _until(lambda: supervisor.step(0.05) or (len(notices) == 3 and "started" in notices[2]))
@@ -111,14 +111,14 @@ def test_a_killed_child_comes_back_under_a_new_process(supervisor, notices):
 
 def test_stop_ends_the_last_stage_first(supervisor, notices):
     stages = (Stage.DATABASE, Stage.QUEUE, Stage.WORKERS)
-    supervisor.start([_child(stage.name, "exec sleep 60", stage) for stage in stages], within=5)
+    supervisor.start([_child(stage.name, "exec sleep 600", stage) for stage in stages], within=60)
     supervisor.stop()
     assert notices[3:] == ["WORKERS: stopped", "QUEUE: stopped", "DATABASE: stopped"]
 
 
 def test_a_child_that_ignores_the_request_to_stop_is_killed_with_its_group(supervisor, notices, tmp_path):
-    script = f"trap '' TERM; sleep 61 & echo $! > {tmp_path}/grandchild; while :; do sleep 0.1; done"
-    supervisor.start([_child("worker", script, stop_seconds=0.3)], within=5)
+    script = f"trap '' TERM; sleep 601 & echo $! > {tmp_path}/grandchild; while :; do sleep 0.1; done"
+    supervisor.start([_child("worker", script, stop_seconds=0.3)], within=60)
     assert _until(lambda: (tmp_path / "grandchild").exists() and (tmp_path / "grandchild").read_text() != "")
     supervisor.stop()
     assert "worker: did not end in time, killed" in notices
@@ -126,7 +126,7 @@ def test_a_child_that_ignores_the_request_to_stop_is_killed_with_its_group(super
 
 
 def test_a_child_that_died_unseen_does_not_disturb_the_stop(supervisor, notices):
-    supervisor.start([_child("worker", "exec sleep 60")], within=5)
+    supervisor.start([_child("worker", "exec sleep 600")], within=60)
     pid = int(notices[0].split()[-1])
     os.kill(pid, signal.SIGKILL)
     assert _until(lambda: not _is_alive(pid))
@@ -135,7 +135,7 @@ def test_a_child_that_died_unseen_does_not_disturb_the_stop(supervisor, notices)
 
 
 def test_output_of_children_is_in_their_log_alone(supervisor, tmp_path):
-    supervisor.start([_child("worker", "echo out; echo err >&2; exec sleep 60")], within=5)
+    supervisor.start([_child("worker", "echo out; echo err >&2; exec sleep 600")], within=60)
     log = tmp_path / "worker.log"
     assert _until(lambda: log.read_text() == "out\nerr\n")
     assert log.stat().st_mode & 0o777 == 0o600
@@ -148,10 +148,10 @@ from certportal.supervisor import Child, Stage, Supervisor, dedicated_process
 
 at = Path(sys.argv[1])
 # One child in the foreground, and one process that leaves its group, as RQ's work horses do.
-script = "setsid sleep 62 & echo $! > " + str(at / "escaped") + "; exec sleep 63"
+script = "setsid sleep 602 & echo $! > " + str(at / "escaped") + "; exec sleep 603"
 supervisor = Supervisor(at, lambda line: print(line, flush=True))
 with dedicated_process(supervisor):
-    supervisor.start([Child("worker", Stage.WORKERS, ("/bin/sh", "-c", script), {"PATH": os.defpath})], within=5)
+    supervisor.start([Child("worker", Stage.WORKERS, ("/bin/sh", "-c", script), {"PATH": os.defpath})], within=60)
     supervisor.run()
 """
 
@@ -171,7 +171,7 @@ def supervising(tmp_path):
 def test_a_signal_stops_everything_even_what_left_its_group(supervising, number):
     process, child, escaped = supervising
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert not _is_alive(child)
     assert not _is_alive(escaped)
 

@@ -1,6 +1,5 @@
 """Orders: what is revoked, once, by whom, and what follows from it."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -17,6 +16,7 @@ from revocation.models import PublicationRequest
 from revocation.orders import AlreadyRevoked, CannotRevoke, Order, Raised, RevocationCount, Revoked, revoke, revoke_many
 from tests import factories
 from tests.factories import DAY, NOW
+from tests.parallel import until_blocked
 from tests.revocation.issuers import own_certificate
 
 OPERATOR = Actor(ActorKind.USER, "mei", "192.0.2.7")
@@ -247,22 +247,10 @@ def test_a_renewal_under_way_does_not_escape_the_revocation_of_its_device():
             current = gate.find_current(enrolled.sha256, request)
             assert current is not None
             revocation = pool.submit(revoke_the_device)
-            wait_until_blocked()
+            until_blocked()
             factories.enrolled(enrolled.device, expires_in=300 * DAY, used=False)
-        assert revocation.result(timeout=20) == RevocationCount(2, 0)
+        assert revocation.result(timeout=60) == RevocationCount(2, 0)
     assert not Certificate.objects.filter(device=enrolled.device).exclude(state=CertificateState.REVOKED).exists()
-
-
-def wait_until_blocked() -> None:
-    """Return once another session waits for a lock that this one holds."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            if cursor.fetchone():
-                return
-        time.sleep(0.02)
-    pytest.fail("No other session came to wait.")
 
 
 def test_what_falls_with_an_authority_is_counted_through_all_levels(meter):

@@ -88,7 +88,7 @@ def test_a_sighting_does_not_wait_for_certificates_of_the_same_device(threads):
     with transaction.atomic():
         issue(admission(device), NOW)
         seen = beside(threads, lambda: Device.objects.filter(pk=device.pk).update(last_seen_at=NOW + DAY))
-        assert seen.result(timeout=10) == 1
+        assert seen.result(timeout=60) == 1
     assert differences() == []
 
 

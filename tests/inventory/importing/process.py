@@ -1,10 +1,9 @@
-"""A process that works on a run in small blocks and says a line after each: to be killed in the middle.
+"""A process that works on a run in small blocks, says a line after each and waits for one: to be killed in the middle.
 
 `python -m tests.inventory.importing.process RUN FILE WORKERS`, with `DATABASE_URL` and `CERTPORTAL_HOME` of the test.
 """
 
 import sys
-import time
 from pathlib import Path
 
 BLOCK = 16 * 1024
@@ -26,7 +25,7 @@ def main() -> None:
     def tell(told: ImportRun) -> None:
         sys.stdout.write(f"{told.records}\n")
         sys.stdout.flush()
-        time.sleep(0.05)
+        sys.stdin.readline()
 
     runs.work(run, source, workers=int(sys.argv[3]), clock=lambda: NOW, tell=tell)
 

@@ -65,6 +65,7 @@ def _process(run: ImportRun, path: Path, workers: int) -> subprocess.Popen[str]:
             "CERTPORTAL_HOME": str(settings.HOME),
             "DJANGO_SETTINGS_MODULE": "certportal.settings",
         },
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -87,14 +88,18 @@ def test_killed_again_and_again_every_row_is_merged_exactly_once(tmp_path, worke
     run, _opened = begun(path, fleet())
     for blocks in (1, 3, 2):
         process = _process(run, path, workers)
-        assert process.stdout
+        assert process.stdin and process.stdout
         for _ in range(blocks):
             assert process.stdout.readline()
+            # It is somewhere in the next block when it dies.
+            process.stdin.write("\n")
+            process.stdin.flush()
         children = _children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdin.close()
         process.stdout.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while any(map(_runs, children)):
             assert time.monotonic() < deadline, "A parsing process outlived the import."
             time.sleep(0.05)

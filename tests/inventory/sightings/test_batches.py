@@ -301,7 +301,7 @@ def test_a_batch_and_a_renewal_by_the_old_certificate_at_once_are_both_answered(
         until_blocked()
         renewed = enrolling.renew(meter.der, request, label="demo", now=NOW, source_address=None)
     assert isinstance(renewed, Certificate)
-    assert reporting.result(timeout=10)[0] == SightingOutcome.CONFIRMED
+    assert reporting.result(timeout=60)[0] == SightingOutcome.CONFIRMED
     assert states(new, renewed) == [CertificateState.CONFIRMED, CertificateState.ISSUED]
 
 

@@ -137,7 +137,7 @@ def test_a_device_that_uses_its_new_certificate_and_renews_by_its_old_one_at_onc
         until_blocked()
         renewed = enrolling.renew(meter.der, request, label="demo", now=NOW, source_address=None)
     assert isinstance(renewed, Certificate)
-    assert using.result(timeout=10)
+    assert using.result(timeout=60)
     assert [state(each) for each in (meter.certificate, new, renewed)] == [
         CertificateState.SUPERSEDED,
         CertificateState.CONFIRMED,

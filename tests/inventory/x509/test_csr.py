@@ -162,13 +162,13 @@ def test_the_kind_of_a_key_is_told_and_is_none_for_those_no_profile_can_allow(ki
 
 
 @pytest.mark.parametrize(("bits", "exponent"), [(30_000, 65537), (16_384, 2**64 - 59), (3072, 2**3071 + 1)])
-def test_an_enormous_key_is_refused_in_less_than_a_tenth_of_a_second(bits, exponent):
+def test_an_enormous_key_is_refused_for_less_than_a_tenth_of_a_second_of_work(bits, exponent):
     modulus = (1 << (bits - 1)) | 0x9E3779B97F4A7C15
     der = _rsa_request(modulus, exponent)
     assert len(der) <= MAX_BYTES
-    started = time.perf_counter()
+    started = time.thread_time()
     malformed(der)
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1
 
 
 def _tlv(tag: int, content: bytes) -> bytes:

@@ -56,5 +56,5 @@ def test_meters_without_a_broker_stop_when_told(meter, tmp_path):
     running = threading.Thread(target=meters.run)
     running.start()
     meters.stop()
-    running.join(timeout=5)
+    running.join(timeout=60)
     assert not running.is_alive()
