@@ -4,7 +4,7 @@ What an order commits is true at once for OCSP and for the gate, which read the 
 leaves a request for each scope in the same transaction, and wakes a worker for the shard after the commit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,8 @@ from inventory.models import (
     Device,
     RevocationReason,
 )
-from inventory.models.certificate import CertificateQuerySet
+from inventory.models.certificate import COMPROMISES, CertificateQuerySet
+from revocation.compromised_keys import propose_others
 from revocation.models import PublicationRequest
 from revocation.queueing import URGENT, enqueue_publication
 from revocation.scopes import Scope
@@ -144,7 +145,7 @@ def _set_revoked(keys: Sequence[int], order: Order, now: datetime) -> int:
     return standing.update(state=CertificateState.REVOKED, revoked_at=now, revocation_reason=order.reason)
 
 
-def _tell(certificates: Iterable[Certificate], order: Order, now: datetime) -> None:
+def _tell(certificates: Sequence[Certificate], order: Order, now: datetime) -> None:
     """Audit the revocations, ask for their CRLs, and wake a worker for the shards; the complete ones come by sweep."""
     details = {"reason": order.reason.value} | ({"note": order.note} if order.note else {})
     record(
@@ -159,6 +160,8 @@ def _tell(certificates: Iterable[Certificate], order: Order, now: datetime) -> N
         )
         for certificate in certificates
     )
+    if order.reason in COMPROMISES:
+        propose_others(certificates, now=now, actor=order.actor)
     shards = {(certificate.authority, certificate.crl_shard) for certificate in certificates}
     wanted = shards | {(authority, None) for authority, _shard in shards}
     PublicationRequest.objects.bulk_create(

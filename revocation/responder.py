@@ -8,11 +8,11 @@ from django.db.models import Value
 
 from inventory.models import Authority, Certificate, RevocationReason
 from inventory.models.authority import RevocationAbove, RevokedAbove
+from inventory.models.certificate import COMPROMISES
 from revocation import ocsp, signers
 
 # How long a process goes on with what it loaded: a new signer is there a week before the old one ends.
 _RELOAD_AFTER = timedelta(minutes=1)
-_COMPROMISES = {RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE}
 
 
 class UnknownAuthority(LookupError):
@@ -79,7 +79,7 @@ def _status(revoked_at: datetime | None, reason: str, above: RevocationAbove | N
         return ocsp.Revoked(revoked_at, reason)
     if above:
         # RFC 5280 5.3.1: a compromised issuer's key is a cACompromise for what it signed.
-        inherited = RevocationReason.CA_COMPROMISE.value if above.reason in _COMPROMISES else above.reason
+        inherited = RevocationReason.CA_COMPROMISE.value if above.reason in COMPROMISES else above.reason
         return ocsp.Revoked(above.at, inherited)
     return ocsp.Good()
 

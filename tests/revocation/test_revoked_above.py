@@ -13,12 +13,14 @@ from inventory.sightings import Sighting, SightingOutcome, find_usable, record_s
 from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import parse
 from renewal import enrolling
-from renewal.refusals import Refusal
+from renewal.models import EnrolmentProtocol
+from renewal.refusals import Refusal, RefusalCode
 from revocation import ocsp, orders, signers
 from revocation.bundles import bundle
 from revocation.responder import Answer, Responders
 from tests import factories
-from tests.factories import DAY, NOW, Enrolled, enrolled
+from tests.factories import DAY, NOW, Enrolled, certification_request, device, enrolled
+from tests.renewal.rows import secret_of
 from tests.revocation.test_responder import asking_for
 
 pytestmark = pytest.mark.django_db
@@ -53,12 +55,21 @@ def revoke(authority: Authority, reason: RevocationReason = RevocationReason.CES
 def answers(tree: Tree) -> dict[str, object]:
     """Return what each part of the product says of the meter, a day after the revocation."""
     at, meter = NOW + DAY, tree.meter
+    request = parse(meter.renewal_request())
+    new = device()
+    enrolment = enrolling.enrol(
+        new.serial, secret_of(new, now=at), certification_request(), label="demo", protocol=EnrolmentProtocol.EST,
+        now=at, source_address=None,
+    )  # fmt: skip
+    renewal = enrolling.renew(meter.der, request, label="demo", now=at, source_address=None)
     [sighting] = record_sightings([Sighting(at, Fingerprint(meter.sha256))], at, SYSTEM)
     signers.renew_if_due(tree.issuing, at)
     answer = Responders().of("issuing", at).answer(ocsp.parse(asking_for(meter.certificate)), at)
     assert isinstance(answer, Answer)
     [single] = reference.load_der_ocsp_response(answer.encoded).responses
     return {
+        "enrolment": enrolment.code if isinstance(enrolment, Refusal) else None,
+        "renewal": renewal.code if isinstance(renewal, Refusal) else None,
         "sighting": sighting.outcome,
         "usable": find_usable(meter.sha256, at) is not None,
         "OCSP": single.certificate_status,
@@ -68,13 +79,18 @@ def answers(tree: Tree) -> dict[str, object]:
 
 
 GOOD = {
-    "sighting": SightingOutcome.SEEN,
+    "enrolment": None,
+    "renewal": None,
+    # The renewal showed already that the device lives.
+    "sighting": SightingOutcome.OLDER,
     "usable": True,
     "OCSP": reference.OCSPCertStatus.GOOD,
     "bundle": ["root", "policy", "issuing"],
     "revoked": set(),
 }
 DISTRUSTED = {
+    "enrolment": RefusalCode.ISSUER_REVOKED,
+    "renewal": RefusalCode.ISSUER_REVOKED,
     "sighting": SightingOutcome.REVOKED,
     "usable": False,
     "OCSP": reference.OCSPCertStatus.REVOKED,
