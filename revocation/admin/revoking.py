@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import links
 from inventory.admin.audited import actor_of
@@ -31,6 +31,11 @@ _REASONS = [
 
 
 class RevokeForm(forms.Form):
+    def __init__(self, *args: Any, unused_renewals: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not unused_renewals:
+            del self.fields["with_renewals"]
+
     reason = forms.ChoiceField(
         label=gettext_lazy("Reason"),
         choices=[("", gettext_lazy("choose one")), *((reason.value, reason.label) for reason in _REASONS)],
@@ -42,6 +47,12 @@ class RevokeForm(forms.Form):
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("Kept in the audit log, for us only."),
+    )
+    with_renewals = forms.BooleanField(
+        label=gettext_lazy("Revoke its unused renewals too"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy("Whoever held its key may have asked for them."),
     )
 
 
@@ -63,11 +74,17 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         )
         messages.info(request, text)
         return HttpResponseRedirect(links.certificate(pk))
-    form = RevokeForm(request.POST or None)
+    renewals = Certificate.objects.unconfirmed(timezone.now()).filter(predecessor=certificate)
+    unused_renewals = renewals.count()
+    form = RevokeForm(request.POST or None, unused_renewals=unused_renewals)
     if request.method == "POST" and form.is_valid():
         reason = RevocationReason(form.cleaned_data["reason"])
         order = orders.Order(reason, actor_of(request), form.cleaned_data["note"])
-        _tell(request, orders.revoke(certificate, order, timezone.now()))
+        outcome = orders.revoke(certificate, order, timezone.now())
+        _tell(request, outcome)
+        if isinstance(outcome, orders.Revoked) and form.cleaned_data.get("with_renewals"):
+            # Looked for anew: a renewal that was under way is among them now, and no other can follow.
+            _tell_of_renewals(request, orders.revoke_many(renewals.all(), order, timezone.now()).revoked)
         return HttpResponseRedirect(links.certificate(pk))
     context = {
         **site.each_context(request),
@@ -75,6 +92,7 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         "title": _("Revoke certificate"),
         "certificate": certificate,
         "form": form,
+        "unused_renewals": unused_renewals,
         "now": timezone.now(),
     }
     return TemplateResponse(request, "admin/revocation/revoke.html", context)
@@ -91,6 +109,11 @@ def _tell(request: HttpRequest, outcome: orders.Revoked | orders.AlreadyRevoked 
             )
         case orders.CannotRevoke(text=text):
             messages.error(request, str(text))
+
+
+def _tell_of_renewals(request: HttpRequest, count: int) -> None:
+    text = ngettext("%(count)s unused renewal revoked too.", "%(count)s unused renewals revoked too.", count)
+    messages.success(request, text % {"count": count})
 
 
 def _consequences(certificate: Certificate) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def tree(db) -> Tree:
         above = establish(plan, parent=above, now=NOW - 2000 * DAY, actor=SYSTEM)
         levels.append(above)
     Fleet.objects.create(slug="demo", name="demo", authority=levels[-1], profile=factories.profile())
-    return Tree(*levels, enrolled())
+    root, policy, issuing = levels
+    return Tree(root, policy, issuing, enrolled())
 
 
 def revoke(authority: Authority, reason: RevocationReason = RevocationReason.CESSATION_OF_OPERATION, now=NOW) -> None:
@@ -78,7 +79,7 @@ def answers(tree: Tree) -> dict[str, object]:
     }
 
 
-GOOD = {
+GOOD: dict[str, object] = {
     "enrolment": None,
     "renewal": None,
     # The renewal showed already that the device lives.
@@ -88,7 +89,7 @@ GOOD = {
     "bundle": ["root", "policy", "issuing"],
     "revoked": set(),
 }
-DISTRUSTED = {
+DISTRUSTED: dict[str, object] = {
     "enrolment": RefusalCode.ISSUER_REVOKED,
     "renewal": RefusalCode.ISSUER_REVOKED,
     "sighting": SightingOutcome.REVOKED,
@@ -114,7 +115,8 @@ def test_a_revocation_at_any_height_is_heard_by_everybody(tree, level, bundled, 
 def test_of_several_revocations_above_the_earliest_counts(tree):
     revoke(tree.issuing, RevocationReason.SUPERSEDED)
     revoke(tree.policy, RevocationReason.KEY_COMPROMISE, now=NOW - DAY)
-    found = dict(Authority.objects.annotate(above=RevokedAbove("pk")).values_list("slug", "above"))
+    annotated = Authority.objects.annotate(above=RevokedAbove("pk")).values_list("slug", "above")
+    found = {slug: RevocationAbove.read(above) for slug, above in annotated}
     earliest = RevocationAbove("policy", NOW - DAY, RevocationReason.KEY_COMPROMISE)
     assert found == {"root": None, "policy": earliest, "issuing": earliest}
 
