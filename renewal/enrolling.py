@@ -1,11 +1,11 @@
 """Enrolling and renewing: gate, door and bookkeeping of one request in one transaction, whatever the protocol."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from inventory.audit.record import Actor
 from inventory.issuing.certificates import ProfileUnusable, issue
@@ -13,25 +13,22 @@ from inventory.issuing.keys.software import KeyUnavailable
 from inventory.issuing.lifetimes import IssuerTooOld
 from inventory.models import AuditAction, Certificate, Device
 from inventory.models.audit import ActorKind
-from inventory.sightings import record_sighting
+from inventory.models.sighting import Oddity
+from inventory.sightings import OddKey, record_odd_keys, record_sighting
 from inventory.x509.csr import CertificationRequest
 from renewal import brakes
-from renewal.gate import (
-    AlreadyIssued,
-    CurrentCertificate,
-    Decision,
-    admit_enrolment,
-    admit_renewal,
-    find_current,
-    find_secret,
-    wrong_secret,
-)
+from renewal.facts import of_enrolment, of_renewals
+from renewal.gate import AlreadyIssued, Decision, admit_enrolment, admit_renewal, wrong_secret
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode
 
 log = structlog.get_logger(__name__)
 
 EnrolmentResult = Certificate | Refusal
+_ODDITIES = {
+    RefusalCode.KEY_OF_ANOTHER_DEVICE: Oddity.SHARED_KEY,
+    RefusalCode.KEY_COMPROMISED: Oddity.COMPROMISED_KEY,
+}
 
 
 def renew(
@@ -46,48 +43,25 @@ def renew(
     """Renew the certificate (DER) by which a device authenticated. Return the new certificate, or why not.
 
     `repeats_names`: whether the protocol's operation demands the names of the current certificate in the request.
-    Four queries when issued: read and lock, certificate, audit event, sighting of the device.
+    Five queries when issued: lock, read, certificate, audit event, sighting of the device.
     """
     sha256 = hashlib.sha256(client_certificate).digest()
-    answer = partial(
-        _renew,
-        sha256,
-        request,
-        label=label,
-        repeats_names=repeats_names,
-        now=now,
-        source_address=source_address,
-    )
-    try:
-        return answer()
-    except IntegrityError:
-        # The same request, answered twice at once: the constraint let one through, and now we can see it.
-        return answer()
-
-
-def _renew(
-    sha256: bytes,
-    request: CertificationRequest,
-    *,
-    label: str | None,
-    repeats_names: bool,
-    now: datetime,
-    source_address: str | None,
-) -> EnrolmentResult:
     with transaction.atomic():
-        current = find_current(sha256, request)
-        if current is None:
+        [facts] = of_renewals([(sha256, request)], now)
+        if facts is None or facts.certificate is None:
             log.warning("renewal refused", reason=RefusalCode.UNKNOWN_CERTIFICATE, sha256=sha256.hex())
             return Refusal(
                 RefusalCode.UNKNOWN_CERTIFICATE, "The client certificate is not one of this portal's devices."
             )
-        actor = Actor(ActorKind.DEVICE, current.device.serial, source_address)
-        decision = admit_renewal(current, request, label=label, repeats_names=repeats_names, now=now, actor=actor)
+        device, certificate = facts.device, facts.certificate
+        actor = Actor(ActorKind.DEVICE, device.serial, source_address)
+        decision = admit_renewal(facts, request, label=label, repeats_names=repeats_names, now=now, actor=actor)
         if not isinstance(decision, Refusal):
-            record_sighting(current.certificate, current.device, now=now, actor=actor)
+            record_sighting(certificate, device, now=now, actor=actor)
         outcome = _carry_out(decision, now)
         if isinstance(outcome, Refusal):
-            return _refuse(outcome, AuditAction.RENEWAL_REFUSED, actor, now, current=current)
+            refused = _Refused(AuditAction.RENEWAL_REFUSED, actor, device, certificate, request)
+            return _refuse(outcome, refused, now)
         return outcome
 
 
@@ -104,18 +78,20 @@ def enrol(
     """Give a device its certificate for a one-time secret, which is spent exactly by that. Or say why not."""
     with transaction.atomic():
         # Before any brake: a right secret is served, whatever strangers did to its device or behind the same address.
-        found = find_secret(serial, secret, label=label, protocol=protocol)
+        found = of_enrolment(serial, secret, request, label=label, protocol=protocol, now=now)
         if found is None:
             device = Device.objects.filter(fleet__slug=label, serial=serial).first()
             actor = Actor(ActorKind.UNKNOWN, serial, source_address)
-            return _refuse(wrong_secret(), AuditAction.ENROLMENT_REFUSED, actor, now, device=device)
+            refused = _Refused(AuditAction.ENROLMENT_REFUSED, actor, device, None, request)
+            return _refuse(wrong_secret(), refused, now)
+        known, facts = found
         actor = Actor(ActorKind.DEVICE, serial, source_address)
-        decision = admit_enrolment(found, request, now=now, actor=actor)
-        outcome = _carry_out(decision, now)
+        outcome = _carry_out(admit_enrolment(known, facts, request, now=now, actor=actor), now)
         if isinstance(outcome, Refusal):
-            return _refuse(outcome, AuditAction.ENROLMENT_REFUSED, actor, now, device=found.device)
-        if found.certificate_id is None:
-            EnrolmentSecret.objects.filter(pk=found.pk).update(spent_at=now, certificate=outcome)
+            refused = _Refused(AuditAction.ENROLMENT_REFUSED, actor, facts.device, None, request)
+            return _refuse(outcome, refused, now)
+        if known.certificate_id is None:
+            EnrolmentSecret.objects.filter(pk=known.pk).update(spent_at=now, certificate=outcome)
         return outcome
 
 
@@ -124,7 +100,7 @@ def _carry_out(decision: Decision, now: datetime) -> EnrolmentResult:
     if isinstance(decision, Refusal):
         return decision
     if isinstance(decision, AlreadyIssued):
-        return decision.certificate
+        return Certificate.objects.get(pk=decision.certificate_id)
     try:
         return issue(decision, now)
     except IssuerTooOld as error:
@@ -139,16 +115,24 @@ def _carry_out(decision: Decision, now: datetime) -> EnrolmentResult:
     return refusal
 
 
-def _refuse(
-    refusal: Refusal,
-    action: AuditAction,
-    actor: Actor,
-    now: datetime,
-    *,
-    current: CurrentCertificate | None = None,
-    device: Device | None = None,
-) -> Refusal:
-    device = current.device if current else device
+@dataclass(frozen=True)
+class _Refused:
+    """Whose request was refused, as far as anybody knows, and by which certificate it came."""
+
+    action: AuditAction
+    actor: Actor
+    device: Device | None
+    certificate: Certificate | None
+    request: CertificationRequest
+
+
+def _refuse(refusal: Refusal, refused: _Refused, now: datetime) -> Refusal:
+    action, actor, device = refused.action, refused.actor, refused.device
     log.info("request refused", action=action, reason=refusal.code, actor=actor.name, address=actor.source_address)
-    certificate = current.certificate if current else None
-    return brakes.note(refusal, action, actor, now, device=device, certificate=certificate)
+    answer = brakes.note(refusal, action, actor, now, device=device, certificate=refused.certificate)
+    if device and (oddity := _ODDITIES.get(refusal.code)):
+        # Both devices have to be looked at: the one that asked, and the one whose certificate has the key.
+        holder = refusal.details.get("held_by", refused.certificate.pk if refused.certificate else None)
+        name = f"key:{refused.request.spki_sha256.hex()} {device.serial}"
+        record_odd_keys([OddKey(oddity, name, holder, device.pk)], now=now, actor=actor)
+    return answer

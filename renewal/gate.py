@@ -1,91 +1,36 @@
 """The gate: decides whether a device may have a certificate. Every way in asks here, and only here.
 
-The gate reads what it decides on under a lock that a revocation must wait for, so what it admits is still true when
-the certificate is committed. It changes nothing; `enrolling` puts gate and door into one transaction.
+Pure: `facts` reads what is decided on, under locks that a revocation or a suspension must wait for, so what is admitted
+is still true when the certificate is committed. `enrolling` puts facts, gate and door into one transaction.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict, cast
-
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from inventory.audit.record import Actor
-from inventory.devices.cases import is_cleared, newest
 from inventory.issuing.certificates import Admission
 from inventory.issuing.lifetimes import renewal_opens
-from inventory.models import Certificate, CertificateState, Device, DeviceStatus, Profile, Purpose
+from inventory.models import Certificate, CertificateState, Device, DeviceStatus, Profile
 from inventory.models.certificate import LIVE_STATES
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
-from renewal.models import EnrolmentProtocol, EnrolmentSecret
+from renewal.facts import Facts
+from renewal.models import EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode, day
-
-if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
-_RULES = ("fleet__profile", "fleet__authority__certificate", "batch", "site")
-# What a renewal is decided and issued on, and no more: on the busiest route, each column costs time to ask and to read.
-_CURRENT = (
-    *("serial", "subject", "state", "issued_at", "not_before", "not_after", "der", "spki_sha256", "revocation_reason"),
-    *("authority__slug", "authority__certificate__state"),
-    *("device__serial", "device__status", "device__fleet__slug", "device__fleet__profile"),
-    *(f"device__fleet__authority__{column}" for column in ("slug", "key_name", "crl_shards")),
-    *(f"device__fleet__authority__certificate__{column}" for column in ("der", "state", "not_after")),
-)
 
 
 @dataclass(frozen=True)
 class AlreadyIssued:
-    """The same request was answered before: the answer is the same certificate."""
+    """The same request was answered before: the answer is the same certificate, which has this key."""
 
-    certificate: Certificate
+    certificate_id: int
 
 
 Decision = Admission | AlreadyIssued | Refusal
 
 
-class _KeyFacts(TypedDict):
-    answered_by: int | None
-    seen_before: bool
-
-
-@dataclass(frozen=True)
-class CurrentCertificate:
-    """The certificate that authenticated a renewal, and what the inventory knows about the key asked for."""
-
-    certificate: Certificate
-    device: Device
-    answered_by: int | None
-    seen_before: bool
-
-
-def find_current(sha256: bytes, request: CertificationRequest) -> CurrentCertificate | None:
-    """Return the device certificate whose bytes hash to `sha256`, locked, with all that the gate decides on.
-
-    The whole certificate is compared, not its serial or subject: a look-alike from elsewhere is not in the inventory,
-    and one of an external authority is only tracked there.
-    Call it in a transaction. One query.
-    """
-    same_key = Certificate.objects.filter(spki_sha256=request.spki_sha256)
-    answered_by = same_key.filter(predecessor=OuterRef("pk")).values("pk")[:1]
-    found = (
-        Certificate.objects.filter(sha256=sha256, purpose=Purpose.DEVICE, authority__key_name__isnull=False)
-        .select_related("authority__certificate", "device__fleet__profile", "device__fleet__authority__certificate")
-        .only(*_CURRENT)
-        .annotate(answered_by=Subquery(answered_by), seen_before=Exists(same_key.exclude(pk=OuterRef("pk"))))
-        .select_for_update(of=("self",), no_key=True)
-    )
-    for certificate in found:  # one at most: fingerprints are unique
-        if certificate.device is not None:
-            facts = cast("WithAnnotations[Certificate, _KeyFacts]", certificate)
-            return CurrentCertificate(certificate, certificate.device, facts.answered_by, facts.seen_before)
-    return None
-
-
 def admit_renewal(
-    current: CurrentCertificate,
+    facts: Facts,
     request: CertificationRequest,
     *,
     label: str | None,
@@ -93,79 +38,62 @@ def admit_renewal(
     now: datetime,
     actor: Actor,
 ) -> Decision:
-    """Decide whether the device of `current` may have its next certificate for the key in `request`.
+    """Decide whether the device may have its next certificate for the key in `request`.
 
     With `repeats_names` the request must name exactly what the current certificate names. Without, its names are of no
     account unless they are another device's. The certificate's name comes from the profile either way.
     """
-    certificate, device = current.certificate, current.device
+    certificate, device = facts.certificate, facts.device
+    assert certificate is not None  # which authenticated
     profile = device.fleet.profile
     refusal = (
-        _refuse_certificate(certificate, now)
-        or _refuse_authority(device)
-        or _refuse_device(device)
+        _refuse_certificate(facts, certificate, now)
+        or _refuse_device(facts)
         or _refuse_label(device, label)
-        or (_refuse_other_name(certificate, request) if repeats_names else _refuse_name_of_another(device, request))
+        or (_refuse_other_name(certificate, request) if repeats_names else _refuse_name_of_another(facts))
+        or _refuse_key(facts)
     )
     if refusal:
         return refusal
-    if current.answered_by is not None:
-        answer = Certificate.objects.get(pk=current.answered_by)
-        return AlreadyIssued(answer) if answer.state in LIVE_STATES else _key_reused()
+    if facts.key.answer is not None:
+        return AlreadyIssued(facts.key.answer) if facts.key.answer_is_live else _key_reused()
     return (
         _refuse_early(certificate, profile, now)
         or _refuse_key_type(profile, request)
-        or _refuse_used_key(current, profile, request)
-        or Admission(
-            device=device,
-            profile=profile,
-            authority=device.fleet.authority,
-            request=request,
-            actor=actor,
-            predecessor=certificate,
-        )
+        or _refuse_used_key(facts, certificate, request)
+        or _refuse_too_many(facts, certificate)
+        or _admission(facts, request, actor)
     )
 
 
-def find_secret(serial: str, secret: str, *, label: str, protocol: EnrolmentProtocol) -> EnrolmentSecret | None:
-    """Return the secret of device `serial` in fleet `label`, spent or not, locked, with all that the gate decides on.
-
-    Call it in a transaction. One query.
-    """
-    sha256 = hashlib.sha256(secret.encode()).digest()
-    return (
-        EnrolmentSecret.objects.filter(
-            sha256=sha256, protocol=protocol, device__serial=serial, device__fleet__slug=label
-        )
-        .select_related(*(f"device__{rule}" for rule in _RULES))
-        .select_for_update(of=("self", "device"), no_key=True)
-        .first()
-    )
-
-
-def admit_enrolment(secret: EnrolmentSecret, request: CertificationRequest, *, now: datetime, actor: Actor) -> Decision:
-    """Decide whether the device of `secret` (from `find_secret`) may have a certificate for the key in `request`.
+def admit_enrolment(
+    secret: EnrolmentSecret, facts: Facts, request: CertificationRequest, *, now: datetime, actor: Actor
+) -> Decision:
+    """Decide whether the device of `secret` may have a certificate for the key in `request`.
 
     The name comes from the profile alone; what the request says about it is of no account, unless it names another
     device.
     """
-    device, profile = secret.device, secret.device.fleet.profile
-    refusal = _refuse_authority(device) or _refuse_device(device) or _refuse_revoked_device(device)
+    refusal = _refuse_device(facts) or _refuse_key(facts)
     if refusal:
         return refusal
-    if secret.certificate_id is not None:
-        issued = Certificate.objects.get(pk=secret.certificate_id)
+    if issued := secret.certificate:
         if issued.spki_sha256 == request.spki_sha256 and issued.state in LIVE_STATES:
-            return AlreadyIssued(issued)
+            return AlreadyIssued(issued.pk)
         return wrong_secret()
     if secret.expires_at <= now:
         return wrong_secret()
     return (
-        _refuse_name_of_another(device, request)
-        or _refuse_key_type(profile, request)
-        or _refuse_known_key(request)
-        or Admission(device=device, profile=profile, authority=device.fleet.authority, request=request, actor=actor)
+        _refuse_name_of_another(facts)
+        or _refuse_key_type(facts.device.fleet.profile, request)
+        or (_key_reused() if facts.key.used else None)
+        or _admission(facts, request, actor)
     )
+
+
+def _admission(facts: Facts, request: CertificationRequest, actor: Actor) -> Admission:
+    fleet = facts.device.fleet
+    return Admission(facts.device, fleet.profile, fleet.authority, request, actor, predecessor=facts.certificate)
 
 
 def wrong_secret() -> Refusal:
@@ -176,17 +104,21 @@ def wrong_secret() -> Refusal:
     )
 
 
-def _refuse_certificate(certificate: Certificate, now: datetime) -> Refusal | None:
-    issuer = certificate.authority.certificate
+def _refuse_certificate(facts: Facts, certificate: Certificate, now: datetime) -> Refusal | None:
     if certificate.state == CertificateState.REVOKED:
         return Refusal(
             RefusalCode.CERTIFICATE_REVOKED,
             f"The certificate was revoked ({certificate.revocation_reason}); the device needs an investigation first.",
         )
-    if issuer is None or issuer.state == CertificateState.REVOKED:
+    if facts.certificate_key_compromised:
+        return Refusal(
+            RefusalCode.KEY_COMPROMISED,
+            "The key of the certificate is known to be in other hands: another certificate with it was revoked so.",
+        )
+    if facts.issuer_revoked:
         return Refusal(
             RefusalCode.ISSUER_REVOKED,
-            f"The authority {certificate.authority.slug} that signed the certificate was revoked.",
+            f"The authority {facts.issuer_revoked}, which stands above the certificate, was revoked.",
         )
     if certificate.state == CertificateState.SUPERSEDED:
         return Refusal(
@@ -206,34 +138,27 @@ def _refuse_certificate(certificate: Certificate, now: datetime) -> Refusal | No
     return None
 
 
-def _refuse_authority(device: Device) -> Refusal | None:
-    authority = device.fleet.authority
-    if authority.certificate is not None and authority.certificate.state != CertificateState.REVOKED:
-        return None
-    return Refusal(
-        RefusalCode.ISSUER_REVOKED,
-        f"The authority {authority.slug} that signs for fleet {device.fleet.slug} was revoked; "
-        "an operator must choose another.",
-    )
-
-
-def _refuse_device(device: Device) -> Refusal | None:
-    if device.status == DeviceStatus.IN_SERVICE:
-        return None
-    return Refusal(
-        RefusalCode.DEVICE_NOT_IN_SERVICE,
-        f"The device {device.serial} is {device.status.replace('_', ' ')}; an operator must return it to service.",
-    )
-
-
-def _refuse_revoked_device(device: Device) -> Refusal | None:
-    last = newest(device)
-    if last is None or last.state != CertificateState.REVOKED or is_cleared(last.pk):
-        return None
-    return Refusal(
-        RefusalCode.DEVICE_REVOKED,
-        f"The last certificate of device {device.serial} was revoked; an investigation must clear the device first.",
-    )
+def _refuse_device(facts: Facts) -> Refusal | None:
+    """Refuse what is asked of every way in: of the authority that would sign, of the device, of its past."""
+    device, fleet = facts.device, facts.device.fleet
+    if facts.signer_revoked or fleet.authority.certificate is None:
+        return Refusal(
+            RefusalCode.ISSUER_REVOKED,
+            f"The authority {fleet.authority.slug} that signs for fleet {fleet.slug} was revoked, or one above it; "
+            "an operator must choose another.",
+        )
+    if device.status != DeviceStatus.IN_SERVICE:
+        return Refusal(
+            RefusalCode.DEVICE_NOT_IN_SERVICE,
+            f"The device {device.serial} is {device.status.replace('_', ' ')}; an operator must return it to service.",
+        )
+    if facts.device_revoked:
+        return Refusal(
+            RefusalCode.DEVICE_REVOKED,
+            f"The last certificate of device {device.serial} was revoked; "
+            "an investigation must clear the device first.",
+        )
+    return None
 
 
 def _refuse_label(device: Device, label: str | None) -> Refusal | None:
@@ -260,15 +185,29 @@ def _refuse_other_name(certificate: Certificate, request: CertificationRequest) 
     return None
 
 
-def _refuse_name_of_another(device: Device, request: CertificationRequest) -> Refusal | None:
-    # No device is called by a NUL: PostgreSQL cannot hold one, nor be asked for it.
-    claimed = [name for name in names.common_names(request.subject) if name != device.serial and "\0" not in name]
-    if not claimed or not Device.objects.filter(fleet_id=device.fleet_id, serial__in=claimed).exists():
+def _refuse_name_of_another(facts: Facts) -> Refusal | None:
+    if not facts.names_another:
         return None
     return Refusal(
         RefusalCode.NAME_MISMATCH,
-        f"The request names another device than {device.serial}, which authenticated.",
+        f"The request names another device than {facts.device.serial}, which authenticated.",
     )
+
+
+def _refuse_key(facts: Facts) -> Refusal | None:
+    """Refuse a key that nobody, or only another device, may have."""
+    if facts.key.compromised:
+        return Refusal(
+            RefusalCode.KEY_COMPROMISED,
+            "The key is known to be in other hands: a certificate with it was revoked for that. Make a new key.",
+        )
+    if facts.key.held_by is not None:
+        return Refusal(
+            RefusalCode.KEY_OF_ANOTHER_DEVICE,
+            "Another device has a certificate for this key; each device must make its own.",
+            details={"held_by": facts.key.held_by},
+        )
+    return None
 
 
 def _refuse_early(certificate: Certificate, profile: Profile, now: datetime) -> Refusal | None:
@@ -292,20 +231,31 @@ def _refuse_key_type(profile: Profile, request: CertificationRequest) -> Refusal
     )
 
 
-def _refuse_used_key(current: CurrentCertificate, profile: Profile, request: CertificationRequest) -> Refusal | None:
-    same_key = request.spki_sha256 == current.certificate.spki_sha256
-    if same_key and not profile.allow_same_key:
-        return Refusal(
-            RefusalCode.KEY_REUSED,
-            f"The profile {profile.slug} needs a new key for each certificate; this is the current one.",
-        )
-    return _key_reused() if current.seen_before and not same_key else None
-
-
-def _refuse_known_key(request: CertificationRequest) -> Refusal | None:
-    seen: QuerySet[Certificate] = Certificate.objects.filter(spki_sha256=request.spki_sha256)
-    return _key_reused() if seen.exists() else None
+def _refuse_used_key(facts: Facts, certificate: Certificate, request: CertificationRequest) -> Refusal | None:
+    profile = facts.device.fleet.profile
+    if bytes(certificate.spki_sha256) != request.spki_sha256:
+        return _key_reused() if facts.key.used else None
+    if profile.allow_same_key:
+        return None
+    return Refusal(
+        RefusalCode.KEY_REUSED,
+        f"The profile {profile.slug} needs a new key for each certificate; this is the current one.",
+    )
 
 
 def _key_reused() -> Refusal:
     return Refusal(RefusalCode.KEY_REUSED, "The key was used in an earlier certificate; make a new one.")
+
+
+def _refuse_too_many(facts: Facts, certificate: Certificate) -> Refusal | None:
+    profile = facts.device.fleet.profile
+    if facts.unconfirmed < profile.max_unconfirmed:
+        return None
+    # A renewal outlives what it renews, for a window is no longer than a validity: none of them ends before.
+    return Refusal(
+        RefusalCode.TOO_MANY_UNCONFIRMED,
+        f"The certificate has {facts.unconfirmed} renewals that were never used; the profile {profile.slug} allows "
+        f"{profile.max_unconfirmed} until the certificate ends on {day(certificate.not_after)}. "
+        "Use one of them, ask again with the key of one, or enrol with a one-time secret.",
+        details={"unconfirmed": facts.unconfirmed, "until": certificate.not_after.isoformat()},
+    )

@@ -4,7 +4,7 @@ What an order commits is true at once for OCSP and for the gate, which read the 
 leaves a request for each scope in the same transaction, and wakes a worker for the shard after the commit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from inventory.models import (
     RevocationReason,
 )
 from inventory.models.certificate import COMPROMISES, CertificateQuerySet
+from revocation.compromised_keys import propose_others
 from revocation.models import PublicationRequest
 from revocation.queueing import URGENT, enqueue_publication
 from revocation.scopes import Scope
@@ -89,7 +90,7 @@ def revoke(certificate: Certificate, order: Order, now: datetime) -> Revoked | R
     with transaction.atomic():
         if _set_revoked([certificate.pk], order, now):
             _record_revoked([certificate], order, now)
-            _request_crls([certificate], now)
+            _follow_up([certificate], order, now)
             return Revoked(now, order.reason)
         facts = (
             Certificate.objects.revoked().select_for_update(no_key=True).values_list("revoked_at", "revocation_reason")
@@ -100,7 +101,7 @@ def revoke(certificate: Certificate, order: Order, now: datetime) -> Revoked | R
         if order.reason not in COMPROMISES or before in COMPROMISES:
             return AlreadyRevoked(revoked_at, before)
         _raise_reason([(certificate, before)], order, now)
-        _request_crls([certificate], now)
+        _follow_up([certificate], order, now)
         return Raised(revoked_at, before)
 
 
@@ -194,7 +195,7 @@ def _revoke_batch(
             _record_revoked(fresh, order, now)
         if raised:
             _raise_reason(raised, order, now)
-        _request_crls(batch, now)
+        _follow_up(batch, order, now)
     return _Batch(len(fresh), len(raised), batch[-1].pk)
 
 
@@ -242,6 +243,13 @@ def _event(
             **note,
         },
     )
+
+
+def _follow_up(certificates: Sequence[Certificate], order: Order, now: datetime) -> None:
+    """Propose what else carries a compromised key, and ask for the CRLs."""
+    if order.reason in COMPROMISES:
+        propose_others(certificates, now=now, actor=order.actor)
+    _request_crls(certificates, now)
 
 
 def _request_crls(certificates: Iterable[Certificate], now: datetime) -> None:

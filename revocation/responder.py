@@ -94,7 +94,10 @@ class Responder:
             authority_id=self.authority_id, serial__in=[f"{serial:x}" for serial in serials]
         ).annotate(revoked_above=RevokedAbove(Value(self.authority_id)))
         rows = asked.values_list("serial", "revoked_at", "revocation_reason", "revoked_above")
-        return {int(serial, 16): _status(revoked_at, reason, above) for serial, revoked_at, reason, above in rows}
+        return {
+            int(serial, 16): _status(revoked_at, reason, RevocationAbove.read(above))
+            for serial, revoked_at, reason, above in rows
+        }
 
 
 def _status(revoked_at: datetime | None, reason: str, above: RevocationAbove | None) -> ocsp.Status:

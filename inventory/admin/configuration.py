@@ -76,7 +76,7 @@ class ProfileAdmin(AuditedAdmin):
         (None, {"fields": ["name", "slug"]}),
         (_("How long"), {"fields": ["validity", "jitter_max", "renewal_window"]}),
         (_("What"), {"fields": ["subject_template", "san_templates", "key_types", "extended_key_usages"]}),
-        (_("Keys"), {"fields": ["allow_same_key"]}),
+        (_("Keys"), {"fields": ["allow_same_key", "max_unconfirmed"]}),
     ]
 
     def change_view(

@@ -16,7 +16,13 @@ from inventory.lists.exports import UNEXPECTED_SIGHTINGS
 from inventory.models import UnexpectedSighting
 from inventory.models.sighting import Oddity
 
-TONES = {Oddity.UNKNOWN: "attention", Oddity.REVOKED: "stopped", Oddity.OUT_OF_SERVICE: "late"}
+TONES = {
+    Oddity.UNKNOWN: "attention",
+    Oddity.REVOKED: "stopped",
+    Oddity.OUT_OF_SERVICE: "late",
+    Oddity.SHARED_KEY: "stopped",
+    Oddity.COMPROMISED_KEY: "stopped",
+}
 _SHOWN = ("wrong", "what", "device_page", "certificate_page", "reporter", "first", "last", "times")
 
 

@@ -107,6 +107,12 @@ def _odd(about: str, ends_at: datetime) -> str:
         Oddity.UNKNOWN: _("%(source)s met certificates or devices that nobody here knows. Find out whose they are."),
         Oddity.REVOKED: _("%(source)s met revoked certificates alive. Check its CRL, and who holds them."),
         Oddity.OUT_OF_SERVICE: _("%(source)s met devices that are out of service. Find out where they are."),
+        Oddity.SHARED_KEY: _(
+            "%(source)s met one key on two devices. Their images may be clones of one: give each its own key."
+        ),
+        Oddity.COMPROMISED_KEY: _(
+            "%(source)s met keys that are in other hands. Revoke every certificate that has one of them."
+        ),
     }
     settles = _(" It settles when nothing more is seen until %(day)s.") % {"day": f"{ends_at:%Y-%m-%d}"}
     return texts[oddity] % {"source": source} + settles

@@ -35,6 +35,7 @@ class ProfileSerializer(serializers.ModelSerializer[Profile]):
             "subject_template",
             "san_templates",
             "allow_same_key",
+            "max_unconfirmed",
         ]
         read_only_fields = fields
 

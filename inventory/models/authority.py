@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -51,9 +51,17 @@ class RevocationAbove:
     at: datetime
     reason: str
 
+    @classmethod
+    def read(cls, annotated: str | None) -> "RevocationAbove | None":
+        """Return what `RevokedAbove` says of one authority."""
+        if annotated is None:
+            return None
+        found = json.loads(annotated)
+        return cls(found["authority"], datetime.fromisoformat(found["at"]), found["reason"])
+
 
 class RevokedAbove(Func):
-    """The `RevocationAbove` of the authority whose key the expression gives, or None."""
+    """The `RevocationAbove` of the authority whose key the expression gives, as text for its `read`, or NULL."""
 
     arity = 1
     output_field = models.TextField()
@@ -63,12 +71,6 @@ class RevokedAbove(Func):
         FROM above JOIN inventory_authority a ON a.id = above.id
         JOIN inventory_certificate c ON c.id = above.certificate_id
         WHERE c.state = 'revoked' ORDER BY c.revoked_at, above.distance LIMIT 1)"""  # noqa: S608 - of constants
-
-    def convert_value(self, value: str | None, *_: Any) -> RevocationAbove | None:  # type: ignore[override]
-        if value is None:
-            return None
-        found = json.loads(value)
-        return RevocationAbove(found["authority"], datetime.fromisoformat(found["at"]), found["reason"])
 
 
 class AuthorityQuerySet(ScopedQuerySet["Authority"]):

@@ -70,6 +70,8 @@ COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
 SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
+# The key of a certificate revoked for one of these is in somebody else's hands.
+COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
 
 
 class CertificateQuerySet(ScopedQuerySet["Certificate"]):

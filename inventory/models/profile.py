@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -78,6 +79,14 @@ class Profile(models.Model):
         default=False,
         help_text=_("Otherwise a device must make a new key for each certificate."),
     )
+    max_unconfirmed = models.PositiveSmallIntegerField(
+        _("most unused renewals"),
+        default=3,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "So many renewals of one certificate may wait for their first use. Whoever holds its key gets no more."
+        ),
+    )
 
     objects = ProfileQuerySet.as_manager()
 
@@ -96,6 +105,7 @@ class Profile(models.Model):
                 condition=Q(key_types__len__gt=0) & Q(key_types__contained_by=[kind.value for kind in KeyType]),
                 name="profile_key_types_known",
             ),
+            models.CheckConstraint(condition=Q(max_unconfirmed__gte=1), name="profile_allows_a_renewal"),
         ]
 
     def __str__(self) -> str:

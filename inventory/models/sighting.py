@@ -15,6 +15,8 @@ class Oddity(models.TextChoices):
     UNKNOWN = "unknown", _("unknown")
     REVOKED = "revoked", _("revoked")
     OUT_OF_SERVICE = "out_of_service", _("device out of service")
+    SHARED_KEY = "shared_key", _("one key on two devices")
+    COMPROMISED_KEY = "compromised_key", _("compromised key")
 
 
 class UnexpectedSightingQuerySet(ScopedQuerySet["UnexpectedSighting"]):
@@ -28,8 +30,8 @@ class UnexpectedSightingQuerySet(ScopedQuerySet["UnexpectedSighting"]):
 class UnexpectedSighting(models.Model):
     """A certificate or device that a verifier met and should not have, once for each verifier that reports it.
 
-    `name` is `sha256:…` for a certificate that the inventory knows, else what the report said. Reports come at least
-    once, so `count` may be too high, never too low.
+    `name` is `sha256:…` for a certificate that the inventory knows, `key:…` for a key on a device, else what the report
+    said. Reports come at least once, so `count` may be too high, never too low.
     """
 
     oddity = models.CharField(_("what is wrong"), max_length=16, choices=Oddity.choices)

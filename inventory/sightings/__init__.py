@@ -6,15 +6,24 @@ what it means (pure), `recording` writes that down, `tailing` follows a log file
 
 from inventory.sightings.classification import CLOCK_TOLERANCE, Result, SightingOutcome
 from inventory.sightings.identifiers import Sighting
-from inventory.sightings.recording import MOST_IN_A_BATCH, find_usable, record_sighting, record_sightings
+from inventory.sightings.recording import (
+    MOST_IN_A_BATCH,
+    OddKey,
+    find_usable,
+    record_odd_keys,
+    record_sighting,
+    record_sightings,
+)
 
 __all__ = [
     "CLOCK_TOLERANCE",
     "MOST_IN_A_BATCH",
+    "OddKey",
     "Result",
     "Sighting",
     "SightingOutcome",
     "find_usable",
+    "record_odd_keys",
     "record_sighting",
     "record_sightings",
 ]

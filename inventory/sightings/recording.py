@@ -14,7 +14,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q
 
-from inventory.audit.record import Actor, record_selected
+from inventory.audit.record import SYSTEM, Actor, record_selected
 from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
@@ -219,15 +219,38 @@ def _count_odd(judged: Iterable[_Judged], actor: Actor) -> None:
             _Odd(verdict.oddity, name, *keys, first_seen_at=sighting.at, last_seen_at=sighting.at),
         )
         odd.add(sighting.at)
-    if not counts:
+    _store_odd(list(counts.values()), actor.name, actor)
+
+
+def _store_odd(odd: Sequence[_Odd], source: str, actor: Actor) -> None:
+    if not odd:
         return
-    odd_columns = [[getattr(odd, column.name) for odd in counts.values()] for column in fields(_Odd)]
+    odd_columns = [[getattr(each, column.name) for each in odd] for column in fields(_Odd)]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT_ODD, [actor.name[:150], *odd_columns])
+        cursor.execute(_COUNT_ODD, [source[:150], *odd_columns])
         new = [pk for pk, is_new in cursor.fetchall() if is_new]
     if new:
         record_selected(AuditAction.UNEXPECTED_SIGHTING, _NEW_ODD, [new], actor=actor)
-        log.warning("unexpected sightings", source=actor.name, new=len(new))
+        log.warning("unexpected sightings", source=source, new=len(new))
+
+
+@dataclass(frozen=True, slots=True)
+class OddKey:
+    """A key that was met where it should not be: `name` says which, and makes it one thing however often it is met."""
+
+    oddity: Oddity
+    name: str
+    certificate_id: int | None
+    device_id: int | None
+
+
+def record_odd_keys(odd: Iterable[OddKey], *, now: datetime, actor: Actor) -> None:
+    """Note keys that the portal itself met where they should not be. At most two statements.
+
+    `actor` showed them. All are one alert each kind, whoever it was: a thousand cloned devices are one event.
+    """
+    met = [_Odd(each.oddity, each.name, each.certificate_id, each.device_id, now, now, count=1) for each in odd]
+    _store_odd(met, SYSTEM.name, actor)
 
 
 def _results(judged: Iterable[_Judged], confirmed: Mapping[int, datetime]) -> list[Result]:

@@ -11,7 +11,7 @@ from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
 from inventory.models import Authority, Fleet
-from inventory.models.authority import RevokedAbove
+from inventory.models.authority import RevocationAbove, RevokedAbove
 from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
 from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
@@ -92,8 +92,8 @@ class _Issuers:
             # Several may have one subject, after a new key or by import.
             for name in {slug, canonical(subject or slug)}:
                 self._by_name.setdefault(name, []).append(pk)
-            if above:
-                self.revoked_at[pk] = above.at
+            if revocation := RevocationAbove.read(above):
+                self.revoked_at[pk] = revocation.at
 
     def named(self, name: str) -> Sequence[int]:
         return self._by_name.get(canonical(name), ())

@@ -1,4 +1,4 @@
-"""Who is on the other end of a TLS session, as the listener itself saw it."""
+"""Who is on the other end of a TLS session, and which session it is, as the listener itself saw it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,3 +17,16 @@ def client_certificate(environ: Mapping[str, Any]) -> bytes | None:
         return None
     der: bytes | None = get_peer_certificate(binary_form=True)
     return der
+
+
+def tls_unique(environ: Mapping[str, Any]) -> bytes | None:
+    """Return the channel binding `tls-unique` (RFC 5929 3) of the TLS 1.2 session that ends in our own listener.
+
+    None otherwise: TLS 1.3 defines none (RFC 8446 C.5), and of a session that ends in a proxy we know nothing.
+    """
+    listener_socket = environ.get("gunicorn.socket")
+    version = getattr(listener_socket, "version", None)
+    if listener_socket is None or version is None or version() != "TLSv1.2":
+        return None
+    binding: bytes | None = listener_socket.get_channel_binding("tls-unique")
+    return binding

@@ -3,7 +3,9 @@
 These views parse, ask `enrolling`, and translate. What real clients demand of the answers is in docs/est.md.
 """
 
+import base64
 import hashlib
+import hmac
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +20,7 @@ from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
 from renewal import enrolling
 from renewal.models import EnrolmentProtocol
-from renewal.protocols.client_identity import client_certificate
+from renewal.protocols.client_identity import client_certificate, tls_unique
 from renewal.protocols.est_messages import MalformedBody, basic_credentials, certs_only, decode_base64
 from renewal.refusals import Refusal, RefusalCode
 
@@ -96,10 +98,27 @@ def _read_request(request: HttpRequest) -> CertificationRequest | HttpResponse:
     if (request.content_type or "").lower() != "application/pkcs10":
         return _plain(415, "The body must have the Content-Type application/pkcs10.")
     try:
-        return parse(decode_base64(request.body))
+        parsed = parse(decode_base64(request.body))
     except (MalformedBody, MalformedRequest) as error:
         log.info("certification request refused", reason=str(error), address=_source_address(request))
         return _plain(400, str(error))
+    if not _is_of_session(parsed, request):
+        line = "The request's challengePassword is not the tls-unique of this TLS session (RFC 7030 3.5)."
+        log.info("certification request refused", reason=line, address=_source_address(request))
+        return _plain(_POLICY, line)
+    return parsed
+
+
+def _is_of_session(parsed: CertificationRequest, request: HttpRequest) -> bool:
+    """Return False when a device linked its request to another TLS session than the one it came by.
+
+    RFC 7030 3.5: whoever holds a request without its key must not be able to send it on. A device need not link it, and
+    where there is no tls-unique to compare with, its challengePassword is of no account.
+    """
+    binding = tls_unique(request.META)
+    if parsed.challenge_password is None or binding is None:
+        return True
+    return hmac.compare_digest(parsed.challenge_password, base64.b64encode(binding))
 
 
 def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:

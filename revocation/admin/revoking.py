@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import links
 from inventory.admin.audited import actor_of
@@ -43,9 +43,17 @@ class RevokeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("Kept in the audit log, for us only."),
     )
+    with_renewals = forms.BooleanField(
+        label=gettext_lazy("Revoke its unused renewals too"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy("Whoever held its key may have asked for them."),
+    )
 
-    def __init__(self, data: QueryDict | None, *, reasons: Sequence[RevocationReason]) -> None:
+    def __init__(self, data: QueryDict | None, *, reasons: Sequence[RevocationReason], unused_renewals: int) -> None:
         super().__init__(data)
+        if not unused_renewals:
+            del self.fields["with_renewals"]
         first = [("", gettext_lazy("choose one"))] if len(reasons) > 1 else []
         choices = [*first, *((reason.value, reason.label) for reason in reasons)]
         reason = self.fields["reason"]
@@ -72,11 +80,18 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         )
         messages.info(request, text)
         return HttpResponseRedirect(links.certificate(pk))
-    form = RevokeForm(request.POST or None, reasons=[RevocationReason.KEY_COMPROMISE] if raises else _REASONS)
+    renewals = Certificate.objects.unconfirmed(timezone.now()).filter(predecessor=certificate)
+    unused_renewals = renewals.count()
+    reasons = [RevocationReason.KEY_COMPROMISE] if raises else _REASONS
+    form = RevokeForm(request.POST or None, reasons=reasons, unused_renewals=unused_renewals)
     if request.method == "POST" and form.is_valid():
         reason = RevocationReason(form.cleaned_data["reason"])
         order = orders.Order(reason, actor_of(request), form.cleaned_data["note"])
-        _tell(request, orders.revoke(certificate, order, timezone.now()))
+        outcome = orders.revoke(certificate, order, timezone.now())
+        _tell(request, outcome)
+        if isinstance(outcome, orders.Revoked | orders.Raised) and form.cleaned_data.get("with_renewals"):
+            # Looked for anew: a renewal that was under way is among them now, and no other can follow.
+            _tell_of_renewals(request, orders.revoke_many(renewals.all(), order, timezone.now()).revoked)
         return HttpResponseRedirect(links.certificate(pk))
     context = {
         **site.each_context(request),
@@ -85,6 +100,7 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
         "raises": raises,
         "certificate": certificate,
         "form": form,
+        "unused_renewals": unused_renewals,
         "now": timezone.now(),
     }
     return TemplateResponse(request, "admin/revocation/revoke.html", context)
@@ -107,6 +123,11 @@ def _tell(
             )
         case orders.CannotRevoke(text=text):
             messages.error(request, str(text))
+
+
+def _tell_of_renewals(request: HttpRequest, count: int) -> None:
+    text = ngettext("%(count)s unused renewal revoked too.", "%(count)s unused renewals revoked too.", count)
+    messages.success(request, text % {"count": count})
 
 
 def _consequences(certificate: Certificate) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from inventory.audit.record import SYSTEM
+from inventory.issuing.certificates import Admission, issue
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, Fleet, Site
 from renewal.channels import trouble
 from renewal.channels.messages import Delivery, Fate
 from renewal.models import Campaign, CampaignState, Channel, Target
 from tests import factories
-from tests.factories import DAY
+from tests.factories import DAY, certification_request
 
 
 @pytest.fixture
@@ -43,6 +45,22 @@ def test_revoking_keeps_reason_note_and_person(certificate, page):
     assert (certificate.state, certificate.revocation_reason) == ("revoked", "keyCompromise")
     event = AuditEvent.objects.get(action=AuditAction.CERTIFICATE_REVOKED)
     assert (event.actor, event.details["note"]) == ("boss", "stolen")
+
+
+def test_unused_renewals_are_revoked_with_what_they_renew_unless_somebody_says_otherwise(certificate, page):
+    fleet = certificate.device.fleet
+    admission = Admission(
+        certificate.device, fleet.profile, fleet.authority, certification_request(), SYSTEM, certificate
+    )
+    unused = issue(admission, timezone.now())
+    text = page(revoke_address(certificate))
+    assert "1 renewal of it was never used" in text
+    answer = page.client.post(
+        revoke_address(certificate), {"reason": "keyCompromise", "note": "", "with_renewals": "on"}, follow=True
+    )
+    assert b"1 unused renewal revoked too" in answer.content
+    unused.refresh_from_db()
+    assert unused.state == "revoked"
 
 
 def test_a_second_order_changes_nothing_and_says_so(certificate, page):

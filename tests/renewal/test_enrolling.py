@@ -69,7 +69,7 @@ def test_a_refused_request_does_not_spend_the_secret(db):
     profile(key_types=["ec-p384"])
     assert code(enrol(new, secret)) == RefusalCode.KEY_TYPE
     profile(key_types=["ec-p256"])
-    assert code(enrol(new, secret, enrolled().private_key)) == RefusalCode.KEY_REUSED
+    assert code(enrol(new, secret, enrolled().private_key)) == RefusalCode.KEY_OF_ANOTHER_DEVICE
     assert EnrolmentSecret.objects.get().spent_at is None
     assert isinstance(enrol(new, secret), Certificate)
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from inventory.audit.record import SYSTEM, Actor
 from inventory.devices.cases import close_case, open_case
-from inventory.models import AuditEvent, Certificate, Device, DeviceStatus, RevocationReason
+from inventory.models import AuditEvent, Case, Certificate, Device, DeviceStatus, RevocationReason
 from inventory.models.audit import ActorKind
 from inventory.models.case import Verdict
 from revocation import orders
@@ -30,6 +30,17 @@ def meter(db) -> Enrolled:
 def revoke(certificate: Certificate) -> None:
     order = orders.Order(RevocationReason.KEY_COMPROMISE, SYSTEM)
     assert isinstance(orders.revoke(certificate, order, timezone.now()), orders.Revoked)
+
+
+def opened_case(meter: Enrolled) -> Case:
+    ann = Actor(ActorKind.USER, "ann")
+    case = open_case(meter.device, finding="Found.", proposal=Verdict.CLEARED, now=timezone.now(), actor=ann)
+    assert isinstance(case, Case)
+    return case
+
+
+def clear(case: Case) -> None:
+    close_case(case.pk, agrees=True, note="", now=timezone.now(), actor=Actor(ActorKind.USER, "bob"))
 
 
 def issued(meter: Enrolled) -> int:
@@ -67,16 +78,25 @@ def test_a_revocation_closes_every_way_in_the_same_second(way, meter):
 def test_a_revoked_device_enrols_again_only_when_a_second_person_has_cleared_it(way, meter):
     ask = way.prepare(meter)
     revoke(meter.certificate)
-    now = timezone.now()
-    ann, bob = (Actor(ActorKind.USER, name) for name in ("ann", "bob"))
-    case = open_case(meter.device, finding="Stolen, found again.", proposal=Verdict.CLEARED, now=now, actor=ann)
+    case = opened_case(meter)
     assert refused(way, ask, meter) in ("certificate_revoked", "device_revoked")
-    close_case(case.pk, agrees=True, note="", now=now, actor=bob)
+    clear(case)
     if way is WAYS_IN["simpleenroll by secret"]:
         assert ask().status_code == 200
     else:
         # The device is cleared, not the key: the revoked certificate opens nothing.
         assert ask().status_code == 403
+
+
+def test_a_device_whose_newer_certificate_was_revoked_gets_none_by_its_older_until_it_is_cleared(way, meter):
+    newer = WAYS_IN["simplereenroll"].prepare(meter)()
+    assert newer.status_code == 200
+    ask = way.prepare(meter)
+    revoke(Certificate.objects.get(device=meter.device, predecessor=meter.certificate))
+    case = opened_case(meter)
+    assert refused(way, ask, meter) == "device_revoked"
+    clear(case)
+    assert ask().status_code == 200
 
 
 @pytest.mark.parametrize("status", [DeviceStatus.SUSPENDED, DeviceStatus.RETIRED])

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import connection, transaction
 
-from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus, Fleet
+from inventory.models import AuditAction, AuditEvent, Case, Certificate, CertificateState, Device, DeviceStatus, Fleet
 from inventory.models.certificate import RevocationReason
 from inventory.x509.csr import parse
 from renewal import brakes, enrolling
@@ -29,14 +29,21 @@ def code(outcome: object) -> RefusalCode:
     return outcome.code
 
 
-def revoke(certificate: Certificate) -> None:
+def revoke(certificate: Certificate, reason: RevocationReason = RevocationReason.KEY_COMPROMISE) -> None:
     Certificate.objects.filter(pk=certificate.pk).update(
-        state=CertificateState.REVOKED, revoked_at=NOW, revocation_reason=RevocationReason.KEY_COMPROMISE
+        state=CertificateState.REVOKED, revoked_at=NOW, revocation_reason=reason
     )
 
 
-def test_a_renewal_in_the_window_is_issued_stored_and_audited_in_four_queries(meter, django_assert_num_queries):
-    with django_assert_num_queries(4 + 2):  # and the savepoint of a transaction inside the test's own
+def clear(device: Device, revoked: Certificate) -> None:
+    Case.objects.create(
+        device=device, certificate=revoked, finding="A mistake.", proposal="cleared", outcome="cleared",
+        opened_at=NOW, opened_by="ann", closed_at=NOW, closed_by="bob",
+    )  # fmt: skip
+
+
+def test_a_renewal_in_the_window_is_issued_stored_and_audited_in_five_queries(meter, django_assert_num_queries):
+    with django_assert_num_queries(5 + 2):  # and the savepoint of a transaction inside the test's own
         renewed = renew(meter)
     assert isinstance(renewed, Certificate)
     stored = Certificate.objects.get(pk=renewed.pk)
@@ -169,7 +176,7 @@ def test_the_current_key_is_refused_unless_the_profile_allows_it(meter):
 
 
 def test_the_key_of_another_device_is_refused(meter):
-    assert code(renew(meter, meter.renewal_request(enrolled().private_key))) == RefusalCode.KEY_REUSED
+    assert code(renew(meter, meter.renewal_request(enrolled().private_key))) == RefusalCode.KEY_OF_ANOTHER_DEVICE
 
 
 def test_a_key_type_outside_the_profile_is_refused_with_what_is_allowed(meter):
@@ -256,5 +263,7 @@ def test_a_renewal_waits_for_a_revocation_under_way_and_is_then_refused():
 def test_an_answer_that_was_revoked_is_not_given_again_and_its_key_is_used_up(meter):
     profile(allow_same_key=True)
     for new_key in (key(), meter.private_key):
-        revoke(renew(meter, meter.renewal_request(new_key)))
+        answer = renew(meter, meter.renewal_request(new_key))
+        revoke(answer, RevocationReason.SUPERSEDED)
+        clear(meter.device, answer)
         assert code(renew(meter, meter.renewal_request(new_key))) == RefusalCode.KEY_REUSED

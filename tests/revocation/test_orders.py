@@ -10,7 +10,7 @@ from django_rq.settings import QUEUES
 from inventory.audit.record import Actor
 from inventory.models import AuditAction, AuditEvent, Batch, Certificate, CertificateState, RevocationReason
 from inventory.models.audit import ActorKind
-from renewal import gate
+from renewal import facts
 from revocation import orders
 from revocation.models import PublicationRequest
 from revocation.orders import AlreadyRevoked, CannotRevoke, Order, Raised, RevocationCount, Revoked, revoke, revoke_many
@@ -244,8 +244,8 @@ def test_a_renewal_under_way_does_not_escape_the_revocation_of_its_device():
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            current = gate.find_current(enrolled.sha256, request)
-            assert current is not None
+            [found] = facts.of_renewals([(enrolled.sha256, request)], NOW)
+            assert found is not None
             revocation = pool.submit(revoke_the_device)
             until_blocked()
             factories.enrolled(enrolled.device, expires_in=300 * DAY, used=False)

@@ -13,12 +13,14 @@ from inventory.sightings import Sighting, SightingOutcome, find_usable, record_s
 from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import parse
 from renewal import enrolling
-from renewal.refusals import Refusal
+from renewal.models import EnrolmentProtocol
+from renewal.refusals import Refusal, RefusalCode
 from revocation import ocsp, orders, signers
 from revocation.bundles import bundle
 from revocation.responder import Answer, Responders
 from tests import factories
-from tests.factories import DAY, NOW, Enrolled, enrolled
+from tests.factories import DAY, NOW, Enrolled, certification_request, device, enrolled
+from tests.renewal.rows import secret_of
 from tests.revocation.test_responder import asking_for
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +44,8 @@ def tree(db) -> Tree:
         above = establish(plan, parent=above, now=NOW - 2000 * DAY, actor=SYSTEM)
         levels.append(above)
     Fleet.objects.create(slug="demo", name="demo", authority=levels[-1], profile=factories.profile())
-    return Tree(*levels, enrolled())
+    root, policy, issuing = levels
+    return Tree(root, policy, issuing, enrolled())
 
 
 def revoke(authority: Authority, reason: RevocationReason = RevocationReason.CESSATION_OF_OPERATION, now=NOW) -> None:
@@ -53,12 +56,21 @@ def revoke(authority: Authority, reason: RevocationReason = RevocationReason.CES
 def answers(tree: Tree) -> dict[str, object]:
     """Return what each part of the product says of the meter, a day after the revocation."""
     at, meter = NOW + DAY, tree.meter
+    request = parse(meter.renewal_request())
+    new = device()
+    enrolment = enrolling.enrol(
+        new.serial, secret_of(new, now=at), certification_request(), label="demo", protocol=EnrolmentProtocol.EST,
+        now=at, source_address=None,
+    )  # fmt: skip
+    renewal = enrolling.renew(meter.der, request, label="demo", now=at, source_address=None)
     [sighting] = record_sightings([Sighting(at, Fingerprint(meter.sha256))], at, SYSTEM)
     signers.renew_if_due(tree.issuing, at)
     answer = Responders().of("issuing", at).answer(ocsp.parse(asking_for(meter.certificate)), at)
     assert isinstance(answer, Answer)
     [single] = reference.load_der_ocsp_response(answer.encoded).responses
     return {
+        "enrolment": enrolment.code if isinstance(enrolment, Refusal) else None,
+        "renewal": renewal.code if isinstance(renewal, Refusal) else None,
         "sighting": sighting.outcome,
         "usable": find_usable(meter.sha256, at) is not None,
         "OCSP": single.certificate_status,
@@ -67,14 +79,19 @@ def answers(tree: Tree) -> dict[str, object]:
     }
 
 
-GOOD = {
-    "sighting": SightingOutcome.SEEN,
+GOOD: dict[str, object] = {
+    "enrolment": None,
+    "renewal": None,
+    # The renewal showed already that the device lives.
+    "sighting": SightingOutcome.OLDER,
     "usable": True,
     "OCSP": reference.OCSPCertStatus.GOOD,
     "bundle": ["root", "policy", "issuing"],
     "revoked": set(),
 }
-DISTRUSTED = {
+DISTRUSTED: dict[str, object] = {
+    "enrolment": RefusalCode.ISSUER_REVOKED,
+    "renewal": RefusalCode.ISSUER_REVOKED,
     "sighting": SightingOutcome.REVOKED,
     "usable": False,
     "OCSP": reference.OCSPCertStatus.REVOKED,
@@ -98,7 +115,8 @@ def test_a_revocation_at_any_height_is_heard_by_everybody(tree, level, bundled, 
 def test_of_several_revocations_above_the_earliest_counts(tree):
     revoke(tree.issuing, RevocationReason.SUPERSEDED)
     revoke(tree.policy, RevocationReason.KEY_COMPROMISE, now=NOW - DAY)
-    found = dict(Authority.objects.annotate(above=RevokedAbove("pk")).values_list("slug", "above"))
+    annotated = Authority.objects.annotate(above=RevokedAbove("pk")).values_list("slug", "above")
+    found = {slug: RevocationAbove.read(above) for slug, above in annotated}
     earliest = RevocationAbove("policy", NOW - DAY, RevocationReason.KEY_COMPROMISE)
     assert found == {"root": None, "policy": earliest, "issuing": earliest}
 

@@ -34,6 +34,20 @@ ANY_EXTENSION = [
 ]
 
 
+# By OpenSSL 3.0: genpkey -algorithm RSA-PSS, 2048 bits. The library writes such a key as rsaEncryption only.
+RSA_PSS = (
+    "MIICgzCCATcCAQAwDDEKMAgGA1UEAwwBYTCCASAwCwYJKoZIhvcNAQEKA4IBDwAwggEKAoIBAQDNu24aLMWJgqjC2ODfoFyB9Hb9"
+    "EkprrAS0tMDcyHiDlY+sij5NYgfrDvBPIygiA0mOfy7WYPL8amt/EDYs7w6C6PMMAo7YPWqU5ymxOhdCnN+S+bo+t+VIOz2yNXFw"
+    "7RUZhhBiXzA4szoK3JD4fPy04M39jCvYrEMxM1V1KL5lTsbJCFPhPULovbaGdxuD7w/C+i6WojcLiO4yZqENdKONXSBk11qijqg5"
+    "NVv4M/FwMEM6hJxx+XjcxV7hCTsctOqvOOIETmfUNcGKIcA4o9W4je907a9+9UTUpP8oMBxRX7k7JOStWU/O+YZ7y0hQG5vrvic/"
+    "nJGH+54VzexhOzGfAgMBAAGgADBBBgkqhkiG9w0BAQowNKAPMA0GCWCGSAFlAwQCAQUAoRwwGgYJKoZIhvcNAQEIMA0GCWCGSAFl"
+    "AwQCAQUAogMCASADggEBACrvSSDp0sf0sBD/PoTpoYgCtWm3I8x0SYK409zGFesjooLgytkIlCFVZRYRueMW5YN8AfNszh1mze01"
+    "VN6K9v2MfzxYtTLDkBiV9NBWBidp24JAoITnSv0BGZKb1CJ2DPHozHKSaBekRgd1VbAqHawGFXcgC0QGjJsTCnwyGcMKYYuBZh1e"
+    "pZRhZRhuScz/nQrtV8KHqydoOJ14+hySPy+uNr5DRtVyuCC9TF+Ip1gKkowxbsTNo6Pt6d4OOSyxDr3GjSTi3Tizz6KrGKjTzKj0"
+    "KAbAgWIUvegux07JVau2OcaOdqQJnKS0fyXT9B92SygvoGC+7y5XVx5x7e/AQGQ="
+)
+
+
 def malformed(der: bytes) -> str:
     with pytest.raises(MalformedRequest) as refusal:
         parse(der)
@@ -185,3 +199,30 @@ def _rsa_request(modulus: int, exponent: int) -> bytes:
     sha256_with_rsa = _tlv(0x30, bytes.fromhex("06092a864886f70d01010b0500"))
     signature = (modulus - 12345).to_bytes((modulus.bit_length() + 7) // 8)
     return _tlv(0x30, information + sha256_with_rsa + _tlv(0x03, b"\0" + signature))
+
+
+def test_a_text_of_another_type_in_the_subject_is_refused_by_the_name_of_the_field():
+    der = csr_der(key(), "abcdef").replace(b"\x0c\x06abcdef", b"\x14\x06abc\xe9ef")  # T61String
+    assert malformed(der).startswith("The request's subject cannot be read")
+
+
+def test_two_extensions_of_one_kind_are_refused_by_their_name():
+    own = key()
+    names = x509.SubjectAlternativeName([x509.DNSName("a.example")])
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.18"), names.public_bytes())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    der = builder.add_extension(extension, critical=False).sign(own, hashes.SHA256()).public_bytes(Encoding.DER)
+    twice = der.replace(bytes.fromhex("0603551d12"), bytes.fromhex("0603551d11"))
+    assert twice != der
+    assert malformed(twice) == "The request has the extension 2.5.29.17 twice (RFC 5280 4.2)."
+
+
+def test_a_key_for_rsa_pss_alone_is_of_no_kind_that_a_profile_allows():
+    assert parse(base64.b64decode(RSA_PSS)).key_type is None
+
+
+def test_a_challenge_password_is_read():
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    linked = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, b"bGluaw==").sign(key(), hashes.SHA256())
+    assert parse(linked.public_bytes(Encoding.DER)).challenge_password == b"bGluaw=="
+    assert parse(csr_der(key())).challenge_password is None

@@ -16,6 +16,7 @@ from inventory.models import AuditAction, AuditEvent, Certificate, CertificateSt
 from renewal import brakes, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key, profile
+from tests.inventory.x509.test_csr import RSA_PSS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
 BASE = "/.well-known/est/demo"
@@ -24,8 +25,15 @@ BASE = "/.well-known/est/demo"
 class Listener:
     """The socket of our listener, as gunicorn hands it to the application: it knows who is on the other end."""
 
-    def __init__(self, der: bytes | None) -> None:
-        self._der = der
+    def __init__(self, der: bytes | None, version: str = "TLSv1.3") -> None:
+        self._der, self._version = der, version
+
+    def version(self) -> str:
+        return self._version
+
+    def get_channel_binding(self, kind: str) -> bytes:
+        assert kind == "tls-unique"
+        return b"finished"
 
     def getpeercert(self, *, binary_form: bool) -> bytes | None:
         assert binary_form
@@ -411,3 +419,39 @@ def test_what_keeps_the_portal_from_signing_is_unavailable_not_failed(client, me
     assert response.status_code == 503
     assert int(response["Retry-After"]) > 0
     assert "/" not in line(response)
+
+
+@pytest.mark.parametrize(
+    ("version", "password", "status"),
+    [
+        ("TLSv1.2", base64.b64encode(b"finished"), 200),
+        ("TLSv1.2", base64.b64encode(b"another session"), 403),
+        ("TLSv1.2", b"notTheTlsUnique", 403),
+        ("TLSv1.3", b"notTheTlsUnique", 200),  # which has no tls-unique
+    ],
+)
+def test_a_request_linked_to_another_tls_session_is_refused_where_there_is_a_link(meter, version, password, status):
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(meter.certificate.x509.subject)
+        .add_attribute(AttributeOID.CHALLENGE_PASSWORD, password)
+        .sign(key(), hashes.SHA256())
+    )
+    response = Client().post(
+        f"{BASE}/simplereenroll",
+        base64.b64encode(request.public_bytes(Encoding.DER)),
+        content_type="application/pkcs10",
+        **{"gunicorn.socket": Listener(meter.der, version)},
+    )
+    assert response.status_code == status
+    assert status == 200 or "tls-unique" in line(response)
+
+
+def test_a_key_for_rsa_pss_alone_is_refused_and_the_secret_kept(client, now):
+    profile(key_types=["rsa-2048", "ec-p256"])
+    new = device()
+    authorization = credentials(new, now)
+    response = post(client, "simpleenroll", base64.b64decode(RSA_PSS), Authorization=authorization)
+    assert response.status_code == 403
+    assert "The key is of an unsupported kind" in line(response)
+    assert EnrolmentSecret.objects.get().spent_at is None
