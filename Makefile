@@ -39,6 +39,7 @@ lint: $(VENV)/.dev  ## Check style, types, imports, migrations, deployment setti
 	@$(PY) -m mypy $(PACKAGES) tests $(wildcard benchmarks)
 	@$(VENV)/bin/lint-imports
 	@$(CHECK) makemigrations --check --dry-run
+	@$(CHECK) lint_migrations
 	@CERTPORTAL_HTTPS=1 $(CHECK) check --deploy --fail-level WARNING
 	@$(CHECK) spectacular --validate --fail-on-warn --file /dev/null
 

@@ -31,7 +31,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 2
+_RECIPE = 3
 _TABLES = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 
 
@@ -148,11 +148,12 @@ _STATEMENTS = {
     "devices": """
         INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity,
                                       status, last_seen_at, registered_at, had_certificate)
-        SELECT n, (%(fleets)s::bigint[])[CASE WHEN n %% 20 = 0 THEN 2 WHEN n %% 7 = 0 THEN 3 ELSE 1 END],
-               'MTR-' || lpad(n::text, 8, '0'),
-               (%(batches)s::bigint[])[1 + (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s],
-               CASE WHEN n %% 50 <> 0 THEN
-                   (%(sites)s::bigint[])[1 + floor(power(random(), 2) * cardinality(%(sites)s::bigint[]))] END,
+        SELECT n, (%(fleets)s::bigint[])[fleet], 'MTR-' || lpad(n::text, 8, '0'),
+               CASE WHEN fleet = 1 THEN
+                   (%(batches)s::bigint[])[1 + (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s] END,
+               -- Sites are of the three fleets in turn.
+               CASE WHEN n %% 50 <> 0 THEN (%(sites)s::bigint[])[
+                   fleet + 3 * floor(power(random(), 2) * (cardinality(%(sites)s::bigint[]) / 3))] END,
                CASE WHEN n %% 10 <> 9 THEN 'meter.' || n ELSE '' END,
                CASE WHEN n %% 10 < 7 THEN '+60' || (100000000 + n) ELSE '' END,
                CASE WHEN n %% 10 = 0 THEN 'always_on' WHEN n %% 10 < 7 THEN 'daily' ELSE 'intermittent' END,
@@ -161,6 +162,7 @@ _STATEMENTS = {
                     ELSE %(now)s - random() * interval '2 days' END,
                %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years', true
         FROM generate_series(1, %(devices)s::bigint) n
+        CROSS JOIN LATERAL (SELECT CASE WHEN n %% 20 = 0 THEN 2 WHEN n %% 7 = 0 THEN 3 ELSE 1 END AS fleet) its
     """,
     "certificates": """
         INSERT INTO inventory_certificate (id, authority_id, serial, purpose, device_id, profile_id, subject, key_type,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
 from django import forms
@@ -9,7 +10,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from certportal.models import SavedFilter, SavedList, User
@@ -59,13 +59,12 @@ def panel(user: User, listed: str, query: str) -> Panel | None:
     )
 
 
-def keep(request: HttpRequest) -> HttpResponse:
+def keep(request: HttpRequest, now: datetime) -> HttpResponse:
     """Keep a filter, or replace the one of the same name."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     user = _person(request)
     listed, name = request.POST.get("list", ""), request.POST.get("name", "").strip()
-    now = timezone.now()
     same = (
         SavedFilter.objects.filter(owner=user, list=listed, name=name).first() if "\x00" not in listed + name else None
     )

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -67,12 +68,15 @@ class CertportalAdminSite(admin.AdminSite):
             return revoke_view(request, pk, self)
 
         def planner(request: HttpRequest, pk: int) -> HttpResponse:
-            return jitter.planner(request, pk, self)
+            return jitter.planner(request, pk, self, timezone.now())
+
+        def keep(request: HttpRequest) -> HttpResponse:
+            return saved_filters.keep(request, timezone.now())
 
         own: list[URLPattern] = [
             path("inventory/profile/<int:pk>/jitter/", self.admin_view(planner), name="profile_jitter"),
             path("search/", self.admin_view(views.search), name="search"),
-            path("saved-filters/keep/", self.admin_view(saved_filters.keep), name="saved_filter_keep"),
+            path("saved-filters/keep/", self.admin_view(keep), name="saved_filter_keep"),
             path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),
             path("saved-filters/<int:pk>/forget/", self.admin_view(saved_filters.forget), name="saved_filter_forget"),
             path("dashboard/<slug:name>/", self.admin_view(views.block), name="dashboard_block"),

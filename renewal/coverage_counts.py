@@ -1,18 +1,20 @@
 """Coverage in numbers: how much of what ends on a day is renewed, in a campaign, planned by nobody, or expired.
 
 Whether a certificate is covered depends on others of its device and on targets of campaigns, so no delta can say it.
-A job counts it, set-based; readers take all else from the counters and are as quick whatever a campaign holds.
+A job counts it, set-based, when somebody looks and the last count is old; readers take all else from the counters and
+are as quick whatever a campaign holds.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
-import django_rq
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models import Sum
 
 from inventory.counters import reading
 from inventory.expiry.cliffs import start_of
+from inventory.job_claims import Claim
 from inventory.models import Certificate
 from renewal.coverage import Coverage
 from renewal.models import CoverageCount
@@ -20,6 +22,12 @@ from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
 
 # The first eight bytes of "coverage", as PostgreSQL's advisory locks have numbers for names.
 _LOCK = int.from_bytes(b"coverage")
+# A count reads every standing certificate: 2 s at 2.2 million. Lost, this only lets it be counted once more.
+_LAST_COUNT_KEY = "certportal:coverage-counted"
+_OLD_AFTER = timedelta(seconds=30)
+_SHARE_OF_TIME = 0.02
+_JOB = Claim("default", "count coverage")
+_FAILURES_KEPT_SECONDS = 3600
 _COUNT = """
     WITH doubled AS MATERIALIZED (
         SELECT device_id FROM inventory_certificate
@@ -56,12 +64,15 @@ _COUNT = """
     GROUP BY 1, 2"""
 
 
-def count_anew(now: datetime) -> None:
-    """Write all rows of CoverageCount as things are at `now`. Three statements; a second one at once does nothing."""
+def count_anew(now: datetime) -> bool:
+    """Write all rows of CoverageCount as things are at `now`. Three statements.
+
+    Return whether it was done: a second one at once does nothing.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if cursor.fetchone() != (True,):
-            return
+            return False
         CoverageCount.objects.all().delete()
         cursor.execute(
             _COUNT,
@@ -71,11 +82,32 @@ def count_anew(now: datetime) -> None:
                 "unfinished": [state.value for state in UNFINISHED_STATES],
             },
         )
+    return True
+
+
+def begin_count() -> None:
+    """Let the next who asks have a job of its own. The job calls it before it counts."""
+    _JOB.begin()
+
+
+def note_count(at: datetime, took: timedelta) -> None:
+    """Keep when it was last counted and how long that took: the next count waits accordingly."""
+    cache.set(_LAST_COUNT_KEY, at + max(_OLD_AFTER, took / _SHARE_OF_TIME), timeout=None)
 
 
 def ask_for_count() -> None:
     """Let a worker count soon: a person who planned a campaign looks whether it shows."""
-    django_rq.get_queue("default").enqueue("renewal.jobs.count_coverage", result_ttl=0)
+    _JOB.enqueue("renewal.jobs.count_coverage", failure_ttl=_FAILURES_KEPT_SECONDS)
+
+
+def ask_if_old(now: datetime) -> None:
+    """Let a worker count soon when the last count is old: 30 s, or so long that counting takes 2 % of the time.
+
+    Who shows the numbers asks, so that nothing is counted while nobody looks.
+    """
+    old_at = cache.get(_LAST_COUNT_KEY)
+    if old_at is None or now >= old_at:
+        ask_for_count()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ def report_channel_trouble() -> None:
 
 def count_coverage() -> None:
     """Count how much of what ends is renewed or in a campaign, for the dashboard."""
-    coverage_counts.count_anew(timezone.now())
+    coverage_counts.begin_count()
+    now = timezone.now()
+    if coverage_counts.count_anew(now):
+        coverage_counts.note_count(now, timezone.now() - now)
 
 
 def tell_refusals() -> None:

@@ -4,7 +4,7 @@ What an order commits is true at once for OCSP and for the gate, which read the 
 leaves a request for each scope in the same transaction, and wakes a worker for the shard after the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING

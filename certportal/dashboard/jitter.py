@@ -17,7 +17,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -121,12 +120,11 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
         return None
 
 
-def planner(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
+def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> HttpResponse:
     """Show form, histograms and advice; on `write` put validity and jitter into the profile, audited."""
     profile = get_object_or_404(Profile, pk=pk)
     if not request.user.has_perm("inventory.view_profile"):
         raise PermissionDenied
-    now = timezone.now()
     given = request.POST if request.method == "POST" else request.GET
     initial = _initial(profile, now)
     form = RunForm({**initial, **{key: given[key] for key in RunForm.base_fields if given.get(key)}})
@@ -142,7 +140,7 @@ def planner(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     if form.is_valid():
         rules = form.rules
         if request.method == "POST":
-            refusal = _write(request, profile, rules)
+            refusal = _write(request, profile, rules, now)
             if refusal is None:
                 return HttpResponseRedirect(links.page("inventory_profile", profile.pk))
             form.add_error(None, refusal)
@@ -194,7 +192,7 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _write(request: HttpRequest, profile: Profile, rules: Rules) -> str | None:
+def _write(request: HttpRequest, profile: Profile, rules: Rules, now: datetime) -> str | None:
     """Put the lifetimes into the profile; return why not."""
     if not request.user.has_perm("inventory.change_profile"):
         raise PermissionDenied
@@ -210,6 +208,6 @@ def _write(request: HttpRequest, profile: Profile, rules: Rules) -> str | None:
     with transaction.atomic():
         profile.save(update_fields=["validity", "jitter_max"])
         if changes:
-            record_change(profile, changes, actor=actor_of(request), now=timezone.now())
+            record_change(profile, changes, actor=actor_of(request), now=now)
     messages.success(request, _("The profile is written. It counts from the next certificate on."))
     return None

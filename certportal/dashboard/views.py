@@ -16,6 +16,7 @@ from inventory.counters.totals import standings
 from inventory.expiry.cliffs import cliffs
 from inventory.lists.search import find
 from inventory.models import Axis
+from renewal import coverage_counts
 from revocation.freshness import freshness
 
 
@@ -27,6 +28,8 @@ def _expiry_map(scope: Scope, now: datetime) -> dict[str, Any]:
     return {"expiry_map": expiry_map.read(scope, now, cliffs(now, scope.fleet_id))}
 
 
+# Blocks that divide what ends by its coverage, which is counted when somebody looks.
+_BY_COVERAGE = ("needs", "weeks")
 # How to read each block that is polled, and every how many seconds.
 BLOCKS = {
     "needs": (_needs, 15),
@@ -42,6 +45,7 @@ BLOCKS = {
 def index(request: HttpRequest, site: AdminSite) -> TemplateResponse:
     """Show all blocks."""
     now, scope = timezone.now(), Scope.of(request.GET)
+    coverage_counts.ask_if_old(now)
     found, fresh, counted = cliffs(now, scope.fleet_id), freshness(now), standings(now, fleet_id=scope.fleet_id)
     context = {
         **site.each_context(request),
@@ -64,6 +68,8 @@ def block(request: HttpRequest, name: str) -> HttpResponse:
     if name not in BLOCKS:
         raise Http404
     now, scope = timezone.now(), Scope.of(request.GET)
+    if name in _BY_COVERAGE:
+        coverage_counts.ask_if_old(now)
     read, _seconds = BLOCKS[name]
     context = {**_frame(scope, now), **read(scope, now)}
     return TemplateResponse(request, f"certportal/dashboard/{name}.html", context)

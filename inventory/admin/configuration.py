@@ -46,6 +46,10 @@ class _GroupAdmin(AuditedAdmin):
     list_select_related = ["fleet"]
     search_fields = ["name"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Its devices are of that fleet and stay in it.
+        return ("fleet",) if obj else ()
+
     @admin.display(description=_("name"), ordering="name")
     def title(self, group: Site | Batch) -> SafeString:
         return cells.name(group.name)

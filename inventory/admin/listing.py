@@ -127,7 +127,7 @@ class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             raise Http404 from error
         try:
             return download(
-                Export(self.listing, queryset, Format(kind), request.GET.urlencode(), actor_of(request)), timezone.now()
+                Export(self.listing, queryset, Format(kind), request.GET.urlencode(), actor_of(request)), timezone.now
             )
         except ExportRefused as refusal:
             return HttpResponse(str(refusal), status=503, content_type="text/plain; charset=utf-8")

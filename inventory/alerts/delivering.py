@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, Q
 from django.utils.crypto import salted_hmac
 
@@ -15,6 +14,7 @@ from inventory.alerts.channels.messages import Channel as Way
 from inventory.alerts.channels.messages import Handover, Message
 from inventory.alerts.channels.webhook import WebhookChannel
 from inventory.models import Channel, Delivery, Recipient
+from inventory.session_locks import session_lock
 
 # The queue tries a few times within minutes; what is still here after that is put into it again.
 _RETRIED_AFTER = timedelta(hours=1)
@@ -46,31 +46,33 @@ def waiting(now: datetime) -> list[UUID]:
 
 
 def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_of) -> Handover:
-    """Send one digest unless it was sent. The row is held meanwhile: a second worker finds it taken and leaves it.
+    """Send one digest unless it was sent, or another worker is about it.
 
-    A crash after sending and before COMMIT sends it again, under the same id.
+    Nothing of the database waits for the recipient's server: the claim is a lock of this session, which ends with it. A
+    crash after sending and before it is written down sends it again, under the same id.
     """
-    with transaction.atomic():
-        found = Delivery.objects.select_related("recipient").select_for_update(skip_locked=True, of=("self",))
-        delivery = found.filter(pk=pk, delivered_at=None).first()
-        if delivery is None:
-            return Handover(True)
-        words = text.digest(delivery.content, now)
-        outcome = way(delivery.recipient).send(
-            Message(
-                id=f"msg_{delivery.pk.hex}",
-                address=delivery.recipient.address,
-                subject=words.subject,
-                text=words.text,
-                content=delivery.content,
-                url=words.url,
-                sent_at=now,
-            )
+    with session_lock(f"alert digest {pk}") as alone:
+        found = Delivery.objects.select_related("recipient").filter(pk=pk, delivered_at=None).first() if alone else None
+        return _send(found, now, way(found.recipient)) if found else Handover(True)
+
+
+def _send(delivery: Delivery, now: datetime, way: Way) -> Handover:
+    words = text.digest(delivery.content, now)
+    outcome = way.send(
+        Message(
+            id=f"msg_{delivery.pk.hex}",
+            address=delivery.recipient.address,
+            subject=words.subject,
+            text=words.text,
+            content=delivery.content,
+            url=words.url,
+            sent_at=now,
         )
-        Delivery.objects.filter(pk=pk).update(
-            attempts=F("attempts") + 1,
-            tried_at=now,
-            problem=outcome.problem[:300],
-            delivered_at=now if outcome.accepted else None,
-        )
+    )
+    Delivery.objects.filter(pk=delivery.pk).update(
+        attempts=F("attempts") + 1,
+        tried_at=now,
+        problem=outcome.problem[:300],
+        delivered_at=now if outcome.accepted else None,
+    )
     return outcome

@@ -94,6 +94,6 @@ class ExportMixin:
         queryset = view.filter_queryset(view.get_queryset())
         export = Export(self.listing, queryset, kind, request.query_params.urlencode(), actor)
         try:
-            return download(export, timezone.now())
+            return download(export, timezone.now)
         except ExportRefused as refusal:
             raise ExportsBusy(str(refusal)) from refusal

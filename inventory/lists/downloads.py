@@ -1,17 +1,15 @@
 """Exports as answers to requests, of the admin and of the API alike."""
 
-from datetime import datetime
-
 from django.http import StreamingHttpResponse
 
-from inventory.lists.exports import MEDIA_TYPES, Export
+from inventory.lists.exports import MEDIA_TYPES, Clock, Export
 
 
-def download(export: Export, now: datetime) -> StreamingHttpResponse:
+def download(export: Export, clock: Clock) -> StreamingHttpResponse:
     """Return the file. Raises ExportRefused."""
-    name = f"{export.listing.name}-{now:%Y%m%dT%H%M%SZ}.{export.format.value}"
+    name = f"{export.listing.name}-{clock():%Y%m%dT%H%M%SZ}.{export.format.value}"
     return StreamingHttpResponse(
-        export.start(now),
+        export.start(clock),
         content_type=MEDIA_TYPES[export.format],
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',

@@ -16,7 +16,6 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Expression, F, Func, QuerySet, Value
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.audit import record
@@ -25,6 +24,8 @@ from inventory.lists import xlsx
 from inventory.models import AuditAction
 from inventory.models.certificate import status_at
 
+# The rows leave over hours: the end of an export has a moment of its own.
+Clock = Callable[[], datetime]
 # An export holds a connection to the database for as long as its reader takes, and a process has ten of them.
 MOST_AT_ONCE = 4
 _running = BoundedSemaphore(MOST_AT_ONCE)
@@ -80,17 +81,17 @@ class Export:
     """The filter as it stands in the address."""
     actor: Actor
 
-    def start(self, now: datetime) -> Iterator[bytes]:
+    def start(self, clock: Clock) -> Iterator[bytes]:
         """Record the export and return its bytes. Raises ExportRefused while too many run."""
         if not _running.acquire(blocking=False):
             raise ExportRefused
-        stream = self._stream(now)
+        stream = self._stream(clock)
         # Up to the first bytes: from there on the stream itself gives its place back, read to the end or not.
         next(stream)
         return stream
 
-    def _stream(self, now: datetime) -> Iterator[bytes]:
-        rows, whole = 0, False
+    def _stream(self, clock: Clock) -> Iterator[bytes]:
+        rows, whole, now = 0, False, clock()
         try:
             self._record(AuditAction.EXPORT_STARTED, now, {})
             yield b""
@@ -100,7 +101,7 @@ class Export:
                     yield block
                 whole = True
             finally:
-                self._record(AuditAction.EXPORT_ENDED, timezone.now(), {"rows": rows, "whole": whole})
+                self._record(AuditAction.EXPORT_ENDED, clock(), {"rows": rows, "whole": whole})
         finally:
             _running.release()
 

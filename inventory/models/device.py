@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Length
@@ -51,6 +52,7 @@ class Device(models.Model):
         "inventory.Fleet", models.PROTECT, related_name="devices", verbose_name=_("fleet"), db_index=False
     )
     serial = models.CharField(_("serial number"), max_length=device_fields.LONGEST_SERIAL)
+    # Foreign keys of the database together with the fleet: a device takes no other fleet's site or batch.
     batch = models.ForeignKey(
         "inventory.Batch",
         models.PROTECT,
@@ -59,6 +61,7 @@ class Device(models.Model):
         blank=True,
         verbose_name=_("batch"),
         db_index=False,
+        db_constraint=False,
     )
     site = models.ForeignKey(
         "inventory.Site",
@@ -68,6 +71,7 @@ class Device(models.Model):
         blank=True,
         verbose_name=_("site"),
         db_index=False,
+        db_constraint=False,
     )
     latitude = models.DecimalField(_("latitude"), max_digits=8, decimal_places=6, null=True, blank=True)
     longitude = models.DecimalField(_("longitude"), max_digits=9, decimal_places=6, null=True, blank=True)
@@ -138,6 +142,15 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.serial
+
+    def clean(self) -> None:
+        wrong = {
+            field: _("%(group)s is of another fleet; choose one of the fleet of the device.") % {"group": group.name}
+            for field, group in (("site", self.site), ("batch", self.batch))
+            if group is not None and self.fleet_id is not None and group.fleet_id != self.fleet_id
+        }
+        if wrong:
+            raise ValidationError(wrong)
 
 
 class ExpiredDevice(Device):

@@ -100,7 +100,7 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
                 f"to before {selection.expires_before:%Y-%m-%d} waits for renewal; choose another span."
             )
         _audit(AuditAction.CAMPAIGN_PLANNED, campaign, now, actor, targets=targets)
-        # Robust: the campaign stands, and the periodic job counts it too.
+        # Robust: the campaign stands, and whoever looks at the dashboard asks again.
         transaction.on_commit(ask_for_count, robust=True)
     return campaign
 

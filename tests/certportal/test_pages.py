@@ -130,6 +130,28 @@ def test_nothing_of_inventory_or_log_can_be_deleted(hostile_fleet, page):
         assert page.client.post(reverse(f"admin:{model}_delete", args=[pk]), {"post": "yes"}).status_code == 403
 
 
+def test_a_new_device_takes_no_site_or_batch_of_another_fleet(small_fleet, page):
+    other = factories.fleet("other")
+    groups = {"site": Site.objects.create(fleet=other, name="S"), "batch": Batch.objects.create(fleet=other, name="B")}
+    form = {
+        "fleet": small_fleet.pk, "serial": "NEW-1", "connectivity": "daily", "status": "in_service",
+        **{field: group.pk for field, group in groups.items()},
+    }  # fmt: skip
+    add = reverse("admin:inventory_device_add")
+    text = page.client.post(add, form).content.decode()
+    assert "S is of another fleet; choose one of the fleet of the device." in text
+    assert "B is of another fleet; choose one of the fleet of the device." in text
+    assert page.client.post(add, {**form, "fleet": other.pk}).status_code == 302
+
+
+def test_a_site_does_not_move_to_another_fleet(small_fleet, page):
+    site = Site.objects.create(fleet=small_fleet, name="Stays")
+    address = reverse("admin:inventory_site_change", args=[site.pk])
+    page.client.post(address, {"name": "Stays", "fleet": factories.fleet("other").pk})
+    site.refresh_from_db()
+    assert site.fleet == small_fleet
+
+
 def test_the_story_of_a_device_says_what_happens_next(hostile_fleet, page):
     planning.start(hostile_fleet, now=timezone.now(), actor=SYSTEM)
     target = hostile_fleet.targets.first()

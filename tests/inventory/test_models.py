@@ -105,6 +105,10 @@ REFUSED = [
     ("certificatecount_one_row_a_group", CertificateCount, "day = '2030-01-01'"),
     ("cliffnotice_one_a_day", CliffNotice, "day = '2030-01-01'"),
     ("coveragecount_one_row_a_day", CoverageCount, "day = '2030-01-01'"),
+    ("device_batch_of_its_fleet", Device, "batch_id = {batch_elsewhere}"),
+    ("device_batch_of_its_fleet", Device, "batch_id = 0"),
+    ("device_site_of_its_fleet", Device, "site_id = {site_elsewhere}"),
+    ("device_site_of_its_fleet", Device, "site_id = 0"),
     ("device_connectivity_known", Device, "connectivity = 'weekly'"),
     ("device_coordinates_are_on_earth", Device, "latitude = 90.000001, longitude = 0"),
     ("device_coordinates_are_on_earth", Device, "latitude = 0, longitude = -180.000001"),
@@ -171,6 +175,7 @@ def rows(class_db):
         UnexpectedSighting.objects.create(
             oddity="unknown", name=name, source="x", first_seen_at=NOW, last_seen_at=NOW, count=1
         )
+    elsewhere = {model: model.objects.create(fleet=fleet("other"), name="a") for model in (Site, Batch)}
     targets = campaign_with_targets(meters)
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
@@ -185,7 +190,13 @@ def rows(class_db):
             device=meter.device, certificate=meter.certificate, finding="x", proposal="cleared", opened_at=NOW,
             opened_by="ann",
         )  # fmt: skip
-    return {"certificate": meters[0].certificate.pk, "device": meters[0].device.pk, "target": targets[0].pk}
+    return {
+        "certificate": meters[0].certificate.pk,
+        "device": meters[0].device.pk,
+        "target": targets[0].pk,
+        "site_elsewhere": elsewhere[Site].pk,
+        "batch_elsewhere": elsewhere[Batch].pk,
+    }
 
 
 def counting() -> None:
@@ -236,6 +247,14 @@ class TestRefusals:
             with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608 - a name of ours
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.parametrize("model", [Site, Batch])
+def test_a_group_with_devices_stays_in_its_fleet(rows, model):
+    group = model.objects.filter(fleet=fleet()).first()
+    Device.objects.filter(fleet=fleet()).update(**{model._meta.model_name: group})
+    with pytest.raises(IntegrityError, match="_of_its_fleet"), transaction.atomic():
+        model.objects.filter(pk=group.pk).update(fleet=fleet("other"), name="new there")
 
 
 def test_every_constraint_of_ours_has_its_refusal_in_the_table():

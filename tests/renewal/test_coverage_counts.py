@@ -2,14 +2,17 @@
 
 from datetime import date, timedelta
 
+import django_rq
 import pytest
+from django.core.cache import cache
+from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
 from inventory.expiry.cliffs import start_of
 from inventory.issuing.certificates import Admission, issue
 from inventory.models import Certificate, RevocationReason
 from inventory.sightings import record_sighting
-from renewal import coverage_counts
+from renewal import coverage_counts, jobs
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
 from renewal.coverage import Coverage, covered
@@ -90,3 +93,43 @@ def test_counting_costs_the_same_whatever_there_is(fleet, django_assert_num_quer
     # A savepoint, the lock, the deletion and the count.
     with django_assert_num_queries(5):
         coverage_counts.count_anew(NOW)
+
+
+@pytest.fixture
+def queue():
+    named = django_rq.get_queue("default", commit_mode="auto")
+    named.connection.flushdb()
+    cache.clear()
+    yield named
+    named.connection.flushdb()
+    cache.clear()
+
+
+def asks(queue, now) -> bool:
+    coverage_counts.ask_if_old(now)
+    jobs = queue.get_jobs()
+    queue.empty()
+    coverage_counts.begin_count()
+    return [job.func_name for job in jobs] == ["renewal.jobs.count_coverage"]
+
+
+@pytest.mark.parametrize(("took", "old_after"), [(timedelta(0), 30), (timedelta(seconds=3), 150)])
+def test_who_looks_has_it_counted_again_when_it_is_old_and_counting_takes_a_small_share_of_the_time(
+    queue, took, old_after
+):
+    assert asks(queue, NOW)
+    coverage_counts.note_count(NOW, took)
+    second = timedelta(seconds=1)
+    assert [asks(queue, NOW + seconds * second) for seconds in (0, old_after - 1, old_after)] == [False, False, True]
+
+
+def test_many_who_look_at_once_make_one_job(queue):
+    for _ in range(5):
+        coverage_counts.ask_if_old(NOW)
+    assert queue.count == 1
+
+
+def test_a_job_that_has_counted_is_asked_for_again_only_when_its_count_is_old(queue, db):
+    jobs.count_coverage()
+    coverage_counts.ask_if_old(timezone.now())
+    assert queue.count == 0

@@ -3,11 +3,14 @@
 import html
 import re
 
+import django_rq
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from certportal.cron import PERIODIC_JOBS
 from certportal.dashboard import campaigns, expiry_map, needs, tiles, weeks
 from certportal.dashboard.scope import SPANS, Scope
 from inventory.admin.attention import Need
@@ -218,3 +221,16 @@ def test_each_mark_of_the_map_has_a_title_and_the_page_has_the_table(small_fleet
 def test_without_a_login_no_block_is_shown(client, db):
     for address in ("/admin/", "/admin/dashboard/tiles/", "/admin/search/?q=x"):
         assert client.get(address).status_code == 302
+
+
+@pytest.mark.parametrize("address", ["/admin/", "/admin/dashboard/weeks/", "/admin/dashboard/needs/"])
+def test_coverage_is_counted_when_somebody_looks_at_it_and_not_otherwise(small_fleet, page, address):
+    assert "renewal.jobs.count_coverage" not in {job.function for job in PERIODIC_JOBS}
+    queue = django_rq.get_queue("default")
+    queue.connection.flushdb()
+    cache.clear()
+    page("/admin/dashboard/tiles/")
+    assert queue.count == 0
+    page(address)
+    assert [job.func_name for job in queue.get_jobs()] == ["renewal.jobs.count_coverage"]
+    queue.connection.flushdb()

@@ -6,7 +6,8 @@ import hmac
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from email import message_from_string, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,11 +17,13 @@ from uuid import uuid4
 import django_rq
 import pytest
 from django.core import mail
+from django.db import connection
 from django.utils import timezone
 from rq import SimpleWorker
 
 from inventory import jobs
 from inventory.alerts import signing
+from inventory.alerts.channels.messages import Handover, Message
 from inventory.alerts.channels.recording import RecordingChannel
 from inventory.alerts.delivering import channel_of, deliver, signing_secret, waiting
 from inventory.alerts.sweep import sweep
@@ -28,6 +31,7 @@ from inventory.models import AlertRun, Delivery
 from tests import factories
 from tests.factories import DAY, NOW
 from tests.inventory.alerts.conftest import recipient
+from tests.parallel import beside
 
 CONTENT: dict[str, Any] = {
     "run": 1,
@@ -236,6 +240,58 @@ def test_a_delivered_digest_is_not_sent_again():
         assert deliver(sent.pk, NOW, lambda _to: channel).accepted
     assert len(channel.sent) == 1
     assert deliver(uuid4(), NOW).accepted
+
+
+class Server(RecordingChannel):
+    """Does something while the digest is on its way."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def send(self, message: Message) -> Handover:
+        self.saw = self._meanwhile()
+        return super().send(message)
+
+
+def open_transactions() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_a_server_takes_its_time():
+    with ThreadPoolExecutor(1) as threads:
+        server = Server(lambda: beside(threads, open_transactions).result())
+        assert deliver(delivery().pk, NOW, lambda _to: server).accepted
+    assert server.saw == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_digest_on_its_way_is_left_to_the_worker_that_sends_it():
+    sent, second = delivery(), RecordingChannel()
+    with ThreadPoolExecutor(1) as threads:
+        first = Server(lambda: beside(threads, lambda: deliver(sent.pk, NOW, lambda _to: second)).result())
+        deliver(sent.pk, NOW, lambda _to: first)
+    assert first.saw.accepted
+    assert (len(first.sent), len(second.sent)) == (1, 0)
+
+
+@pytest.mark.django_db
+def test_a_crash_after_sending_sends_again_under_the_same_id():
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    sent, channel = delivery(), RecordingChannel()
+    with pytest.raises(KeyboardInterrupt):
+        deliver(sent.pk, NOW, lambda _to: Server(die))
+    assert waiting(NOW) == [sent.pk]
+    assert deliver(sent.pk, NOW, lambda _to: channel).accepted
+    assert [message.id for message in channel.sent] == [f"msg_{sent.pk.hex}"]
 
 
 @pytest.mark.django_db

@@ -36,8 +36,8 @@ class History(RuleBasedStateMachine):
         self.keys = itertools.count()
         fleets = [factories.fleet(slug) for slug in ("meters", "pumps")]
         self.fleets = fleets
-        self.sites = [Site.objects.create(fleet=fleets[0], name=name) for name in ("Penang", "Johor")]
-        self.batches = [Batch.objects.create(fleet=fleets[0], name="B7")]
+        self.sites = [[Site.objects.create(fleet=fleet, name=name) for name in ("Penang", "Johor")] for fleet in fleets]
+        self.batches = [[Batch.objects.create(fleet=fleet, name="B7")] for fleet in fleets]
         self.profiles = [factories.profile("short", validity=90 * DAY), factories.profile("long", validity=800 * DAY)]
         self.devices = [factories.device(fleet=fleets[0])]
         self.now = NOW
@@ -87,14 +87,14 @@ class History(RuleBasedStateMachine):
     def move(self, data, site: int, batch: int, fleet: int) -> None:
         device = data.draw(st.sampled_from(self.devices))
         device.refresh_from_db()
-        device.site = self.sites[site] if site >= 0 else None
-        device.batch = self.batches[batch] if batch >= 0 else None
+        device.site = self.sites[fleet][site] if site >= 0 else None
+        device.batch = self.batches[fleet][batch] if batch >= 0 else None
         device.fleet = self.fleets[fleet]
         device.save()
 
-    @rule(site=st.integers(0, 1))
-    def move_all(self, site: int) -> None:
-        Device.objects.update(site=self.sites[site])
+    @rule(site=st.integers(0, 1), fleet=st.integers(0, 1))
+    def move_all(self, site: int, fleet: int) -> None:
+        Device.objects.filter(fleet=self.fleets[fleet]).update(site=self.sites[fleet][site])
 
     @precondition(lambda self: Certificate.objects.of_devices().exists())
     @rule(data=st.data(), count=st.integers(1, 20), ends=_HOURS)
