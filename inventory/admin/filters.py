@@ -21,7 +21,7 @@ from inventory.devices.certificate_status import Standing, with_standing
 from inventory.expiry.cliffs import end_of, start_of
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import find
-from inventory.models import Axis, Batch, Certificate, Fleet, Site
+from inventory.models import Axis, Batch, Certificate, Fleet, FleetIds, Site, fleets_of
 from inventory.models.device import DeviceQuerySet
 
 # A choice list longer than this is cut; the search finds what is beyond it.
@@ -99,10 +99,11 @@ class _GroupFilter(admin.SimpleListFilter):
     def within_fleet(self, request: HttpRequest, model: type[Site] | type[Batch]) -> list[tuple[str, Any]]:
         """Return the groups of the chosen fleet; those of all fleets bear its name too."""
         fleet = request.GET.get("fleet", "")
+        seen = model.objects.of_fleets(fleets_of(request.user))
         if fleet.isdecimal():
-            names = model._default_manager.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
+            names = seen.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
             return [*((str(pk), cells.name(name)) for pk, name in names), (NONE, _("none"))]
-        rows = model._default_manager.values_list("id", "name", "fleet__name")[:MOST_CHOICES]
+        rows = seen.values_list("id", "name", "fleet__name")[:MOST_CHOICES]
         return [*((str(pk), cells.name(f"{name}, {fleet}")) for pk, name, fleet in rows), (NONE, _("none"))]
 
 
@@ -112,7 +113,8 @@ class FleetFilter(_GroupFilter):
     field = "fleet"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(str(pk), cells.name(name)) for pk, name in Fleet.objects.values_list("id", "name")[:MOST_CHOICES]]
+        seen = Fleet.objects.of_fleets(fleets_of(request.user))
+        return [(str(pk), cells.name(name)) for pk, name in seen.values_list("id", "name")[:MOST_CHOICES]]
 
 
 class SiteFilter(_GroupFilter):
@@ -169,9 +171,9 @@ class CertificateBatchFilter(_CertificateGroupFilter, BatchFilter):
     pass
 
 
-def portions_named(term: str) -> list[Portion] | None:
+def portions_named(term: str, fleets: FleetIds) -> list[Portion] | None:
     """Return on which days certificates end that a search finds by batch or by site, None when it finds none so."""
-    found = find(term)
+    found = find(term, fleets)
     axis, groups = (Axis.BATCH, found.batch_ids) if found.batch_ids else (Axis.SITE, found.site_ids)
     by_both = found.batch_ids and found.site_ids
     return by_days(reading.days_of(axis, groups)) if groups and not by_both else None

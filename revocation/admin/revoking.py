@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from inventory.admin import links
 from inventory.admin.audited import actor_of
-from inventory.models import Certificate, CertificateState, RevocationReason
+from inventory.models import Certificate, CertificateState, RevocationReason, fleets_of
 from inventory.models.certificate import LIVE_STATES
 from revocation import orders
 
@@ -49,9 +49,8 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     """Show the consequences; revoke on POST, once."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    certificate = (
-        Certificate.objects.of_devices().select_related("device", "authority", "profile").filter(pk=pk).first()
-    )
+    found = Certificate.objects.of_fleets(fleets_of(request.user)).of_devices()
+    certificate = found.select_related("device", "authority", "profile").filter(pk=pk).first()
     if certificate is None:
         raise Http404
     if certificate.state == CertificateState.REVOKED:
