@@ -40,8 +40,8 @@ ROLES: Mapping[str, frozenset[str]] = {
     "PKI officer": _OPERATING
     | _view("inventory", "auditevent")
     | {
-        "inventory.revoke_certificate", "inventory.add_profile", "inventory.change_profile", "inventory.change_authority",
-        "inventory.add_fleet", "inventory.change_fleet", "inventory.add_case",
+        "inventory.revoke_certificate", "inventory.add_profile", "inventory.change_profile",
+        "inventory.change_authority", "inventory.add_fleet", "inventory.change_fleet", "inventory.add_case",
     },
     "approver": _LOOKING | _view("inventory", "auditevent") | {"inventory.decide_case"},
     "auditor": _OVERSEEING,

@@ -48,17 +48,19 @@ def found(words: set[str], response) -> set[str]:
 
 def test_no_address_tells_a_word_of_another_fleet(fleets, browser):
     ours, theirs = fleets
-    asked = 0
-    for address in addresses("portal"):
-        for of_fleet in (ours, theirs):
-            path = address.path(values.of(address, of_fleet))
-            if values.echoes(address):
-                continue
-            response = browser.get(path)
-            asked += 1
-            assert response.status_code < 500, path
-            assert found(theirs.words, response) == set(), path
-    assert asked > 400
+    told = {}
+    asked = [
+        address.path(values.of(address, of_fleet))
+        for address in addresses("portal")
+        for of_fleet in (ours, theirs)
+        # A refusal may quote the address.
+        if not (of_fleet is theirs and values.echoes(address))
+    ]
+    for path in dict.fromkeys(asked):
+        response = browser.get(path)
+        if response.status_code >= 500 or found(theirs.words, response):
+            told[path] = (response.status_code, found(theirs.words, response))
+    assert told == {}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,9 @@ def test_writing_treats_the_other_fleet_as_one_that_is_not_there(fleets, browser
         assert sent("post", "sites/", {"fleet": fleet, "name": "x"}).status_code == 400
         changed = sent("patch", "devices/", [{"fleet": fleet, "serial": serial, "status": "retired"}]).json()
         assert changed["counts"]["refused"] == 1
-        assert sent("post", "mutes/", {"fleet": fleet, "until": "2099-01-01T00:00:00Z", "reason": "x"}).status_code == 400
+        assert (
+            sent("post", "mutes/", {"fleet": fleet, "until": "2099-01-01T00:00:00Z", "reason": "x"}).status_code == 400
+        )
     assert sent("patch", "devices/", [{"id": device, "status": "retired"}]).json()["counts"]["refused"] == 1
     assert sent("patch", f"devices/{device}/", {"status": "retired"}).status_code == 404
     assert sent("post", "cases/", {"device": device, "finding": "x", "proposal": "cleared"}).status_code == 400
@@ -158,5 +162,3 @@ def test_a_person_of_all_fleets_sees_all_without_another_query(fleets, client, d
     # Session, user, two of permissions, and the page.
     with django_assert_num_queries(5):
         client.get("/api/v1/devices/")
-
-
