@@ -256,6 +256,7 @@ class _Work:
                 update_known=run.update_known,
                 first_certificate_id=run.first_certificate_id,
                 now=now,
+                within=run.reading.get("fleets"),
             )
             self._all_new = merged.is_all_new(staged)
             if staged.authorities:

@@ -1,4 +1,4 @@
-"""Two fleets with a row of every kind each, and nothing in common but the portal: names of one are in no row of the other."""
+"""Two fleets with a row of every kind each; names of one are in no row of the other."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
