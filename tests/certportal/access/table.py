@@ -34,7 +34,7 @@ class Rule:
 
 RULES = (
     # --- The site ---
-    Rule("", STAFF),  # leads to the dashboard
+    Rule("", ANYBODY, ANYBODY),  # leads to the dashboard, which asks
     Rule("admin:login", ANYBODY, ANYBODY),
     Rule("admin:logout", "", ANYBODY),
     Rule("admin:index", STAFF, STAFF),

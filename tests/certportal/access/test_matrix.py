@@ -22,6 +22,11 @@ from tests.certportal.access.addresses import Address, addresses
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# These differ from GET, or from each other, for nobody: who may least and who may most ask them.
+_ASKED_BY_TWO = {"HEAD", "PUT", "DELETE", "OPTIONS"}
+_TWO = {"nobody", "superuser"}
+# The description of the API takes seconds to make, and is the same for all.
+_SLOW = {"api-schema", "api-docs"}
 # What POST needs to come as far as the row: bodies that say nothing are refused before.
 _BODIES = {
     "api:cases-decide": {"agrees": True},
@@ -119,22 +124,30 @@ def ask(asker: Asker, address: Address, path: str, method: str) -> HttpResponse:
     return response
 
 
-def outcome(response: Any) -> str:
+def outcome(address: Address, response: Any) -> str:
     where = response.headers.get("Location", "")
     if response.status_code == 401 or where.startswith("/admin/login/"):
         return LOGIN
     # The admin leads from a row that there is not to its index.
-    if response.status_code in {403, 404} or where == "/admin/":
+    if response.status_code in {403, 404} or (where == "/admin/" and values.row_of(address)):
         return DENIED
     return UNKNOWN_METHOD if response.status_code == 405 else ANSWERED
 
 
 def expected(asker: Asker, address: Address, rule: table.Rule, method: str, *, of_ours: bool) -> set[str]:
     need = rule.of(method)
+    if address.name == "admin:logout":
+        return {ANSWERED, UNKNOWN_METHOD}
+    if method == "OPTIONS":
+        # What an address can do is told to who is logged in, or to anybody where anybody may ask.
+        told = {ANSWERED, DENIED, UNKNOWN_METHOD}
+        return told if asker.user or rule.get in {table.ANYBODY, table.NOBODY} else {LOGIN, UNKNOWN_METHOD}
     if not need:
         return {UNKNOWN_METHOD, DENIED, LOGIN}
+    if need == table.NOBODY:
+        return {DENIED, UNKNOWN_METHOD, LOGIN} - ({LOGIN} if asker.user else set())
     if not asker.may(need, address):
-        return {LOGIN} if asker.user is None else {DENIED, UNKNOWN_METHOD} if need == table.NOBODY else {DENIED}
+        return {LOGIN} if asker.user is None else {DENIED}
     sees_theirs = asker.user is None or asker.user.is_superuser or asker.user.all_fleets
     row = values.row_of(address)
     if row in _OF_FLEETS and not (of_ours or sees_theirs) and need != table.STAFF:
@@ -175,15 +188,17 @@ def test_every_address_answers_whom_the_table_says_and_nobody_else(fleets, recor
     wrong, counted = [], 0
     for asker, (address, rule, path, of_ours) in product(askers(ours), list(cells(ours, theirs))):
         for method in METHODS if address.name.startswith("api") else ("GET", "POST"):
+            if (method in _ASKED_BY_TWO or address.name in _SLOW) and asker.name not in _TWO:
+                continue
             response = ask(asker, address, path, method)
             counted += 1
             right = expected(asker, address, rule, method, of_ours=of_ours)
-            if response.status_code >= 500 or outcome(response) not in right:
+            if response.status_code >= 500 or outcome(address, response) not in right:
                 wrong.append(
                     f"{asker.name}: {method} {path} is {response.status_code}, not {' or '.join(sorted(right))}"
                 )
     record_property("counted", f"{counted:,} answers of the portal compared with the table of access")
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("plane", ["device", "status"])
@@ -229,7 +244,7 @@ def test_no_junk_in_an_address_is_a_fault_of_ours(fleets, record_property):
             if (status := ask(boss, address, path, "GET").status_code) >= 500:
                 wrong.append(f"GET {path} is {status}")
     record_property("counted", f"{counted:,} addresses with junk in them")
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 _MARKED = ("pk", "object_id", "slug", "campaign_id", "id", "queue_index")
