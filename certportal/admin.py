@@ -18,7 +18,7 @@ from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.audit import record
 from inventory.devices import timeline
-from inventory.models import AuditAction, Certificate, Device
+from inventory.models import AuditAction, Certificate, Device, FleetMembership, fleets_of
 from renewal import story as renewal_story
 from renewal.admin import planning
 from renewal.admin.filters import CoverageFilter
@@ -54,9 +54,29 @@ class CertificateAdmin(inventory_admin.CertificateAdmin):
     list_filter = [CoverageFilter, *inventory_admin.CertificateAdmin.list_filter]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        plan = {"plan_url": planning.url_for_list(request.GET)}
+        plan = {"plan_url": planning.url_for_list(request.GET, fleets_of(request.user))}
         page: HttpResponse = super().changelist_view(request, {**plan, **(extra_context or {})})
         return page
+
+
+class FleetsInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+    """The fleets of a person, given and taken by superusers."""
+
+    model = FleetMembership
+    extra = 0
+    verbose_name_plural = _("fleets, of who does not see all")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return fleets_of(request.user) is None
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
+def _fleet_names(person: User) -> list[str]:
+    return list(person.fleet_memberships.order_by("fleet__slug").values_list("fleet__slug", flat=True))
 
 
 @admin.register(User)
@@ -64,6 +84,26 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     """People. They are made inactive, never deleted: the audit log names them."""
 
     secret_fields = ("password1", "password2", "password")
+    inlines = [FleetsInline]
+    fieldsets = [
+        *(UserAdmin.fieldsets or ()),
+        (
+            _("Fleets"),
+            {"fields": ["all_fleets"], "description": _("Whose devices the person sees, of what the roles open.")},
+        ),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        own = super().get_readonly_fields(request, obj)
+        # Who may change people could give himself or herself every fleet.
+        return own if request.user.is_superuser else [*own, "all_fleets"]
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        person = form.instance
+        before = _fleet_names(person)
+        super().save_formset(request, form, formset, change)
+        if (after := _fleet_names(person)) != before:
+            self.write_change(request, person, {"fleets": [before, after]}, added=False)
 
 
 admin.site.unregister(Group)

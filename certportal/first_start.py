@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from certportal import device_certificate
+from certportal import device_certificate, roles
 from certportal.secret_files import generated_secret
 from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
@@ -29,6 +29,8 @@ _ISSUING = AuthorityPlan("mfg-1", "certportal Manufacturing CA 1", "certportal",
 def prepare(now: datetime, say: Callable[[str], None]) -> None:
     """Make what a portal must have before its first page is shown; whatever exists already stays as it is."""
     _first_login(say)
+    if made := roles.make_missing():
+        say(f"Making the roles {', '.join(made)} ...")
     issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, now, say)
     device_certificate.ensure(now)
     policies.make_defaults()

@@ -109,7 +109,7 @@ class CertportalAdminSite(admin.AdminSite):
         context = super().each_context(request)
         if context["has_permission"]:
             context["navigation"] = self._navigation(request)
-            context["fleets"] = _fleets()
+            context["fleets"] = _fleets(request)
             context["fleet_choice"] = self._fleet_choice(request)
         return context
 
@@ -144,7 +144,8 @@ class CertportalAdminSite(admin.AdminSite):
         return [replace(page, here=page.url == here) for page in pages]
 
 
-def _fleets() -> list[tuple[str, str]]:
+def _fleets(request: HttpRequest) -> list[tuple[str, str]]:
     from inventory.models import Fleet
 
-    return [(str(pk), name) for pk, name in Fleet.objects.values_list("id", "name")[:200]]
+    seen = Fleet.objects.visible_to(request.user)
+    return [(str(pk), name) for pk, name in seen.values_list("id", "name")[:200]]

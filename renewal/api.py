@@ -10,6 +10,7 @@ from rest_framework import serializers
 from inventory.api.exports import ExportMixin
 from inventory.api.rest.read_views import ListViewSet, ReadViewSet
 from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
+from inventory.models import fleets_of
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
 from renewal.models import Campaign, Target, TargetState
@@ -118,5 +119,6 @@ class TargetViewSet(ExportMixin, ListViewSet[Target]):
     orderings = ("device_id", "-device_id")
 
     def filter_queryset(self, queryset: Any) -> Any:
-        campaign = get_object_or_404(Campaign, pk=self.kwargs["campaign_id"])
+        seen = Campaign.objects.of_fleets(fleets_of(self.request.user))
+        campaign = get_object_or_404(seen, pk=self.kwargs["campaign_id"])
         return super().filter_queryset(queryset).filter(campaign=campaign)

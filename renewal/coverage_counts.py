@@ -7,6 +7,7 @@ are as quick whatever a campaign holds.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.core.cache import cache
 from django.db import connection, transaction
@@ -15,7 +16,7 @@ from django.db.models import Sum
 from inventory.counters import reading
 from inventory.expiry.cliffs import start_of
 from inventory.job_claims import Claim
-from inventory.models import Certificate
+from inventory.models import Certificate, FleetIds
 from renewal.coverage import Coverage
 from renewal.models import CoverageCount
 from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
@@ -117,24 +118,24 @@ class _Counted:
     in_campaign: int = 0
 
 
-def by_day(start: date, end: date, now: datetime, *, fleet_id: int | None = None) -> dict[date, dict[Coverage, int]]:
+def by_day(start: date, end: date, now: datetime, *, fleets: FleetIds = None) -> dict[date, dict[Coverage, int]]:
     """Return the coverage of what ends on each day of `start <= day < end`. Three queries.
 
     The sum of a day is exact at any time; how it divides is as of the last `count_anew`.
     """
     today = now.astimezone(UTC).date()
-    counted = _counted(start, end, fleet_id)
-    ended_today = _ended_today(today, now, fleet_id) if start <= today < end else 0
+    counted = _counted(start, end, fleets)
+    ended_today = _ended_today(today, now, fleets) if start <= today < end else 0
     found = {}
-    for day, numbers in reading.by_day(start, end, fleet_id=fleet_id).items():
+    for day, numbers in reading.by_day(start, end, fleets=fleets).items():
         ended = numbers.standing if day < today else ended_today if day == today else 0
         found[day] = _divided(numbers, ended, counted.get(day, _Counted()))
     return found
 
 
-def expired(standing_and_ended: int, *, fleet_id: int | None = None) -> int:
+def expired(standing_and_ended: int, *, fleets: FleetIds = None) -> int:
     """Return how many of the ended certificates that devices stand on are not renewed. One query."""
-    rows = CoverageCount.objects.filter(**_of_fleet(fleet_id)).aggregate(renewed=Sum("renewed_ended"))
+    rows = CoverageCount.objects.filter(**_of_fleets(fleets)).aggregate(renewed=Sum("renewed_ended"))
     return max(standing_and_ended - (rows["renewed"] or 0), 0)
 
 
@@ -151,9 +152,9 @@ def _divided(numbers: reading.Day, ended: int, counted: _Counted) -> dict[Covera
     return {part: count for part, count in parts.items() if count}
 
 
-def _counted(start: date, end: date, fleet_id: int | None) -> dict[date, _Counted]:
+def _counted(start: date, end: date, fleets: FleetIds) -> dict[date, _Counted]:
     rows = (
-        CoverageCount.objects.filter(day__gte=start, day__lt=end, **_of_fleet(fleet_id))
+        CoverageCount.objects.filter(day__gte=start, day__lt=end, **_of_fleets(fleets))
         .order_by()
         .values_list("day")
         .annotate(Sum("renewed"), Sum("renewed_ended"), Sum("in_campaign"))
@@ -161,12 +162,9 @@ def _counted(start: date, end: date, fleet_id: int | None) -> dict[date, _Counte
     return {day: _Counted(*counts) for day, *counts in rows}
 
 
-def _ended_today(today: date, now: datetime, fleet_id: int | None) -> int:
-    certificates = Certificate.objects.of_devices().expiring_between(start_of(today), now)
-    if fleet_id is not None:
-        certificates = certificates.filter(device__fleet_id=fleet_id)
-    return certificates.count()
+def _ended_today(today: date, now: datetime, fleets: FleetIds) -> int:
+    return Certificate.objects.of_fleets(fleets).of_devices().expiring_between(start_of(today), now).count()
 
 
-def _of_fleet(fleet_id: int | None) -> dict[str, int]:
-    return {} if fleet_id is None else {"fleet_id": fleet_id}
+def _of_fleets(fleets: FleetIds) -> dict[str, Any]:
+    return {} if fleets is None else {"fleet_id__in": fleets}

@@ -26,9 +26,7 @@ class Line:
 
 def read(scope: Scope, now: datetime) -> list[Line]:
     """Return running campaigns first, then paused, planned and finished ones. Two queries."""
-    campaigns = Campaign.objects.all()
-    if scope.fleet_id is not None:
-        campaigns = campaigns.filter(fleet_id=scope.fleet_id)
+    campaigns = Campaign.objects.of_fleets(scope.fleets)
     latest = list(campaigns.order_by("-created_at")[:50])
     shown = sorted(latest, key=lambda campaign: _ORDER.index(CampaignState(campaign.state)))[:_MOST]
     found = funnels(shown)

@@ -48,11 +48,11 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
     columns = heatmap.columns(scope.first_day(now), scope.days, _WIDTH)
     first, end = columns[0].start, columns[-1].end
     names = _names(scope)
-    groups = reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleet_id=scope.fleet_id)
+    groups = reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleets=scope.fleets)
     bounds = [*(column.start for column in columns), end]
-    counts = reading.cells(scope.axis, bounds, list(groups.largest), fleet_id=scope.fleet_id)
+    counts = reading.cells(scope.axis, bounds, list(groups.largest), fleets=scope.fleets)
     known = _named(scope, names, groups)
-    inside = [cliff for cliff in (cliffs(now, scope.fleet_id) if found is None else found) if first <= cliff.day < end]
+    inside = [cliff for cliff in (cliffs(now, scope.fleets) if found is None else found) if first <= cliff.day < end]
     laid = heatmap.layout(
         counts,
         list(known),
@@ -71,10 +71,12 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
 
 
 def _names(scope: Scope) -> "QuerySet[Model]":
-    groups = GROUPS[scope.axis]._default_manager.all()
-    if scope.fleet_id is not None and scope.axis in (Axis.SITE, Axis.BATCH):
-        return groups.filter(fleet_id=scope.fleet_id)
-    return groups.filter(pk=scope.fleet_id) if scope.fleet_id is not None and scope.axis == Axis.FLEET else groups
+    groups: Any = GROUPS[scope.axis]._default_manager
+    found: QuerySet[Model] = groups.of_fleets(
+        # Rules are shared: those of all fleets are rows for each.
+        scope.allowed if scope.axis in (Axis.PROFILE, Axis.AUTHORITY) else scope.fleets
+    )
+    return found
 
 
 def _named(scope: Scope, names: "QuerySet[Model]", groups: reading.Groups) -> dict[int | None, str]:

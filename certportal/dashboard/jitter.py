@@ -28,7 +28,7 @@ from inventory.expiry import cliffs
 from inventory.expiry.jitter.comparison import compare
 from inventory.expiry.jitter.expectation import Rules, Run, largest, together
 from inventory.expiry.jitter.restaggering import Advice, advise
-from inventory.models import Fleet, Profile
+from inventory.models import Fleet, FleetIds, Profile, fleets_of
 
 _WIDTH, _HEIGHT = 1376, 160
 _DAY = timedelta(days=1)
@@ -48,6 +48,10 @@ class RunForm(forms.Form):
     )
     validity_days = forms.IntegerField(label=gettext_lazy("Validity, d"), min_value=1, max_value=20 * 366)
     jitter_days = forms.IntegerField(label=gettext_lazy("Jitter up to, d"), min_value=0, max_value=366)
+
+    def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["fleet"].queryset = Fleet.objects.of_fleets(fleets)  # type: ignore[attr-defined]  # of models
 
     @property
     def run(self) -> Run:
@@ -99,13 +103,13 @@ def simulate(fleet: Fleet, run: Run, now_rules: Rules, new_rules: Rules) -> Simu
 
 def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: datetime) -> Advice | None:
     """Advise how to take the cliff of `fleet` on `day` apart, None when nothing is left to do. Three queries."""
-    counted = reading.by_day(day, day + _DAY, fleet_id=fleet.pk).get(day)
+    counted = reading.by_day(day, day + _DAY, fleets=[fleet.pk]).get(day)
     if counted is None or not counted.standing:
         return None
     today = now.astimezone(UTC).date()
     # The first to end that day do so at midnight: they must have renewed the day before.
     opens, last = max(day - profile.renewal_window, today + _DAY), day - _DAY
-    size = reading.devices(fleet_id=fleet.pk)[fleet.pk].number
+    size = reading.devices(fleets=[fleet.pk])[fleet.pk].number
     existing = cliffs.standing_by_day(fleet, opens + rules.validity, last + rules.validity + rules.jitter_max + _DAY)
     try:
         return advise(
@@ -122,12 +126,13 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
 
 def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> HttpResponse:
     """Show form, histograms and advice; on `write` put validity and jitter into the profile, audited."""
-    profile = get_object_or_404(Profile, pk=pk)
     if not request.user.has_perm("inventory.view_profile"):
         raise PermissionDenied
+    fleets = fleets_of(request.user)
+    profile = get_object_or_404(Profile.objects.of_fleets(fleets), pk=pk)
     given = request.POST if request.method == "POST" else request.GET
-    initial = _initial(profile, now)
-    form = RunForm({**initial, **{key: given[key] for key in RunForm.base_fields if given.get(key)}})
+    initial = _initial(profile, fleets, now)
+    form = RunForm({**initial, **{key: given[key] for key in RunForm.base_fields if given.get(key)}}, fleets=fleets)
     context: dict[str, Any] = {
         **site.each_context(request),
         "title": _("Jitter planner"),
@@ -135,7 +140,7 @@ def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> Ht
         "profile": profile,
         "form": form,
         "now": now,
-        "may_write": request.user.has_perm("inventory.change_profile"),
+        "may_write": fleets is None and request.user.has_perm("inventory.change_profile"),
     }
     if form.is_valid():
         rules = form.rules
@@ -148,8 +153,9 @@ def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> Ht
     return TemplateResponse(request, "admin/inventory/jitter.html", context)
 
 
-def _initial(profile: Profile, now: datetime) -> dict[str, Any]:
-    fleet = profile.fleets.order_by("pk").first() or Fleet.objects.order_by("pk").first()
+def _initial(profile: Profile, fleets: FleetIds, now: datetime) -> dict[str, Any]:
+    seen = Fleet.objects.of_fleets(fleets).order_by("pk")
+    fleet = seen.filter(profile=profile).first() or seen.first()
     if fleet is None:
         raise Http404("Without a fleet nothing is produced.")
     return {
@@ -194,7 +200,8 @@ def _day(text: str) -> date | None:
 
 def _write(request: HttpRequest, profile: Profile, rules: Rules, now: datetime) -> str | None:
     """Put the lifetimes into the profile; return why not."""
-    if not request.user.has_perm("inventory.change_profile"):
+    # Other fleets live by it too.
+    if not request.user.has_perm("inventory.change_profile") or fleets_of(request.user) is not None:
         raise PermissionDenied
     if rules.validity < profile.renewal_window:
         text = _("The renewal window of this profile is %(window)s d; certificates must live at least as long.")

@@ -9,5 +9,5 @@ _LINES = 10
 
 
 def read(scope: Scope, now: datetime) -> list[AuditEvent]:
-    """Return the latest events, of all fleets: acts of people belong to none. One query."""
-    return list(AuditEvent.objects.select_related("device").order_by("-at", "-id")[:_LINES])
+    """Return the latest events of all fleets that the person sees: acts of people belong to none. One query."""
+    return list(AuditEvent.objects.of_fleets(scope.allowed).select_related("device").order_by("-at", "-id")[:_LINES])

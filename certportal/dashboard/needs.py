@@ -36,16 +36,17 @@ _TONES = ("late", "stopped", "attention")
 def read(
     scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness], counted: Standings | None = None
 ) -> list[Need]:
-    """Return the needs. A constant number of queries, one less when `counted` is given."""
-    found = [
-        *_late_crls(crls, now),
-        *_expired(scope, counted or standings(now, fleet_id=scope.fleet_id)),
-        *_guessing(now),
-        *attention.needs(now, scope.fleet_id),
-        *_cliffs(cliffs, now),
-        *_growing(cliffs, now),
-        *_campaigns(scope, now),
-    ]
+    """Return the needs that the person may see. A constant number of queries, one less when `counted` is given."""
+    found = [*attention.needs(now, scope.fleets, chosen=scope.fleet_id, of_portal=scope.of_portal, may=scope.may)]
+    if scope.may("revocation.view_crl"):
+        found += _late_crls(crls, now)
+    if scope.may("inventory.view_certificate"):
+        found += _expired(scope, counted or standings(now, fleets=scope.fleets))
+        found += [*_cliffs(cliffs, now), *_growing(cliffs, now)]
+    if scope.may("inventory.view_auditevent") and scope.of_portal:
+        found += _guessing(now)
+    if scope.may("renewal.view_campaign"):
+        found += _campaigns(scope, now)
     return sorted(found, key=lambda need: _TONES.index(need.tone))
 
 
@@ -72,7 +73,7 @@ def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
 
 
 def _expired(scope: Scope, counted: Standings) -> Iterable[Need]:
-    count = coverage_counts.expired(counted.expired, fleet_id=scope.fleet_id)
+    count = coverage_counts.expired(counted.expired, fleets=scope.fleets)
     if count:
         text = ngettext(
             "%(count)s device stands on an expired certificate.",
@@ -106,7 +107,7 @@ def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
     within_reach = [cliff for cliff in cliffs if cliff.day - now.astimezone(UTC).date() <= _CAMPAIGN_REACH]
     for cliff in within_reach[:_MOST_CLIFFS]:
         next_day = cliff.day + timedelta(days=1)
-        parts = coverage_counts.by_day(cliff.day, next_day, now, fleet_id=cliff.fleet_id).get(cliff.day, {})
+        parts = coverage_counts.by_day(cliff.day, next_day, now, fleets=[cliff.fleet_id]).get(cliff.day, {})
         unplanned = parts.get(Coverage.UNPLANNED, 0)
         if unplanned <= (1 - _CLIFF_HANDLED) * cliff.count:
             continue
@@ -164,9 +165,7 @@ def plan_url(cliff: Cliff) -> str:
 
 
 def _campaigns(scope: Scope, now: datetime) -> Iterable[Need]:
-    campaigns = Campaign.objects.exclude(state=CampaignState.FINISHED)
-    if scope.fleet_id is not None:
-        campaigns = campaigns.filter(fleet_id=scope.fleet_id)
+    campaigns = Campaign.objects.of_fleets(scope.fleets).exclude(state=CampaignState.FINISHED)
     escalated = dict(
         Target.objects.filter(state=TargetState.ESCALATED, campaign__in=campaigns)
         .order_by()

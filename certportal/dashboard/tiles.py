@@ -21,21 +21,28 @@ class Tile:
 
 
 def read(scope: Scope, now: datetime, counted: Standings | None = None) -> list[Tile]:
-    """Return the tiles. One query of counters, and another unless `counted` is given."""
+    """Return the tiles that the person may see. One query of counters, and another unless `counted` is given."""
     fleet = scope.fleet_id
-    devices = reading.devices(fleet_id=fleet).values()
-    counts = counted or standings(now, fleet_id=fleet)
+    known = never_seen = None
+    if scope.may("inventory.view_device"):
+        devices = reading.devices(fleets=scope.fleets).values()
+        known = Tile(_("devices"), sum(each.number for each in devices), links.devices(fleet=fleet), "neutral")
+        unseen = sum(each.never_seen for each in devices)
+        never_seen = Tile(_("never seen"), unseen, links.devices(seen="never", fleet=fleet), "neutral")
+    standing = []
+    if scope.may("inventory.view_certificate"):
+        standing = _standing(fleet, counted or standings(now, fleets=scope.fleets))
+    return [tile for tile in (known, *standing, never_seen) if tile is not None]
 
+
+def _standing(fleet: int | None, counts: Standings) -> list[Tile]:
     def of_certificates(label: str, status: CertificateStatus, count: int, tone: str) -> Tile:
         return Tile(label, count, links.certificates(state=status.value, fleet=fleet), tone)
 
-    never_seen = sum(each.never_seen for each in devices)
     return [
-        Tile(_("devices"), sum(each.number for each in devices), links.devices(fleet=fleet), "neutral"),
         of_certificates(_("valid"), CertificateStatus.VALID, counts.valid, "good"),
         of_certificates(_("expiring 90 d"), CertificateStatus.EXPIRING, counts.expiring, "attention"),
         of_certificates(_("expired"), CertificateStatus.EXPIRED, counts.expired, "late"),
         of_certificates(_("revoked"), CertificateStatus.REVOKED, counts.revoked, "stopped"),
         of_certificates(_("unconfirmed"), CertificateStatus.UNCONFIRMED, counts.unconfirmed, "attention"),
-        Tile(_("never seen"), never_seen, links.devices(seen="never", fleet=fleet), "neutral"),
     ]

@@ -40,7 +40,7 @@ def read(scope: Scope, now: datetime) -> Weeks:
     mondays = [first + index * _WEEK for index in range(_WEEKS)]
     start, end = start_of(first), start_of(first + _WEEKS * _WEEK)
     values: dict[date, dict[str, int]] = {monday: {} for monday in mondays}
-    counted = coverage_counts.by_day(first, first + _WEEKS * _WEEK, now, fleet_id=scope.fleet_id)
+    counted = coverage_counts.by_day(first, first + _WEEKS * _WEEK, now, fleets=scope.fleets)
     for day, parts_of_day in counted.items():
         week = values[day - timedelta(days=day.weekday())]
         for part, count in parts_of_day.items():

@@ -12,13 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.admin.durations import DURATIONS
+from inventory.admin.scoped import ScopedChoices, SharedAdmin
 from inventory.alerts.acknowledgement import muted
 from inventory.alerts.delivering import signing_secret
 from inventory.audit import record
 from inventory.models import AlertLevel, AlertPolicy, Channel, Delivery, Mute, Recipient
 
 
-class RecipientAdmin(AuditedAdmin):
+class RecipientAdmin(SharedAdmin, AuditedAdmin):
     empty_state = _("Nobody is told yet. Add an e-mail address or a webhook, then name it in the levels of a policy.")
     list_display = ["title", "channel", "address"]
     list_filter = ["channel"]
@@ -43,14 +44,14 @@ class RecipientAdmin(AuditedAdmin):
         return cells.code(signing_secret(recipient), whole=True)
 
 
-class LevelInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class LevelInline(ScopedChoices, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
     model = AlertLevel
     extra = 0
     fields = ["number", "recipients", "repeat_every", "silence"]
     formfield_overrides = DURATIONS
 
 
-class AlertPolicyAdmin(AuditedAdmin):
+class AlertPolicyAdmin(SharedAdmin, AuditedAdmin):
     list_display = ["title", "applies_to", "fleet_name", "profile_name", "days", "enabled"]
     list_select_related = ["fleet", "profile"]
     list_filter = ["applies_to", "enabled"]

@@ -27,7 +27,7 @@ from inventory.alerts.text import own_text
 from inventory.expiry.cliffs import start_of
 from inventory.issuing.authority_lifetimes import earliest_retirement
 from inventory.lists.exports import ALERTS
-from inventory.models import Alert, AlertKind, AlertLevel, AlertPolicy, Mute
+from inventory.models import Alert, AlertKind, AlertLevel, AlertPolicy, Mute, fleets_of
 from inventory.models.alert import AlertQuerySet
 
 _SAMPLE = 8
@@ -88,7 +88,7 @@ class ThresholdFilter(_NumberFilter):
     parameter_name = "threshold"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        of_policies = AlertPolicy.objects.values_list("thresholds", flat=True)
+        of_policies = AlertPolicy.objects.of_fleets(fleets_of(request.user)).values_list("thresholds", flat=True)
         named = [*of_policies, AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS]
         return [(str(days), cells.count(days)) for days in sorted({days for each in named for days in each})]
 
@@ -98,7 +98,13 @@ class LevelFilter(_NumberFilter):
     parameter_name = "level"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        numbers = AlertLevel.objects.order_by("number").values_list("number", flat=True).distinct()
+        policies = AlertPolicy.objects.of_fleets(fleets_of(request.user))
+        numbers = (
+            AlertLevel.objects.filter(policy__in=policies)
+            .order_by("number")
+            .values_list("number", flat=True)
+            .distinct()
+        )
         return [(str(number), number) for number in numbers]
 
 
@@ -304,7 +310,8 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         """Show what a mute does; make it on POST."""
         if not request.user.has_perm(_MUTE):
             raise PermissionDenied
-        alert = Alert.objects.select_related("certificate__device").filter(pk=pk).first()
+        seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
+        alert = seen.filter(pk=pk).first()
         if alert is None:
             raise Http404
         form = MuteForm(request.POST or None)

@@ -1,6 +1,6 @@
 """What alerts and revocations ask of a person, each with its one next step: for the top of the dashboard."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from inventory.admin import cells, links
 from inventory.alerts.text import own_text
 from inventory.devices.locked_out import Queue, count_up_to
 from inventory.lists.row_counts import Count
-from inventory.models import Alert, AlertKind, Case, Delivery, Urgency
+from inventory.models import Alert, AlertKind, Case, Delivery, FleetIds, Urgency
 
 _MOST = 5
 _DIGESTS_MAY_WAIT = timedelta(minutes=30)
@@ -33,15 +33,31 @@ class Need:
     url: str
 
 
-def needs(now: datetime, fleet_id: int | None = None) -> list[Need]:
-    """Return what waits for a person, of one fleet or of all. Six queries, none of which grows with the fleet."""
-    return [
-        *_first_of_all(now),
-        *_digests(now),
-        *_revoked(now, fleet_id),
-        *_cases(fleet_id),
-        *_alerts(fleet_id),
-    ]
+def needs(
+    now: datetime,
+    fleets: FleetIds = None,
+    *,
+    chosen: int | None = None,
+    of_portal: bool = True,
+    may: Callable[[str], bool] = lambda _permission: True,
+) -> list[Need]:
+    """Return what waits for a person, of some fleets or of all, that he or she `may` see.
+
+    `chosen` is the fleet to which the lists are narrowed; `of_portal`: with what belongs to no fleet. Six queries, none
+    of which grows with the fleet.
+    """
+    found: list[Need] = []
+    if of_portal and may("inventory.view_alert"):
+        found += _first_of_all(now)
+    if of_portal and may("inventory.view_delivery"):
+        found += _digests(now)
+    if may("inventory.view_device"):
+        found += _revoked(now, fleets, chosen)
+    if may("inventory.view_case"):
+        found += _cases(fleets, chosen)
+    if may("inventory.view_alert"):
+        found += _alerts(fleets, chosen)
+    return found
 
 
 def _first_of_all(now: datetime) -> Iterator[Need]:
@@ -61,33 +77,29 @@ def _digests(now: datetime) -> Iterator[Need]:
         yield Need("late", text % {"count": cells.count(count)}, _("see why"), url)
 
 
-def _revoked(now: datetime, fleet_id: int | None) -> Iterator[Need]:
-    count = count_up_to(_COUNTED, Queue.REVOKED, now, fleet_id)
+def _revoked(now: datetime, fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
+    count = count_up_to(_COUNTED, Queue.REVOKED, now, fleets)
     if count.number:
         text = ngettext(
             "%(count)s device is cut off by a revocation.",
             "%(count)s devices are cut off by revocations.",
             count.number,
         )
-        url = links.changelist("inventory_revokeddevice", fleet=fleet_id)
+        url = links.changelist("inventory_revokeddevice", fleet=chosen)
         yield Need("stopped", text % {"count": _said(count)}, _("look into them"), url)
 
 
-def _cases(fleet_id: int | None) -> Iterator[Need]:
-    waiting = Case.objects.waiting()
-    if fleet_id is not None:
-        waiting = waiting.filter(device__fleet_id=fleet_id)
+def _cases(fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
+    waiting = Case.objects.of_fleets(fleets).waiting()
     count = _up_to(_COUNTED, waiting)
     if count.number:
         text = ngettext("%(count)s case is open.", "%(count)s cases are open.", count.number)
-        url = links.changelist("inventory_case", state="waiting", fleet=fleet_id)
+        url = links.changelist("inventory_case", state="waiting", fleet=chosen)
         yield Need("attention", text % {"count": _said(count)}, _("decide as the second person"), url)
 
 
-def _alerts(fleet_id: int | None) -> Iterator[Need]:
-    alerts = Alert.objects.waiting().filter(urgency=Urgency.DEVICE)
-    if fleet_id is not None:
-        alerts = alerts.filter(certificate__device__fleet_id=fleet_id)
+def _alerts(fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
+    alerts = Alert.objects.of_fleets(fleets).waiting().filter(urgency=Urgency.DEVICE)
     count = _up_to(_COUNTED, alerts)
     if not count.number:
         return
@@ -100,7 +112,7 @@ def _alerts(fleet_id: int | None) -> Iterator[Need]:
     silent = _up_to(_COUNTED, alerts.filter(level__gt=1))
     if silent.number:
         text += _(" %(climbed)s went unanswered and climbed.") % {"climbed": _said(silent)}
-    url = links.changelist("inventory_alert", state="waiting", fleet=fleet_id)
+    url = links.changelist("inventory_alert", state="waiting", fleet=chosen)
     yield Need("late" if silent.number else "attention", text, _("acknowledge or plan a campaign"), url)
 
 

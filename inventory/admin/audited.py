@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import links
 from inventory.admin.durations import DURATIONS
+from inventory.admin.scoped import ScopedAdmin
 from inventory.audit import record
 from inventory.audit.changes import changed
 from inventory.audit.record import Actor
@@ -32,7 +34,7 @@ def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: dat
     record.record([changed(obj, changes, actor=actor, now=now, added=added)])
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class ReadOnlyAdmin(ScopedAdmin):
     """Lists and pages without a way to change anything."""
 
     actions = None
@@ -52,7 +54,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return False
 
 
-class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class AuditedAdmin(ScopedAdmin):
     """A form whose changes are written to the audit log, old and new values, in the transaction of the change."""
 
     actions = None
@@ -91,9 +93,11 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
         return None
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         obj = self.get_object(request, object_id)
         if obj is None:
-            return HttpResponseRedirect(links.audit())
+            raise Http404
         # With the action: changes of settings are few, and found by it among millions of events.
         action = AuditAction.CONFIGURATION_CHANGED.value
         return HttpResponseRedirect(links.audit(action=action, object_name=f"{obj._meta.verbose_name}: {obj}"))

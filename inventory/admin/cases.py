@@ -19,7 +19,7 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.devices import cases
 from inventory.lists.exports import CASES
-from inventory.models import Case, CertificateState, Device
+from inventory.models import Case, CertificateState, Device, fleets_of
 from inventory.models.case import CaseOutcome, Verdict
 
 _OPEN, _DECIDE = "inventory.add_case", "inventory.decide_case"
@@ -47,7 +47,8 @@ def open_view(request: HttpRequest, pk: int, site: admin.AdminSite) -> HttpRespo
     """Show what a case of the device would do; open it on POST."""
     if not request.user.has_perm(_OPEN):
         raise PermissionDenied
-    device = Device.objects.select_related("fleet", "site").filter(pk=pk).first()
+    found = Device.objects.of_fleets(fleets_of(request.user)).select_related("fleet", "site")
+    device = found.filter(pk=pk).first()
     certificate = cases.newest(device) if device else None
     if device is None or certificate is None or certificate.state != CertificateState.REVOKED:
         raise Http404
@@ -161,7 +162,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
         """Close a case as its page offers it: `agree` or `dismiss`."""
         if not request.user.has_perm(_DECIDE):
             raise PermissionDenied
-        if not Case.objects.filter(pk=pk).exists():
+        if not Case.objects.of_fleets(fleets_of(request.user)).filter(pk=pk).exists():
             raise Http404
         form = DecisionForm(request.POST)
         if request.method == "POST" and form.is_valid() and ("agree" in request.POST) != ("dismiss" in request.POST):

@@ -18,11 +18,12 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, filters
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
+from inventory.counters import reading
 from inventory.lists.exports import CERTIFICATES
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import certificates_named
-from inventory.models import Certificate
-from inventory.x509 import reading
+from inventory.models import Axis, Certificate, fleets_of
+from inventory.x509 import reading as x509_reading
 
 _MOST_GENERATIONS = 20
 
@@ -58,7 +59,9 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return (certificates_named(queryset, search_term) if search_term.strip() else queryset), False
+        return (
+            certificates_named(queryset, search_term, fleets_of(request.user)) if search_term.strip() else queryset
+        ), False
 
     def portions(self, request: HttpRequest, changelist: ChangeList, ordering: str) -> list[Portion] | None:
         """Return on which days certificates of the list end, where a filter or the search says it by counters."""
@@ -66,8 +69,11 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
             return None
         specs = [spec for spec in changelist.filter_specs if isinstance(spec, filters.CountedByDay)]
         counted = next((portions for spec in specs if (portions := spec.portions(request)) is not None), None)
+        fleets = fleets_of(request.user)
         if counted is None:
-            counted = filters.portions_named(changelist.query)
+            counted = filters.portions_named(changelist.query, fleets)
+        if counted is None and fleets is not None:
+            counted = filters.by_days(reading.days_of(Axis.FLEET, fleets))
         [span] = [spec.bounds for spec in changelist.filter_specs if isinstance(spec, filters.ExpiryFilter)]
         return counted and [
             each for each in counted if _meets(each, span.get("not_after__gte"), span.get("not_after__lt"))
@@ -120,11 +126,12 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
 
     def download(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Send the certificate as PEM, named by device and serial."""
-        certificate = Certificate.objects.select_related("device").filter(pk=pk).first()
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = Certificate.objects.visible_to(request.user).select_related("device")
+        certificate = found.filter(pk=pk).first()
         if certificate is None:
             raise Http404
-        if not self.has_view_permission(request, certificate):
-            raise PermissionDenied
         owner = certificate.device.serial if certificate.device else certificate.purpose
         return HttpResponse(
             certificate.x509.public_bytes(Encoding.PEM),
@@ -135,7 +142,9 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Mapping[str, Any] | None = None
     ) -> HttpResponse:
-        found = Certificate.objects.select_related("device", "device__site", "device__batch", "authority", "profile")
+        found = Certificate.objects.visible_to(request.user).select_related(
+            "device", "device__site", "device__batch", "authority", "profile"
+        )
         certificate = found.filter(pk=object_id).first() if object_id.isdecimal() else None
         context = self.page(certificate, timezone.now()) if certificate else {}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -146,7 +155,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
         return {
             "now": now,
             "certificate": certificate,
-            "extensions": reading.extensions(parsed),
+            "extensions": x509_reading.extensions(parsed),
             "issuer_name": parsed.issuer.rfc4514_string(),
             "signature_algorithm": parsed.signature_algorithm_oid._name,
             "sha256": bytes(certificate.sha256).hex(),

@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin
 from inventory.admin.filters import FleetFilter
+from inventory.admin.scoped import SharedAdmin
 from inventory.expiry.cliffs import cliffs
-from inventory.models import Authority, Batch, Fleet, Profile, Site
+from inventory.models import Authority, Batch, Fleet, Profile, Site, fleets_of
 
 
 class FleetAdmin(AuditedAdmin):
@@ -20,6 +21,10 @@ class FleetAdmin(AuditedAdmin):
     list_select_related = ["authority", "profile"]
     prepopulated_fields = {"slug": ["name"]}
     search_fields = ["name", "slug"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        # It would be none of theirs.
+        return fleets_of(request.user) is None and super().has_add_permission(request)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # The label is written in the settings of every device.
@@ -72,7 +77,7 @@ class BatchAdmin(_GroupAdmin):
     list_display = ["title", "fleet_name", "manufactured_on", "devices"]
 
 
-class ProfileAdmin(AuditedAdmin):
+class ProfileAdmin(SharedAdmin, AuditedAdmin):
     change_form_template = "admin/inventory/profile.html"
     list_display = ["title", "slug", "lifetime", "jitter", "window", "key_types", "certificates"]
     search_fields = ["name", "slug"]
@@ -86,7 +91,9 @@ class ProfileAdmin(AuditedAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        found = [cliff for cliff in cliffs(timezone.now()) if str(cliff.profile_id) == object_id]
+        found = [
+            cliff for cliff in cliffs(timezone.now(), fleets_of(request.user)) if str(cliff.profile_id) == object_id
+        ]
         return super().change_view(request, object_id, form_url, {"cliffs": found[:5], **(extra_context or {})})
 
     @admin.display(description=_("name"), ordering="name")
@@ -110,7 +117,7 @@ class ProfileAdmin(AuditedAdmin):
         return cells.link(links.certificates(profile__id__exact=profile.pk), _("certificates"))
 
 
-class AuthorityAdmin(AuditedAdmin):
+class AuthorityAdmin(SharedAdmin, AuditedAdmin):
     list_display = ["title", "slug", "parent", "expires", "state", "crl_shards", "certificates"]
     list_select_related = ["parent", "certificate"]
     fields = ["name", "slug", "parent", "own_certificate", "expires", "crl_shards"]

@@ -21,7 +21,7 @@ from inventory.devices import timeline
 from inventory.devices.current_certificate import current
 from inventory.lists.exports import DEVICES
 from inventory.lists.search import devices_named
-from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site
+from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site, fleets_of
 from inventory.models.case import CaseOutcome
 from inventory.sightings import story as sightings_story
 
@@ -65,14 +65,16 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return (devices_named(queryset, search_term) if search_term.strip() else queryset), False
+        return (
+            devices_named(queryset, search_term, fleets_of(request.user)) if search_term.strip() else queryset
+        ), False
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         # A site or batch of another fleet would be wrong; on a new device the fleet is not known yet.
         device_id = request.resolver_match.kwargs.get("object_id", "") if request.resolver_match else ""
         if db_field.name in {"site", "batch"} and device_id.isdecimal():
             model: type[Site] | type[Batch] = db_field.remote_field.model
-            kwargs["queryset"] = model._default_manager.filter(fleet__devices=int(device_id))
+            kwargs["queryset"] = model.objects.of_fleets(fleets_of(request.user)).filter(fleet__devices=int(device_id))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Device, form: "forms.ModelForm[Any]", change: bool) -> None:  # type: ignore[override]

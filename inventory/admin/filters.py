@@ -20,7 +20,7 @@ from inventory.counters import reading
 from inventory.expiry.cliffs import end_of, start_of
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import find
-from inventory.models import Axis, Batch, Certificate, Fleet, Site
+from inventory.models import Axis, Batch, Certificate, Fleet, FleetIds, Site, fleets_of
 from inventory.models.certificate import CertificateQuerySet, CertificateStatus
 from inventory.models.device import DeviceQuerySet
 
@@ -107,10 +107,11 @@ class _GroupFilter(admin.SimpleListFilter):
     def within_fleet(self, request: HttpRequest, model: type[Site] | type[Batch]) -> list[tuple[str, Any]]:
         """Return the groups of the chosen fleet; those of all fleets bear its name too."""
         fleet = request.GET.get("fleet", "")
+        seen = model.objects.of_fleets(fleets_of(request.user))
         if fleet.isdecimal():
-            names = model._default_manager.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
+            names = seen.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
             return [*((str(pk), cells.name(name)) for pk, name in names), (NONE, _("none"))]
-        rows = model._default_manager.values_list("id", "name", "fleet__name")[:MOST_CHOICES]
+        rows = seen.values_list("id", "name", "fleet__name")[:MOST_CHOICES]
         return [*((str(pk), cells.name(f"{name}, {fleet}")) for pk, name, fleet in rows), (NONE, _("none"))]
 
 
@@ -120,7 +121,8 @@ class FleetFilter(_GroupFilter):
     field = "fleet"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(str(pk), cells.name(name)) for pk, name in Fleet.objects.values_list("id", "name")[:MOST_CHOICES]]
+        seen = Fleet.objects.of_fleets(fleets_of(request.user))
+        return [(str(pk), cells.name(name)) for pk, name in seen.values_list("id", "name")[:MOST_CHOICES]]
 
 
 class SiteFilter(_GroupFilter):
@@ -177,9 +179,9 @@ class CertificateBatchFilter(_CertificateGroupFilter, BatchFilter):
     pass
 
 
-def portions_named(term: str) -> list[Portion] | None:
+def portions_named(term: str, fleets: FleetIds) -> list[Portion] | None:
     """Return on which days certificates end that a search finds by batch or by site, None when it finds none so."""
-    found = find(term)
+    found = find(term, fleets)
     axis, groups = (Axis.BATCH, found.batch_ids) if found.batch_ids else (Axis.SITE, found.site_ids)
     by_both = found.batch_ids and found.site_ids
     return by_days(reading.days_of(axis, groups)) if groups and not by_both else None

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -16,13 +17,14 @@ from django.utils.translation import gettext_lazy
 
 from inventory.admin import cells, links
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
+from inventory.admin.scoped import SharedAdmin
 from inventory.admin.uploading import takes_upload
 from inventory.formats.imports import Target
 from inventory.importing import runs, uploads
 from inventory.importing.rejects import path_of
 from inventory.importing.sources.detection import Reading
 from inventory.importing.sources.files import SourceRefused
-from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
+from inventory.models import ColumnMapping, Fleet, FleetIds, ImportRun, ImportState, fleets_of
 from inventory.models.importing import ENCODINGS, LINKS, PRODUCTS
 
 # htmx: the answer that ends polling.
@@ -85,6 +87,10 @@ class ImportForm(forms.Form):
             "it says nothing they stay."
         ),
     )
+
+    def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["fleet"].queryset = Fleet.objects.of_fleets(fleets)  # type: ignore[attr-defined]  # of models
 
     def clean_file(self) -> Any:
         upload = self.cleaned_data["file"]
@@ -150,11 +156,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        run = (
-            ImportRun.objects.select_related("fleet").filter(pk=int(object_id)).first()
-            if object_id.isdecimal()
-            else None
-        )
+        run: ImportRun | None = self.get_object(request, object_id)
         context = self.page(run) if run else {}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -195,8 +197,11 @@ class ImportRunAdmin(ReadOnlyAdmin):
             raise Http404 from None
         return FileResponse(stream, as_attachment=True, filename=f"rejects-{run.pk}.csv", content_type="text/csv")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ImportRun]:
+        return super().get_queryset(request).select_related("fleet")
+
     def _visible(self, request: HttpRequest, pk: int) -> ImportRun:
-        run = ImportRun.objects.select_related("fleet").filter(pk=pk).first()
+        run = ImportRun.objects.of_fleets(fleets_of(request.user)).select_related("fleet").filter(pk=pk).first()
         if run is None:
             raise Http404
         if not self.has_view_permission(request, run):
@@ -210,7 +215,9 @@ class ImportRunAdmin(ReadOnlyAdmin):
         """Take a file and try it: what it would do is shown before anything is done."""
         if not request.user.has_perm("inventory.add_importrun"):
             raise PermissionDenied
-        form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
+        fleets = fleets_of(request.user)
+        sent = [request.POST, request.FILES] if request.method == "POST" else []
+        form = ImportForm(*sent, fleets=fleets)
         if request.method == "POST" and form.is_valid():
             upload = form.cleaned_data["file"]
             try:
@@ -219,6 +226,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
                     kept,
                     form.reading(),
                     form.cleaned_data["fleet"],
+                    within=fleets,
                     dry_run=True,
                     update_known=form.cleaned_data["update_known"],
                     now=timezone.now(),
@@ -244,7 +252,9 @@ class ImportRunAdmin(ReadOnlyAdmin):
         if request.method != "POST" or not request.user.has_perm("inventory.add_importrun"):
             raise PermissionDenied
         try:
-            begun = uploads.begin_in_earnest(run, now=timezone.now(), actor=actor_of(request))
+            begun = uploads.begin_in_earnest(
+                run, within=fleets_of(request.user), now=timezone.now(), actor=actor_of(request)
+            )
         except SourceRefused as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(links.page("inventory_importrun", pk))
@@ -264,7 +274,7 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in
         return columns
 
 
-class ColumnMappingAdmin(AuditedAdmin):
+class ColumnMappingAdmin(SharedAdmin, AuditedAdmin):
     empty_state = gettext_lazy("No mapping yet. A mapping says once what the columns of a manifest mean.")
     form = MappingForm
     list_display = ["title", "link", "encoding"]

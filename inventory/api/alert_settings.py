@@ -28,6 +28,7 @@ from inventory.models import (
     Mute,
     Profile,
     Recipient,
+    fleets_of,
 )
 
 _MOST_LEVELS, _MOST_THRESHOLDS, _MOST_RECIPIENTS = 9, 10, 100
@@ -67,6 +68,7 @@ class RecipientViewSet(WriteViewSet[Recipient]):
     """Alert recipients: who gets at most one digest a sweep, and how it travels."""
 
     resource = "alert-recipients"
+    shared = True
     queryset = Recipient.objects.all()
     serializer_class = RecipientSerializer
     filterset_class = RecipientFilter
@@ -170,6 +172,7 @@ class AlertPolicyViewSet(WriteViewSet[AlertPolicy]):
     """Alert policies: at how many days before its end a certificate is an alert, and who is told on which level."""
 
     resource = "alert-policies"
+    shared = True
     queryset = AlertPolicy.objects.select_related("fleet", "profile").prefetch_related("levels__recipients")
     serializer_class = AlertPolicySerializer
     filterset_class = AlertPolicyFilter
@@ -222,7 +225,8 @@ class NewMuteSerializer(StrictSerializer):
     reason = Text(max_length=500)
 
     def validate_certificate(self, pk: int) -> Certificate:
-        found = Certificate.objects.select_related("device").defer("der").filter(pk=pk).first()
+        seen = Certificate.objects.of_fleets(fleets_of(self.context["request"].user))
+        found = seen.select_related("device").defer("der").filter(pk=pk).first()
         if found is None:
             raise ValidationError(["There is no such certificate."])
         return found
@@ -230,6 +234,8 @@ class NewMuteSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs.keys() & {"certificate", "fleet", "about"}) != 1:
             raise ValidationError({"certificate": ["Name one of certificate, fleet and about."]})
+        if "about" in attrs and fleets_of(self.context["request"].user) is not None:
+            raise ValidationError({"about": ["Only people of all fleets mute what is the portal's own."]})
         return attrs
 
 
@@ -251,7 +257,7 @@ class MuteViewSet(ChangeViewSet[Mute]):
     )
     def create(self, request: Request) -> Response:
         """Have silence for a while. It always ends, and the audit log says who wanted it and why."""
-        said = NewMuteSerializer().run_validation(request.data)
+        said = NewMuteSerializer(context=self.get_serializer_context()).run_validation(request.data)
         until, reason = said.pop("until"), said.pop("reason")
         try:
             made = acknowledgement.mute_of(

@@ -20,7 +20,7 @@ from inventory.api.rest.references import ID, CertificateReferenceSerializer, De
 from inventory.api.rest.write_views import SeenViewSet
 from inventory.devices import cases
 from inventory.lists.filters import SlugFilter, after, before
-from inventory.models import Case, Device, Fleet
+from inventory.models import Case, Device, Fleet, fleets_of
 from inventory.models.case import CaseOutcome, Verdict
 
 _WAITING = "waiting"
@@ -107,7 +107,7 @@ class CaseViewSet(SeenViewSet[Case]):
         given = NewCaseSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         said = given.validated_data
-        device = Device.objects.filter(pk=said["device"]).first()
+        device = Device.objects.of_fleets(fleets_of(request.user)).filter(pk=said["device"]).first()
         if device is None:
             raise ValidationError({"device": ["There is no device with this id."]})
         opened = cases.open_case(

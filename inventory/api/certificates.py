@@ -21,6 +21,7 @@ from inventory.issuing.authorities import chain
 from inventory.lists.exports import CERTIFICATES
 from inventory.lists.filters import CertificateFilter
 from inventory.models import Certificate, CertificateStatus, RevocationReason
+from inventory.models.certificate import CertificateQuerySet
 
 
 class CertificateSerializer(serializers.ModelSerializer[Certificate]):
@@ -119,7 +120,8 @@ class CertificateViewSet(ExportMixin, ReadViewSet[Certificate]):
         return {"now": self.now}
 
     def get_queryset(self) -> QuerySet[Certificate]:
-        certificates = Certificate.objects.with_status(self.now).select_related("authority", "device__fleet", "profile")
+        rows: Any = super().get_queryset()
+        certificates: CertificateQuerySet = rows.with_status(self.now)
         return certificates if self.detail else certificates.defer("der")
 
     def get_serializer_class(self) -> type[CertificateSerializer]:

@@ -21,7 +21,7 @@ from inventory.devices import registration
 from inventory.devices.bulk_results import Result
 from inventory.lists.exports import DEVICES
 from inventory.lists.filters import DeviceFilter
-from inventory.models import Connectivity, Device, DeviceStatus
+from inventory.models import Connectivity, Device, DeviceStatus, fleets_of
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
@@ -107,11 +107,11 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         reader = DeviceRegistrationSerializer()
         if not isinstance(request.data, list):
             one = _registration(reader.run_validation(request.data))
-            result = registration.register({0: one}, timezone.now(), actor_of(request))[0]
+            result = registration.register({0: one}, timezone.now(), actor_of(request), fleets_of(request.user))[0]
             return self._one(result, status.HTTP_201_CREATED)
         good, bad = bulk_rows.parsed(reader, bulk_rows.items(request.data))
         wanted = {place: _registration(row) for place, row in good.items()}
-        done = registration.register(wanted, timezone.now(), actor_of(request))
+        done = registration.register(wanted, timezone.now(), actor_of(request), fleets_of(request.user))
         return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
     @extend_schema(
@@ -125,7 +125,7 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         wanted = condition(request)
         values = DeviceChangeSerializer().run_validation(request.data)
         change = registration.Change(values, id=device.pk, stale=lambda now: not matches(wanted, self._tag(now)))
-        result = registration.change({0: change}, timezone.now(), actor_of(request))[0]
+        result = registration.change({0: change}, timezone.now(), actor_of(request), fleets_of(request.user))[0]
         if result.field == "etag":
             raise PreconditionFailed
         return self._one(result, status.HTTP_200_OK)
@@ -141,7 +141,7 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
         """Change up to 1000 devices. Each has its result, and one that is refused keeps no other from being changed."""
         good, bad = bulk_rows.parsed(DeviceChangeInListSerializer(), bulk_rows.items(request.data))
         wanted = {place: self._change(row) for place, row in good.items()}
-        done = registration.change(wanted, timezone.now(), actor_of(request))
+        done = registration.change(wanted, timezone.now(), actor_of(request), fleets_of(request.user))
         return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
     def _change(self, row: dict[str, Any]) -> registration.Change:

@@ -22,7 +22,7 @@ from inventory.expiry.buckets import Bucket, bounds
 from inventory.expiry.jitter.comparison import compare
 from inventory.expiry.jitter.expectation import Rules, Run
 from inventory.lists.filters import SlugFilter
-from inventory.models import Axis, Certificate, Fleet
+from inventory.models import Axis, Certificate, Fleet, FleetIds, fleets_of
 
 _DAY = timedelta(days=1)
 _DEFAULT_SPAN = 90 * _DAY
@@ -154,10 +154,15 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
         """Return what the address asks for. Raises ValidationError."""
         assert self.filterset_class is not None
         self.filter_queryset(self.get_queryset())
-        filterset = self.filterset_class(request.query_params, self.get_queryset())
+        filterset = self.filterset_class(request.query_params, self.get_queryset(), request=request)
         filterset.is_valid()
         cleaned: dict[str, Any] = filterset.form.cleaned_data
         return cleaned
+
+    def _fleets(self, request: Request, asked: dict[str, Any]) -> FleetIds:
+        """Return the fleet that was asked for, else all that the caller sees."""
+        chosen: Fleet | None = asked["fleet"]
+        return [chosen.pk] if chosen else fleets_of(request.user)
 
     @extend_schema(responses=ExpirySerializer)
     def list(self, request: Request) -> Response:
@@ -169,9 +174,9 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
         if len(marks) > _MOST_BUCKETS + 1:
             text = f"{len(marks) - 1} buckets; at most {_MOST_BUCKETS} are counted at once. Ask for longer ones."
             raise ValidationError({"bucket": [text]})
-        fleet_id = asked["fleet"].pk if asked["fleet"] else None
-        groups = reading.largest_groups(axis, start, end, most=int(asked["groups"] or _GROUPS), fleet_id=fleet_id)
-        counts = reading.cells(axis, marks, list(groups.largest), fleet_id=fleet_id)
+        fleets = self._fleets(request, asked)
+        groups = reading.largest_groups(axis, start, end, most=int(asked["groups"] or _GROUPS), fleets=fleets)
+        counts = reading.cells(axis, marks, list(groups.largest), fleets=fleets)
         names = dict(cliffs.GROUPS[axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
         spans = list(pairwise(marks))
         return Response(
@@ -210,8 +215,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
     @action(detail=False)
     def cliffs(self, request: Request) -> Response:
         """Return the days on which too much of a fleet ends at once, and what that has in common."""
-        fleet: Fleet | None = self._asked(request)["fleet"]
-        found = cliffs.cliffs(timezone.now(), fleet.pk if fleet else None)
+        found = cliffs.cliffs(timezone.now(), self._fleets(request, self._asked(request)))
         slugs = dict(Fleet.objects.filter(pk__in={cliff.fleet_id for cliff in found}).values_list("id", "slug"))
         return Response({"results": [_cliff(cliff, slugs[cliff.fleet_id]) for cliff in found]})
 
@@ -219,7 +223,7 @@ class ExpiryViewSet(GenericViewSet[Certificate]):
     @action(detail=False, methods=["post"])
     def jitter(self, request: Request) -> Response:
         """Simulate when the certificates of a production run end: by the rules of the profile, and by others."""
-        given = ProductionRunSerializer(data=request.data)
+        given = ProductionRunSerializer(data=request.data, context=self.get_serializer_context())
         given.is_valid(raise_exception=True)
         said = given.validated_data
         fleet: Fleet = said["fleet"]

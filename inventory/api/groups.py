@@ -18,7 +18,7 @@ from inventory.api.rest.references import SlugOf
 from inventory.api.rest.write_views import ChangeViewSet
 from inventory.devices import groups
 from inventory.lists.filters import SlugFilter
-from inventory.models import Batch, Fleet, Site
+from inventory.models import Batch, Fleet, Site, fleets_of
 
 G = TypeVar("G", Site, Batch)
 
@@ -76,13 +76,13 @@ class _GroupViewSet(ChangeViewSet[G]):
         model: type[G] = self.get_queryset().model
         if not isinstance(request.data, list):
             group = _group(reader.run_validation(request.data))
-            one = groups.make(model, {0: group}, timezone.now(), actor_of(request))[0]
+            one = groups.make(model, {0: group}, timezone.now(), actor_of(request), fleets_of(request.user))[0]
             if one.object is None:
                 raise ValidationError({one.field: [one.reason]})
             return self._shown(one.object, status.HTTP_201_CREATED)
         good, bad = bulk_rows.parsed(reader, bulk_rows.items(request.data))
         wanted = {place: _group(row) for place, row in good.items()}
-        done = groups.make(model, wanted, timezone.now(), actor_of(request))
+        done = groups.make(model, wanted, timezone.now(), actor_of(request), fleets_of(request.user))
         return Response(bulk_rows.answer(done, bad, self.get_serializer()))
 
 

@@ -25,7 +25,7 @@ from inventory.importing import runs, uploads
 from inventory.importing.rejects import path_of
 from inventory.importing.sources.files import SourceRefused
 from inventory.lists.filters import SlugFilter
-from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState
+from inventory.models import ColumnMapping, Fleet, ImportRun, ImportState, fleets_of
 from inventory.models.importing import ENCODINGS, FORMATS, LINKS, PRODUCTS
 
 # What multipart adds to a file.
@@ -162,7 +162,7 @@ class ImportViewSet(ReadViewSet[ImportRun]):
     )
     def create(self, request: Request) -> Response:
         """Hand over a file. A worker imports it, or with `dry_run` says what the import would do; poll `state`."""
-        given = NewImportSerializer(data=request.data)
+        given = NewImportSerializer(data=request.data, context=self.get_serializer_context())
         given.is_valid(raise_exception=True)
         said = dict(given.validated_data)
         file, fleet = said.pop("file"), said.pop("fleet", None)
@@ -173,7 +173,15 @@ class ImportViewSet(ReadViewSet[ImportRun]):
         reading = uploads.reading(said.pop("mapping", None), **said)
         try:
             kept = uploads.keep(file.name, file.chunks())
-            run = uploads.begin(kept, reading, fleet, **how, now=timezone.now(), actor=actor_of(request))
+            run = uploads.begin(
+                kept,
+                reading,
+                fleet,
+                **how,
+                within=fleets_of(request.user),
+                now=timezone.now(),
+                actor=actor_of(request),
+            )
         except SourceRefused as refusal:
             raise ValidationError({"file": [str(refusal)]}) from refusal
         return self._begun(run)
@@ -185,7 +193,9 @@ class ImportViewSet(ReadViewSet[ImportRun]):
     def in_earnest(self, request: Request, pk: str) -> Response:
         """Import what a dry run has tried, as another import."""
         try:
-            run = uploads.begin_in_earnest(self.get_object(), now=timezone.now(), actor=actor_of(request))
+            run = uploads.begin_in_earnest(
+                self.get_object(), within=fleets_of(request.user), now=timezone.now(), actor=actor_of(request)
+            )
         except SourceRefused as refusal:
             raise ImportRefused(str(refusal)) from refusal
         return self._begun(run)

@@ -16,7 +16,7 @@ from inventory.api.rest.parameters import IDEMPOTENCY_KEY
 from inventory.api.rest.read_views import ReadViewSet
 from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
 from inventory.lists.filters import SlugFilter, after, before
-from inventory.models import Fleet, UnexpectedSighting
+from inventory.models import Fleet, UnexpectedSighting, fleets_of
 from inventory.models.sighting import Oddity
 from inventory.sightings import MOST_IN_A_BATCH, Result, Sighting, SightingOutcome, json_reports, record_sightings
 
@@ -94,7 +94,7 @@ class SightingViewSet(ReadViewSet[UnexpectedSighting]):
         """Report sightings in bulk. A row that is refused says why, and keeps no other from being taken in."""
         parsed = [_parse(row) for row in _rows(request.data)]
         good = [row for row in parsed if isinstance(row, Sighting)]
-        recorded = iter(record_sightings(good, timezone.now(), actor_of(request)))
+        recorded = iter(record_sightings(good, timezone.now(), actor_of(request), fleets_of(request.user)))
         results = [next(recorded) if isinstance(row, Sighting) else row for row in parsed]
         counts = Counter(result.outcome for result in results)
         return Response(

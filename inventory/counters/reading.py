@@ -8,12 +8,12 @@ from typing import Any
 from django.db import connection
 
 from inventory.counters.statements import STANDING, STATES
-from inventory.models import Axis
+from inventory.models import Axis, FleetIds
 
 _STANDING_SUM = " + ".join(STANDING)
 _STANDING_STATES = ", ".join(f"'{state}'" for state in STANDING)
-_OF_FLEET = "(%(fleet)s::bigint IS NULL OR fleet_id = %(fleet)s)"
-_WITHIN = f"day >= %(start)s AND day < %(end)s AND {_OF_FLEET}"
+_OF_FLEETS = "(%(fleets)s::bigint[] IS NULL OR fleet_id = ANY(%(fleets)s))"
+_WITHIN = f"day >= %(start)s AND day < %(end)s AND {_OF_FLEETS}"
 
 
 def _standing(axis: Axis, only: str = "") -> str:
@@ -36,7 +36,7 @@ class Groups:
     number: int
 
 
-def largest_groups(axis: Axis, start: date, end: date, *, most: int, fleet_id: int | None = None) -> Groups:
+def largest_groups(axis: Axis, start: date, end: date, *, most: int, fleets: FleetIds = None) -> Groups:
     """Return which groups hold most of the standing certificates that end in `start <= day < end`. One statement."""
     rows = _fetch(
         f"""
@@ -44,14 +44,14 @@ def largest_groups(axis: Axis, start: date, end: date, *, most: int, fleet_id: i
         GROUP BY 1 HAVING sum(number) <> 0 ORDER BY 2 DESC, 1 LIMIT %(most)s""",
         start=start,
         end=end,
-        fleet=fleet_id,
+        fleets=fleets,
         most=most,
     )
     return Groups({group: int(count) for group, count, _number in rows}, rows[0][2] if rows else 0)
 
 
 def cells(
-    axis: Axis, bounds: Sequence[date], groups: Sequence[int | None], *, fleet_id: int | None = None
+    axis: Axis, bounds: Sequence[date], groups: Sequence[int | None], *, fleets: FleetIds = None
 ) -> dict[tuple[int | None, date], int]:
     """Count standing certificates of `groups` by cell, the days from one of `bounds` to before the next."""
     rows = _fetch(
@@ -62,21 +62,21 @@ def cells(
         start=bounds[0],
         end=bounds[-1],
         bounds=list(bounds),
-        fleet=fleet_id,
+        fleets=fleets,
         groups=[group for group in groups if group is not None],
         none=None in groups,
     )
     return {(group, bounds[cell - 1]): int(count) for group, cell, count in rows}
 
 
-def histogram(axis: Axis, start: date, end: date, *, fleet_id: int | None = None) -> list[tuple[int | None, date, int]]:
+def histogram(axis: Axis, start: date, end: date, *, fleets: FleetIds = None) -> list[tuple[int | None, date, int]]:
     """Return group, day and count of the standing certificates that end in `start <= day < end`. One statement."""
     rows = _fetch(
         f"SELECT group_id, day, sum(number)::bigint FROM ({_standing(axis)}) counted"
         " GROUP BY 1, 2 HAVING sum(number) <> 0",
         start=start,
         end=end,
-        fleet=fleet_id,
+        fleets=fleets,
     )
     return [(group, day, count) for group, day, count in rows]
 
@@ -108,13 +108,13 @@ class Heap:
     count: int
 
 
-def last_days(start: date, end: date, *, fleet_id: int | None = None) -> dict[int, date]:
+def last_days(start: date, end: date, *, fleets: FleetIds = None) -> dict[int, date]:
     """Return the last day in `start <= day < end` on which anything of each fleet ends. One statement."""
     rows = _fetch(
         f"SELECT fleet_id, max(day) FROM ({_standing(Axis.FLEET)}) counted WHERE number <> 0 GROUP BY 1",
         start=start,
         end=end,
-        fleet=fleet_id,
+        fleets=fleets,
     )
     return dict(rows)
 
@@ -124,13 +124,12 @@ def heaps(start: date, end: date, least: Mapping[int, float]) -> list[Heap]:
     rows = _fetch(
         f"""
         SELECT fleet_id, day, sum(number) FROM ({_standing(Axis.FLEET)}) counted
-        JOIN unnest(%(fleets)s::bigint[], %(least)s::double precision[]) AS bound (of_fleet, least)
+        JOIN unnest(%(of_fleets)s::bigint[], %(least)s::double precision[]) AS bound (of_fleet, least)
           ON of_fleet = fleet_id
         GROUP BY 1, 2, least HAVING sum(number) >= least""",
         start=start,
         end=end,
-        fleet=None,
-        fleets=list(least),
+        of_fleets=list(least),
         least=[float(bound) for bound in least.values()],
     )
     return [Heap(fleet, day, int(count)) for fleet, day, count in rows]
@@ -143,14 +142,13 @@ def around(heaps: Sequence[Heap], *, days: int) -> dict[tuple[int, date], int]:
     rows = _fetch(
         f"""
         SELECT fleet_id, of_day, sum(number)
-        FROM unnest(%(fleets)s::bigint[], %(days)s::date[]) AS heap (of_fleet, of_day)
+        FROM unnest(%(of_fleets)s::bigint[], %(days)s::date[]) AS heap (of_fleet, of_day)
         JOIN ({_standing(Axis.FLEET)}) counted
           ON fleet_id = of_fleet AND day BETWEEN of_day - %(reach)s AND of_day + %(reach)s
         GROUP BY 1, 2""",
         start=min(heap.day for heap in heaps) - timedelta(days=days),
         end=max(heap.day for heap in heaps) + timedelta(days=days + 1),
-        fleet=None,
-        fleets=[heap.fleet_id for heap in heaps],
+        of_fleets=[heap.fleet_id for heap in heaps],
         days=[heap.day for heap in heaps],
         reach=days,
     )
@@ -167,12 +165,11 @@ def groups_of(axis: Axis, heaps: Sequence[Heap]) -> dict[tuple[int, date], dict[
         f"""
         SELECT fleet_id, day, group_id, sum(number)
         FROM ({_standing(axis, "WHERE day = ANY(%(days)s::date[])")}) counted
-        WHERE (fleet_id, day) IN (SELECT * FROM unnest(%(fleets)s::bigint[], %(days)s::date[]))
+        WHERE (fleet_id, day) IN (SELECT * FROM unnest(%(of_fleets)s::bigint[], %(days)s::date[]))
         GROUP BY 1, 2, 3""",
         start=min(heap.day for heap in heaps),
         end=date.max,
-        fleet=None,
-        fleets=[heap.fleet_id for heap in heaps],
+        of_fleets=[heap.fleet_id for heap in heaps],
         days=[heap.day for heap in heaps],
     )
     for fleet, day, group, count in rows:
@@ -188,7 +185,7 @@ class Day:
     superseded: int
 
 
-def by_day(start: date, end: date, *, fleet_id: int | None = None) -> dict[date, Day]:
+def by_day(start: date, end: date, *, fleets: FleetIds = None) -> dict[date, Day]:
     """Return what ends on each day of `start <= day < end`. One statement."""
     rows = _fetch(
         f"""
@@ -203,7 +200,7 @@ def by_day(start: date, end: date, *, fleet_id: int | None = None) -> dict[date,
         GROUP BY 1 HAVING (sum(standing), sum(superseded)) <> (0, 0) ORDER BY 1""",
         start=start,
         end=end,
-        fleet=fleet_id,
+        fleets=fleets,
     )
     return {day: Day(int(standing), int(superseded)) for day, standing, superseded in rows}
 
@@ -214,23 +211,24 @@ class Devices:
     never_seen: int
 
 
-def devices(*, fleet_id: int | None = None) -> dict[int, Devices]:
+def devices(*, fleets: FleetIds = None) -> dict[int, Devices]:
     """Return how many devices each fleet has. One statement."""
     rows = _fetch(
         f"""
         SELECT fleet_id, sum(number), sum(never_seen) FROM (
-            SELECT fleet_id, number, never_seen FROM inventory_devicecount WHERE {_OF_FLEET}
+            SELECT fleet_id, number, never_seen FROM inventory_devicecount WHERE {_OF_FLEETS}
             UNION ALL
-            SELECT fleet_id, number, never_seen FROM inventory_devicedelta WHERE {_OF_FLEET}
+            SELECT fleet_id, number, never_seen FROM inventory_devicedelta WHERE {_OF_FLEETS}
         ) counted
         GROUP BY 1""",
-        fleet=fleet_id,
+        fleets=fleets,
     )
     return {fleet: Devices(int(number), int(never_seen)) for fleet, number, never_seen in rows}
 
 
-def _fetch(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def _fetch(statement: str, *, fleets: FleetIds = None, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        # psycopg makes arrays of lists, not of tuples.
+        cursor.execute(statement, {"fleets": None if fleets is None else list(fleets), **parameters})
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, time
 from django.db import connection
 
 from inventory.counters.statements import STANDING
-from inventory.models import CertificateState, Purpose
+from inventory.models import CertificateState, FleetIds, Purpose
 from inventory.models.certificate import EXPIRING_SPAN, LIVE_STATES
 
-_OF_FLEET = "(%(fleet)s::bigint IS NULL OR fleet_id = %(fleet)s)"
+_OF_FLEETS = "(%(fleets)s::bigint[] IS NULL OR fleet_id = ANY(%(fleets)s))"
 _DELTA_OF = "CASE WHEN state {} THEN number ELSE 0 END"
 # The rows that a part of a day holds are found in the index of expiry, those not valid yet in that of beginnings.
 _ROWS = """
@@ -24,8 +24,8 @@ _ROWS = """
 _CERTIFICATES = "inventory_certificate"
 # OFFSET is a fence: PostgreSQL would go through the whole index of what stands to narrow these few.
 _LATER = "(SELECT * FROM inventory_certificate WHERE not_before > %(now)s OFFSET 0) later"
-_IN_FLEET = """
-      AND EXISTS (SELECT FROM inventory_device WHERE inventory_device.id = device_id AND fleet_id = %(fleet)s)"""
+_IN_FLEETS = """
+      AND EXISTS (SELECT FROM inventory_device WHERE inventory_device.id = device_id AND fleet_id = ANY(%(fleets)s))"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Standings:
     unconfirmed: int
 
 
-def standings(now: datetime, *, fleet_id: int | None = None) -> Standings:
+def standings(now: datetime, *, fleets: FleetIds = None) -> Standings:
     """Count them. One statement."""
     soon = now + EXPIRING_SPAN
     today, soon_day = now.astimezone(UTC).date(), soon.astimezone(UTC).date()
     parameters = {
-        "fleet": fleet_id,
+        "fleets": None if fleets is None else list(fleets),
         "now": now,
         "today": today,
         "start_of_today": datetime.combine(today, time.min, UTC),
@@ -56,13 +56,13 @@ def standings(now: datetime, *, fleet_id: int | None = None) -> Standings:
         "device": Purpose.DEVICE.value,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_statement(in_fleet=fleet_id is not None), parameters)
+        cursor.execute(_statement(in_fleets=fleets is not None), parameters)
         [row] = cursor.fetchall()
     return Standings(*map(int, row))
 
 
-def _statement(*, in_fleet: bool) -> str:
-    narrowed = _ROWS + (_IN_FLEET if in_fleet else "")
+def _statement(*, in_fleets: bool) -> str:
+    narrowed = _ROWS + (_IN_FLEETS if in_fleets else "")
     rows, later = narrowed.format(certificates=_CERTIFICATES), narrowed.format(certificates=_LATER)
     standing, renewals, revoked = (
         _DELTA_OF.format(test) for test in (f"IN {STANDING}", "= 'unconfirmed'", "= 'revoked'")
@@ -70,9 +70,9 @@ def _statement(*, in_fleet: bool) -> str:
     return f"""
     WITH days AS (
         SELECT day, {" + ".join(STANDING)} AS standing, unconfirmed, revoked
-        FROM inventory_certificatecount WHERE axis = 'fleet' AND {_OF_FLEET}
+        FROM inventory_certificatecount WHERE axis = 'fleet' AND {_OF_FLEETS}
         UNION ALL
-        SELECT day, {standing}, {renewals}, {revoked} FROM inventory_certificatedelta WHERE {_OF_FLEET}
+        SELECT day, {standing}, {renewals}, {revoked} FROM inventory_certificatedelta WHERE {_OF_FLEETS}
     ), whole AS (
         SELECT coalesce(sum(standing) FILTER (WHERE day < %(today)s), 0) AS past,
                coalesce(sum(standing) FILTER (WHERE day >= %(today)s), 0) AS ahead,

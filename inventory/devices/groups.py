@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from inventory.audit.changes import changed
 from inventory.audit.record import Actor, record
 from inventory.devices.bulk_results import Refused, Result, RowOutcome, in_one_transaction
-from inventory.devices.registration import fleet_of, fleets_of
-from inventory.models import Batch, Site
+from inventory.devices.registration import fleet_of, fleets_named
+from inventory.models import Batch, FleetIds, Site
 
 G = TypeVar("G", Site, Batch)
 
@@ -23,16 +23,20 @@ class Group:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def make(model: type[G], groups: Mapping[int, Group], now: datetime, actor: Actor) -> dict[int, Result[G]]:
-    """Make groups, given by their places in a request; return what became of each.
+def make(
+    model: type[G], groups: Mapping[int, Group], now: datetime, actor: Actor, within: FleetIds = None
+) -> dict[int, Result[G]]:
+    """Make groups in the fleets `within`, given by their places in a request; return what became of each.
 
     At most six statements, whatever the number.
     """
-    return in_one_transaction(lambda: _make(model, groups, now, actor))
+    return in_one_transaction(lambda: _make(model, groups, now, actor, within))
 
 
-def _make(model: type[G], groups: Mapping[int, Group], now: datetime, actor: Actor) -> dict[int, Result[G]]:
-    fleets = fleets_of(each.fleet for each in groups.values())
+def _make(
+    model: type[G], groups: Mapping[int, Group], now: datetime, actor: Actor, within: FleetIds
+) -> dict[int, Result[G]]:
+    fleets = fleets_named((each.fleet for each in groups.values()), within)
     same = model._default_manager.filter(fleet__in=fleets.values(), name__in={each.name for each in groups.values()})
     before = set(same.values_list("fleet_id", "name"))
     here: dict[tuple[int, str], int] = {}

@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from inventory.lists.row_counts import Count
-from inventory.models import Case, Certificate, Device, DeviceStatus
+from inventory.models import Case, Certificate, Device, DeviceStatus, FleetIds
 from inventory.models.certificate import LIVE_STATES
 
 
@@ -56,13 +56,12 @@ def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "Query
     return devices.filter(~Exists(_able(OuterRef("pk"), now)), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
 
 
-def count_up_to(most: int, queue: Queue, now: datetime, fleet_id: int | None = None) -> Count:
+def count_up_to(most: int, queue: Queue, now: datetime, fleets: FleetIds = None) -> Count:
     """Count the devices of a queue, reading at most `most` certificates: beyond that there are at least so many."""
     found: list[int] = []
     for part in _stranding(queue, now):
         ended = part.filter(~Exists(_able(OuterRef("device"), now)), device__status=DeviceStatus.IN_SERVICE)
-        if fleet_id is not None:
-            ended = ended.filter(device__fleet_id=fleet_id)
+        ended = ended.of_fleets(fleets)
         found += ended.order_by().values_list("device_id", flat=True)[: most - len(found)]
     return Count(len(set(found)), exact=len(found) < most)
 

@@ -15,7 +15,7 @@ from django.db.models import Q
 from inventory.audit.changes import changed
 from inventory.audit.record import Actor, event, record
 from inventory.devices.bulk_results import Refused, Result, RowOutcome, in_one_transaction
-from inventory.models import AuditAction, Batch, Device, Fleet, Site
+from inventory.models import AuditAction, Batch, Device, Fleet, FleetIds, Site
 
 # What of a device can be changed. Fleet and serial stand in certificates: with others it is another device.
 CHANGEABLE = ("batch", "site", "latitude", "longitude", "mqtt_id", "phone_number", "connectivity", "status")
@@ -56,27 +56,33 @@ class Change:
     stale: Callable[[Device], bool] = lambda _device: False
 
 
-def register(registrations: Mapping[int, Registration], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
-    """Register devices, given by their places in a request; return what became of each.
+def register(
+    registrations: Mapping[int, Registration], now: datetime, actor: Actor, within: FleetIds = None
+) -> dict[int, Result[Device]]:
+    """Register devices in the fleets `within`, given by their places in a request; return what became of each.
 
     At most seven statements, whatever the number.
     """
-    return in_one_transaction(lambda: _register(registrations, now, actor))
+    return in_one_transaction(lambda: _register(registrations, now, actor, within))
 
 
-def change(changes: Mapping[int, Change], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
-    """Change devices, given by their places in a request; return what became of each.
+def change(
+    changes: Mapping[int, Change], now: datetime, actor: Actor, within: FleetIds = None
+) -> dict[int, Result[Device]]:
+    """Change devices of the fleets `within`, given by their places in a request; return what became of each.
 
     At most eight statements, whatever the number.
     """
-    return in_one_transaction(lambda: _change(changes, now, actor))
+    return in_one_transaction(lambda: _change(changes, now, actor, within))
 
 
 # --- Registering ----------------------------------------------------------------------------------------------------
 
 
-def _register(registrations: Mapping[int, Registration], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
-    fleets = fleets_of(each.fleet for each in registrations.values())
+def _register(
+    registrations: Mapping[int, Registration], now: datetime, actor: Actor, within: FleetIds
+) -> dict[int, Result[Device]]:
+    fleets = fleets_named((each.fleet for each in registrations.values()), within)
     places = _Places(fleets.values(), [each.values for each in registrations.values()])
     serials = _Taken("serial", "device serial", fleets.values(), [each.serial for each in registrations.values()])
     mqtt_ids = _Taken(
@@ -112,9 +118,9 @@ def _register(registrations: Mapping[int, Registration], now: datetime, actor: A
 # --- Changing -------------------------------------------------------------------------------------------------------
 
 
-def _change(changes: Mapping[int, Change], now: datetime, actor: Actor) -> dict[int, Result[Device]]:
-    fleets = fleets_of(each.fleet for each in changes.values() if each.id is None)
-    devices = _locked(changes, fleets)
+def _change(changes: Mapping[int, Change], now: datetime, actor: Actor, within: FleetIds) -> dict[int, Result[Device]]:
+    fleets = fleets_named((each.fleet for each in changes.values() if each.id is None), within)
+    devices = _locked(changes, fleets, within)
     by_id = {device.pk: device for device in devices}
     by_serial = {(device.fleet_id, device.serial): device for device in devices}
     of_devices = {device.fleet for device in devices}
@@ -150,7 +156,7 @@ def _change(changes: Mapping[int, Change], now: datetime, actor: Actor) -> dict[
     return results
 
 
-def _locked(changes: Mapping[int, Change], fleets: Mapping[str, Fleet]) -> list[Device]:
+def _locked(changes: Mapping[int, Change], fleets: Mapping[str, Fleet], within: FleetIds) -> list[Device]:
     """Lock the devices, in the order of their keys as everybody does. FOR UPDATE: some may move (migration 0004).
 
     Read after that: a statement that waited for a lock has seen the sites and batches of before.
@@ -159,7 +165,8 @@ def _locked(changes: Mapping[int, Change], fleets: Mapping[str, Fleet]) -> list[
     if fleets:
         serials = [each.serial for each in changes.values() if each.id is None]
         named |= Q(fleet__in=fleets.values(), serial__in=serials)
-    locked = list(Device.objects.select_for_update().filter(named).order_by("pk").values_list("pk", flat=True))
+    seen = Device.objects.of_fleets(within).select_for_update()
+    locked = list(seen.filter(named).order_by("pk").values_list("pk", flat=True))
     return list(Device.objects.select_related("fleet", "site", "batch").filter(pk__in=locked))
 
 
@@ -196,10 +203,11 @@ def _write(devices: Sequence[Device]) -> None:
 # --- Both -----------------------------------------------------------------------------------------------------------
 
 
-def fleets_of(slugs: Iterable[str]) -> dict[str, Fleet]:
-    """Return the fleets that there are of these, by slug. At most one query."""
+def fleets_named(slugs: Iterable[str], within: FleetIds) -> dict[str, Fleet]:
+    """Return the fleets that there are of these among those `within`, by slug. At most one query."""
     wanted = set(slugs)
-    return {fleet.slug: fleet for fleet in Fleet.objects.filter(slug__in=wanted)} if wanted else {}
+    seen = Fleet.objects.of_fleets(within)
+    return {fleet.slug: fleet for fleet in seen.filter(slug__in=wanted)} if wanted else {}
 
 
 def fleet_of(fleets: Mapping[str, Fleet], slug: str) -> Fleet:

@@ -8,7 +8,7 @@ from django.db.models import Model
 
 from inventory.counters import reading
 from inventory.counters.reading import Heap
-from inventory.models import Authority, Axis, Batch, Certificate, Fleet, Profile, Site
+from inventory.models import Authority, Axis, Batch, Certificate, Fleet, FleetIds, Profile, Site
 from inventory.models.certificate import CertificateQuerySet
 
 # A day is a cliff when this share of a fleet ends on it and it stands out from the days around it by this factor.
@@ -85,13 +85,13 @@ def least_of_cliff(fleet_size: int) -> float:
     return max(CLIFF_LEAST, CLIFF_SHARE * fleet_size)
 
 
-def cliffs(now: datetime, fleet_id: int | None = None, horizon: timedelta = HORIZON) -> list[Cliff]:
+def cliffs(now: datetime, of_fleets: FleetIds = None, horizon: timedelta = HORIZON) -> list[Cliff]:
     """Return the cliffs from today to the horizon, the largest first. At most eleven queries, whatever their number."""
-    fleets = Fleet.objects.filter(pk=fleet_id) if fleet_id is not None else Fleet.objects.all()
-    found = {pk: (name, profile) for pk, name, profile in fleets.values_list("id", "name", "profile_id")}
+    fleets = Fleet.objects.of_fleets(of_fleets).values_list("id", "name", "profile_id")
+    found = {pk: (name, profile) for pk, name, profile in fleets}
     if not found:
         return []
-    sizes = {fleet: devices.number for fleet, devices in reading.devices(fleet_id=fleet_id).items()}
+    sizes = {fleet: devices.number for fleet, devices in reading.devices(fleets=of_fleets).items()}
     heaps = _cliffs(now.astimezone(UTC).date(), horizon, {fleet: sizes.get(fleet, 0) for fleet in found})
     causes = _causes(heaps)
     return [
@@ -129,7 +129,7 @@ def _cliffs(today: date, horizon: timedelta, sizes: Mapping[int, int]) -> list[H
 
 def standing_by_day(fleet: Fleet, first: date, last: date) -> dict[date, float]:
     """Return how many certificates that devices of `fleet` stand on end on each day. One query of counters."""
-    days = reading.by_day(first, last + timedelta(days=1), fleet_id=fleet.pk)
+    days = reading.by_day(first, last + timedelta(days=1), fleets=[fleet.pk])
     return {day: float(counted.standing) for day, counted in days.items() if counted.standing}
 
 

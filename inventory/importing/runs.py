@@ -29,7 +29,7 @@ from inventory.importing.parsing.rows import Rules
 from inventory.importing.rejects import RejectsFile
 from inventory.importing.sources.detection import Reading
 from inventory.importing.sources.files import Piece, Source, SourceRefused
-from inventory.models import AuditAction, Fleet, ImportRun, ImportState
+from inventory.models import AuditAction, Fleet, FleetIds, ImportRun, ImportState
 from inventory.models.audit import ActorKind
 
 Clock = Callable[[], datetime]
@@ -67,6 +67,8 @@ class Plan:
     fleet: Fleet | None
     dry_run: bool = False
     update_known: bool = False
+    # The fleets into which it may write.
+    within: FleetIds = None
 
 
 def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
@@ -84,6 +86,7 @@ def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
                 "columns": list(layout.columns),
                 "mapping": [[column, target.value] for column, target in layout.mapping],
                 "link": plan.link.value,
+                **({} if plan.within is None else {"fleets": list(plan.within)}),
             },
             dry_run=plan.dry_run,
             update_known=plan.update_known,
@@ -186,7 +189,7 @@ class _Work:
         run = self._run
         self._open()
         rules = Rules(
-            fleets=dict(Fleet.objects.values_list("slug", "pk")),
+            fleets=dict(Fleet.objects.of_fleets(run.reading.get("fleets")).values_list("slug", "pk")),
             # Of the run, so that it does not matter when a block is merged.
             now=run.started_at,
             default_fleet=run.fleet_id,
@@ -278,6 +281,7 @@ class _Work:
                 update_known=run.update_known,
                 first_certificate_id=run.first_certificate_id,
                 now=now,
+                within=run.reading.get("fleets"),
             )
             self._all_new = merged.is_all_new(staged)
             if staged.authorities:

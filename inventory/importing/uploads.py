@@ -15,7 +15,7 @@ from inventory.importing import runs
 from inventory.importing.sources.detection import Reading, open_file
 from inventory.importing.sources.files import SourceRefused
 from inventory.job_claims import Claim
-from inventory.models import AuditAction, ColumnMapping, Fleet, ImportRun, ImportState
+from inventory.models import AuditAction, ColumnMapping, Fleet, FleetIds, ImportRun, ImportState
 
 MAX_BYTES = 20 << 20
 _JOB = "inventory.jobs.work_on_import"
@@ -60,22 +60,26 @@ def begin(
     how: Reading,
     fleet: Fleet | None,
     *,
+    within: FleetIds = None,
     dry_run: bool,
     update_known: bool = False,
     now: datetime,
     actor: Actor,
 ) -> ImportRun:
-    """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file."""
+    """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file.
+
+    `within`: the fleets into which it may write.
+    """
     try:
         opened = open_file(path, how)
     except SourceRefused as refusal:
         _forget(path)
         raise SourceRefused(str(refusal).replace(str(path), path.name)) from None
-    plan = runs.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known)
+    plan = runs.Plan(str(path), opened.layout, opened.link, fleet, dry_run, update_known, within)
     return _begun(plan, now, actor)
 
 
-def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
+def begin_in_earnest(rehearsed: ImportRun, *, within: FleetIds = None, now: datetime, actor: Actor) -> ImportRun:
     """Import the file of a dry run. Raises SourceRefused when it is gone or another by now, or no dry run."""
     path = Path(rehearsed.source)
     if not rehearsed.dry_run or not path.is_file():
@@ -83,7 +87,9 @@ def begin_in_earnest(rehearsed: ImportRun, *, now: datetime, actor: Actor) -> Im
     opened = open_file(path, runs.reading_of(rehearsed))
     if opened.source.fingerprint != rehearsed.fingerprint:
         raise SourceRefused(f"The file of import {rehearsed.pk} has changed since; try it again first.")
-    plan = runs.Plan(str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known)
+    plan = runs.Plan(
+        str(path), opened.layout, opened.link, rehearsed.fleet, update_known=rehearsed.update_known, within=within
+    )
     return _begun(plan, now, actor)
 
 

@@ -11,6 +11,7 @@ from django import forms
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
+from django_filters.filters import QuerySetRequestMixin
 
 from inventory.formats import device_fields
 from inventory.lists.search import certificates_named, devices_named
@@ -28,6 +29,7 @@ from inventory.models import (
     Profile,
     Purpose,
     Site,
+    fleets_of,
 )
 from inventory.models.certificate import CertificateQuerySet
 from inventory.models.device import DeviceQuerySet
@@ -118,7 +120,16 @@ class CertificateSerialFilter(filters.CharFilter):
         super().__init__(lookup_expr="in", **kwargs)
 
 
-class NameFilter(filters.CharFilter):
+class _SeenRows(QuerySetRequestMixin):
+    """A choice among the rows of the caller's fleets; another fleet's is as unknown as none."""
+
+    def get_queryset(self, request: Any) -> Any:
+        rows = super().get_queryset(request)
+        # The description of the API is made for nobody.
+        return rows if request is None else rows.of_fleets(fleets_of(request.user))
+
+
+class NameFilter(_SeenRows, filters.CharFilter):
     field_class = NameField
 
     def __init__(self, **kwargs: Any) -> None:
@@ -137,7 +148,7 @@ class PhoneNumberFilter(filters.CharFilter):
     field_class = PhoneNumberField
 
 
-class SlugFilter(filters.ModelChoiceFilter):
+class SlugFilter(_SeenRows, filters.ModelChoiceFilter):
     """A row chosen by its slug. A slug that nothing has is refused: it is a typing error, not an empty list."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -192,7 +203,7 @@ class DeviceFilter(filters.FilterSet):
         fields: list[str] = []
 
     def filter_search(self, devices: DeviceQuerySet, name: str, value: str) -> Any:
-        return devices_named(devices, value)
+        return devices_named(devices, value, fleets_of(self.request.user))
 
     def filter_never_seen(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
         return devices.never_seen() if value == "true" else devices.filter(last_seen_at__isnull=False)
@@ -246,7 +257,7 @@ class CertificateFilter(filters.FilterSet):
         super().__init__(*args, **kwargs)
 
     def filter_search(self, certificates: CertificateQuerySet, name: str, value: str) -> Any:
-        return certificates_named(certificates, value)
+        return certificates_named(certificates, value, fleets_of(self.request.user))
 
     def filter_status(self, certificates: CertificateQuerySet, name: str, value: str) -> CertificateQuerySet:
         return certificates.of_status(CertificateStatus(value), self.now)

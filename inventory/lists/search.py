@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from inventory.models import Batch, Certificate, Device, Site
+from inventory.models import Batch, Certificate, Device, FleetIds, Site
 from inventory.x509.serials import hexadecimal, stored_forms
 
 LIMIT = 200
@@ -32,34 +32,37 @@ class Found:
         return max(len(self.device_ids), len(self.certificate_ids)) >= LIMIT
 
 
-def find(term: str) -> Found:
+def find(term: str, fleets: FleetIds = None) -> Found:
     """Return what `term` names: the beginning of a device serial, a whole MQTT id, phone number, batch or site, or a
-    certificate by its serial, its beginning, its fingerprint or that of its key.
+    certificate by its serial, its beginning, its fingerprint or that of its key. Only what is of `fleets` is found,
+    and it is found as if there were nothing else.
     """
     term = term.strip()
     if not term or "\x00" in term:
         return Found()
-    devices, certificates = _device_ids(term), _certificate_ids(term)
+    devices, certificates = _device_ids(term, fleets), _certificate_ids(term, fleets)
     if devices or certificates:
         return Found(tuple(devices), tuple(certificates))
     return Found(
-        batch_ids=tuple(Batch.objects.filter(name=term).values_list("id", flat=True)[:LIMIT]),
-        site_ids=tuple(Site.objects.filter(name=term).values_list("id", flat=True)[:LIMIT]),
+        batch_ids=tuple(Batch.objects.of_fleets(fleets).filter(name=term).values_list("id", flat=True)[:LIMIT]),
+        site_ids=tuple(Site.objects.of_fleets(fleets).filter(name=term).values_list("id", flat=True)[:LIMIT]),
     )
 
 
-def devices_named(devices: QuerySet[Device], term: str) -> QuerySet[Device]:
+def devices_named(devices: QuerySet[Device], term: str, fleets: FleetIds = None) -> QuerySet[Device]:
     """Narrow to the devices that `term` names, by themselves, by a certificate of theirs, or by batch or site."""
-    found = find(term)
+    found = find(term, fleets)
     if found.batch_ids or found.site_ids:
         return devices.filter(_in_group(found, ""))
     holders = Certificate.objects.filter(pk__in=found.certificate_ids, device__isnull=False)
     return devices.filter(pk__in={*found.device_ids, *holders.values_list("device_id", flat=True)})
 
 
-def certificates_named(certificates: QuerySet[Certificate], term: str) -> QuerySet[Certificate]:
+def certificates_named(
+    certificates: QuerySet[Certificate], term: str, fleets: FleetIds = None
+) -> QuerySet[Certificate]:
     """Narrow to the certificates that `term` names, by themselves, by their device, or by its batch or site."""
-    found = find(term)
+    found = find(term, fleets)
     if found.batch_ids or found.site_ids:
         return certificates.filter(_in_group(found, "device__"))
     of_devices = Certificate.objects.filter(device_id__in=found.device_ids).values_list("id", flat=True)
@@ -75,28 +78,28 @@ def _in_group(found: Found, path: str) -> Q:
     return Q(**{f"{path}batch__in": found.batch_ids}) | Q(**{f"{path}site__in": found.site_ids})
 
 
-def _device_ids(term: str) -> list[int]:
-    ids = list(Device.objects.filter(mqtt_id=term).exclude(mqtt_id="").values_list("id", flat=True)[:LIMIT])
+def _device_ids(term: str, fleets: FleetIds) -> list[int]:
+    devices = Device.objects.of_fleets(fleets)
+    ids = list(devices.filter(mqtt_id=term).exclude(mqtt_id="").values_list("id", flat=True)[:LIMIT])
     phone_number = re.sub(r"[\s()./-]", "", term)
     if re.fullmatch(r"\+[0-9]{7,15}", phone_number):
-        called = Device.objects.filter(phone_number=phone_number).exclude(phone_number="")
+        called = devices.filter(phone_number=phone_number).exclude(phone_number="")
         ids += called.values_list("id", flat=True)[:LIMIT]
-    ids += Device.objects.filter(serial__startswith=term).order_by("serial").values_list("id", flat=True)[:LIMIT]
+    ids += devices.filter(serial__startswith=term).order_by("serial").values_list("id", flat=True)[:LIMIT]
     return list(dict.fromkeys(ids))[:LIMIT]
 
 
-def _certificate_ids(term: str) -> list[int]:
+def _certificate_ids(term: str, fleets: FleetIds) -> list[int]:
     digits = hexadecimal(term)
     if digits is None:
         return []
+    certificates = Certificate.objects.of_fleets(fleets)
     if len(digits) == _SHA256_DIGITS:
         digest = bytes.fromhex(digits)
-        return list(
-            Certificate.objects.filter(Q(sha256=digest) | Q(spki_sha256=digest)).values_list("id", flat=True)[:LIMIT]
-        )
-    ids = list(Certificate.objects.filter(serial__in=stored_forms(term)).values_list("id", flat=True)[:LIMIT])
+        return list(certificates.filter(Q(sha256=digest) | Q(spki_sha256=digest)).values_list("id", flat=True)[:LIMIT])
+    ids = list(certificates.filter(serial__in=stored_forms(term)).values_list("id", flat=True)[:LIMIT])
     beginning = digits.lstrip("0")
     if not ids and len(beginning) >= _SHORTEST_SERIAL_PREFIX:
-        begun = Certificate.objects.filter(serial__startswith=beginning).order_by("serial")
+        begun = certificates.filter(serial__startswith=beginning).order_by("serial")
         ids = list(begun.values_list("id", flat=True)[:LIMIT])
     return ids

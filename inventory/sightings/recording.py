@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from inventory.audit.record import SYSTEM, Actor, record_selected
-from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device
+from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
 from inventory.sightings import pg_arrays
@@ -108,10 +108,11 @@ def record_sighting(certificate: Certificate, device: Device, *, now: datetime, 
         return bool(confirmed)
 
 
-def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor) -> list[Result]:
+def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor, within: FleetIds = None) -> list[Result]:
     """Note a batch of sightings, as `record_sighting` would one by one from the oldest; return what became of each.
 
-    `now` is when the batch came: what lies further in the future than clocks differ is refused. `actor` reports it.
+    `now` is when the batch came: what lies further in the future than clocks differ is refused. `actor` reports it,
+    and of other fleets than those `within` nothing is known to him, her or it.
     At most nine statements and one transaction, whatever the number. Telling it again changes nothing, but for the
     count of unexpected sightings. Raises ValueError for more than MOST_IN_A_BATCH.
     """
@@ -120,7 +121,7 @@ def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor) -> 
     if not batch:
         return []
     with transaction.atomic(savepoint=False):
-        found = resolve(batch)
+        found = resolve(batch, within)
         judged = [
             _Judged(sighting, of_name := found.get(sighting.name), judge(sighting, of_name, now)) for sighting in batch
         ]

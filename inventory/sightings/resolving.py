@@ -10,7 +10,7 @@ from cryptography import x509
 from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
-from inventory.models import Authority, Fleet
+from inventory.models import Authority, Fleet, FleetIds
 from inventory.models.authority import RevocationAbove, RevokedAbove
 from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
@@ -57,10 +57,10 @@ class _Asked:
         self.values.append(value)
 
 
-def resolve(batch: Sequence[Sighting]) -> dict[Name, Found]:
-    """Return what each name stands for; one that is missing stands for nothing."""
+def resolve(batch: Sequence[Sighting], within: FleetIds = None) -> dict[Name, Found]:
+    """Return what each name stands for among the fleets `within`; one that is missing stands for nothing."""
     names = list(dict.fromkeys(sighting.name for sighting in batch))
-    fleets = dict(Fleet.objects.values_list("slug", "id"))
+    fleets = dict(Fleet.objects.of_fleets(within).values_list("slug", "id"))
     issuers = _Issuers()
     fingerprints, serials, devices, mqtt_ids = _Asked(), _Asked(), _Asked(), _Asked()
     for number, name in enumerate(names):
@@ -125,6 +125,8 @@ def _found(parameters: Sequence[Any], slugs: Mapping[int, str], issuers: _Issuer
         status,
         seen_at,
     ) in selected(_FIND, parameters):
+        if device_id and fleet_id not in slugs:
+            continue
         certificate = device = None
         if pk:
             # Nobody trusts what stands below a revoked authority.

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -166,7 +167,7 @@ class CampaignAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        campaign = self._find(int(object_id)) if object_id.isdecimal() else None
+        campaign: Campaign | None = self.get_object(request, object_id)
         context = self.page(campaign, timezone.now()) if campaign else {}
         context["may_steer"] = request.user.has_perm("renewal.change_campaign")
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -202,18 +203,21 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     def progress_block(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Answer the polling of the page; the last answer tells the browser to stop."""
-        campaign = self._find(pk)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        campaign = self._find(request, pk)
         if campaign is None:
             raise Http404
-        if not self.has_view_permission(request, campaign):
-            raise PermissionDenied
         status = STOP_POLLING if campaign.state == CampaignState.FINISHED else 200
         return TemplateResponse(
             request, "admin/renewal/campaign_progress.html", self.page(campaign, timezone.now()), status=status
         )
 
-    def _find(self, pk: int) -> Campaign | None:
-        return Campaign.objects.select_related("fleet").filter(pk=pk).first()
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        return super().get_queryset(request).select_related("fleet")
+
+    def _find(self, request: HttpRequest, pk: int) -> Campaign | None:
+        return self.get_queryset(request).filter(pk=pk).first()
 
     # --- Steering ---------------------------------------------------------------------------------------------------
 
@@ -228,11 +232,11 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     def _steer(self, request: HttpRequest, pk: int, act: Callable[..., None], verb: str) -> HttpResponse:
         """Show what the act does; do it on POST."""
-        campaign = self._find(pk)
-        if campaign is None:
-            raise Http404
         if not request.user.has_perm("renewal.change_campaign"):
             raise PermissionDenied
+        campaign = self._find(request, pk)
+        if campaign is None:
+            raise Http404
         if request.method == "POST":
             try:
                 act(campaign, now=timezone.now(), actor=actor_of(request))

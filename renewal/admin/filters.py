@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin.filters import CountedByDay, by_days
 from inventory.lists.scan_plan import Portion
+from inventory.models import fleets_of
+from inventory.models.access import within
 from renewal.coverage import Coverage, covered
 from renewal.coverage_counts import by_day
 
@@ -41,5 +43,8 @@ class CoverageFilter(CountedByDay, admin.SimpleListFilter):
         value, fleet = self.value(), request.GET.get("fleet", "")
         if value is None:
             return None
-        days = by_day(date.min, date.max, timezone.now(), fleet_id=int(fleet) if fleet.isdecimal() else None)
+        fleets = fleets_of(request.user)
+        if fleet.isdecimal():
+            fleets = within(fleets, int(fleet))
+        days = by_day(date.min, date.max, timezone.now(), fleets=fleets)
         return by_days((day, parts.get(Coverage(value), 0)) for day, parts in sorted(days.items()))

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, links
 from inventory.admin.audited import actor_of
 from inventory.expiry.cliffs import start_of
-from inventory.models import Batch, Fleet, Site
+from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
 from renewal.campaigns import planning
 from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
 
@@ -58,6 +58,12 @@ class PlanForm(forms.Form):
         label=gettext_lazy("Triggers a tick"), min_value=1, max_value=100_000, initial=1000
     )
 
+    def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("fleet", "site", "batch"):
+            field: Any = self.fields[name]
+            field.queryset = field.queryset.of_fleets(fleets)
+
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         start, end, fleet = values.get("expires_from"), values.get("expires_before"), values.get("fleet")
@@ -91,20 +97,20 @@ def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
         "max_attempts": 5,
         "triggers_per_tick": 1000,
     }
-    fleets = list(Fleet.objects.values_list("id", flat=True)[:2])
+    fleets = list(Fleet.objects.of_fleets(fleets_of(request.user)).values_list("id", flat=True)[:2])
     if len(fleets) == 1:
         initial["fleet"] = fleets[0]
     return {**initial, **{key: value for key, value in request.GET.items() if key in PlanForm.base_fields and value}}
 
 
-def url_for_list(query: Mapping[str, str]) -> str | None:
+def url_for_list(query: Mapping[str, str], seen: FleetIds) -> str | None:
     """Return the planning page filled in for a list of certificates, None when no campaign could be for that list.
 
     A campaign is for one fleet, and one site or batch of it or none, and for whole days of expiry.
     """
     start, end = (_midnight(query.get(bound, "")) for bound in ("not_after__gte", "not_after__lt"))
     groups = {name: query[name] for name in ("fleet", "site", "batch") if query.get(name, "").isdecimal()}
-    fleet = groups.get("fleet") or _fleet_of(groups)
+    fleet = groups.get("fleet") or _fleet_of(groups, seen)
     wanted = query.get("state", "standing") == "standing" and query.get("coverage", "unplanned") == "unplanned"
     if start is None or end is None or fleet is None or not wanted or set(query) - _PLANNABLE:
         return None
@@ -117,9 +123,9 @@ def url_for_list(query: Mapping[str, str]) -> str | None:
 _PLANNABLE = {"purpose", "state", "coverage", "fleet", "site", "batch", "not_after__gte", "not_after__lt", "p", "o"}
 
 
-def _fleet_of(groups: Mapping[str, str]) -> str | None:
+def _fleet_of(groups: Mapping[str, str], seen: FleetIds) -> str | None:
     """Return the fleet of the site or batch that was chosen, or the only one there is."""
-    fleets = Fleet.objects.all()
+    fleets = Fleet.objects.of_fleets(seen)
     if "site" in groups:
         fleets = fleets.filter(sites=int(groups["site"]))
     if "batch" in groups:
@@ -141,11 +147,11 @@ def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Show the form; on `preview` what the plan would hold; on `plan` make it and go to its page."""
     if not request.user.has_perm("renewal.add_campaign"):
         raise PermissionDenied
-    now = timezone.now()
+    now, fleets = timezone.now(), fleets_of(request.user)
     form = (
-        PlanForm(request.POST)
+        PlanForm(request.POST, fleets=fleets)
         if request.method == "POST"
-        else PlanForm(initial=_initial(request, now.astimezone(UTC).date()))
+        else PlanForm(initial=_initial(request, now.astimezone(UTC).date()), fleets=fleets)
     )
     context: dict[str, Any] = {**site.each_context(request), "title": _("Plan a campaign"), "form": form, "now": now}
     if request.method == "POST" and form.is_valid():

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import links
 from inventory.admin.audited import actor_of
-from inventory.models import Certificate, CertificateState, RevocationReason
+from inventory.models import Certificate, CertificateState, RevocationReason, fleets_of
 from inventory.models.certificate import LIVE_STATES
 from revocation import orders
 
@@ -65,9 +65,8 @@ def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     """Show the consequences; revoke on POST, once."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    certificate = (
-        Certificate.objects.of_devices().select_related("device", "authority", "profile").filter(pk=pk).first()
-    )
+    found = Certificate.objects.of_fleets(fleets_of(request.user)).of_devices()
+    certificate = found.select_related("device", "authority", "profile").filter(pk=pk).first()
     if certificate is None:
         raise Http404
     raises = certificate.reason_can_be_raised

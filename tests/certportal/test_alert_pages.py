@@ -296,7 +296,7 @@ def test_a_queue_is_counted_to_the_row_so_far_as_asked(db, queue):
     count = in_queue(Device.objects.all(), queue, now).count()
     assert count_up_to(count + 1, queue, now, factories.fleet().pk) == Count(count, exact=True)
     assert count_up_to(2, queue, now) == Count(2, exact=False)
-    assert count_up_to(10, queue, now, fleet_id=-1) == Count(0, exact=True)
+    assert count_up_to(10, queue, now, fleets=[-1]) == Count(0, exact=True)
 
 
 def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_queries):

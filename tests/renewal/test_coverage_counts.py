@@ -64,7 +64,7 @@ def test_each_day_divides_as_the_lists_do(fleet):
     coverage_counts.count_anew(NOW)
     other = factories.fleet("pumps")
     for fleet_id in (None, fleet.pk, other.pk):
-        counted = coverage_counts.by_day(FIRST, LAST, NOW, fleet_id=fleet_id)
+        counted = coverage_counts.by_day(FIRST, LAST, NOW, fleets=fleet_id and [fleet_id])
         days = {*(at.date() for at in Certificate.objects.of_devices().values_list("not_after", flat=True)), *counted}
         assert counted == {day: parts for day in days if (parts := by_lists(day, fleet_id))}
 

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from inventory.formats import device_fields
 from inventory.importing.parsing import values
 from inventory.importing.parsing.values import BadValue
-from inventory.models import Device
+from inventory.models import Device, fleets_of
 
 _MICRODEGREE = Decimal("0.000001")
 _DECIMAL = re.compile(r"-?[0-9]{1,3}(\.[0-9]{1,15})?")
@@ -79,6 +79,11 @@ class Text(serializers.CharField):
 
 class Named(serializers.SlugRelatedField[Any]):
     """Another object, named by its slug or name. JSON can say names that PostgreSQL would not even look for."""
+
+    def get_queryset(self) -> Any:
+        """Return what the caller sees of it. Whoever makes the serializer hands over the request."""
+        rows: Any = super().get_queryset()
+        return rows.of_fleets(fleets_of(self.context["request"].user))
 
     def to_internal_value(self, data: Any) -> Any:
         return super().to_internal_value(Text().run_validation(data))

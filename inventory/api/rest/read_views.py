@@ -10,6 +10,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from inventory.api.rest import sparse_fields
 from inventory.api.rest.etags import unless_known
+from inventory.models import fleets_of
+from inventory.models.access import ScopedQuerySet
 
 M = TypeVar("M", bound=Model)
 
@@ -18,6 +20,11 @@ class ListViewSet(ListModelMixin, GenericViewSet[M]):
     """A list. `orderings` names the columns by which it can be ordered."""
 
     orderings: tuple[str, ...]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the rows of the caller's fleets; whether he or she may see such rows at all, permissions say."""
+        rows: Any = super().get_queryset()
+        return rows.of_fleets(fleets_of(self.request.user)) if isinstance(rows, ScopedQuerySet) else rows
 
     def ordering_for(self, request: Request) -> str:
         """Return the order of a list that says none."""

@@ -11,7 +11,8 @@ from django.db.models import Model
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +23,7 @@ from inventory.api.rest.read_views import ReadViewSet
 from inventory.api.rest.references import ID
 from inventory.audit.changes import changed
 from inventory.audit.record import record
+from inventory.models import fleets_of
 
 M = TypeVar("M", bound=Model)
 
@@ -52,6 +54,13 @@ class ChangeViewSet(SeenViewSet[M]):
     """Objects that can be changed. What can be said of one is what its serializer does not mark as read-only."""
 
     lookup_value_regex = ID
+    # What fleets have in common, only people of all fleets change.
+    shared = False
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_permissions(request)
+        if self.shared and request.method not in SAFE_METHODS and fleets_of(request.user) is not None:
+            raise PermissionDenied("Fleets have this in common: only somebody who sees all fleets can change it.")
 
     @extend_schema(parameters=[IF_MATCH, ETAG])
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -15,6 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from inventory.importing.loading import device_updates
 from inventory.importing.parsing import binary_copy
 from inventory.importing.parsing.parser import Staged
+from inventory.models import FleetIds
 
 DEVICES, CERTIFICATES = "import_device", "import_certificate"
 
@@ -59,13 +60,17 @@ _UNLESS_KNOWN = " ON CONFLICT DO NOTHING"
 _UNIQUE_VIOLATION = "23505"
 # The first eight bytes of "importing", as PostgreSQL's advisory locks have numbers for names.
 _LOCK = int.from_bytes(b"importin")
-# What another authority has revoked since an earlier import. Our own are revoked by orders, never by a file.
+# What another authority has revoked since an earlier import. Our own are revoked by orders, never by a file; and a
+# file of somebody who sees some fleets says nothing of the certificates of others.
 _REVOKE = """
     UPDATE inventory_certificate certificate
     SET state = 'revoked', revoked_at = staged.revoked_at, revocation_reason = staged.revocation_reason
     FROM import_certificate staged
     WHERE staged.state = 'revoked' AND staged.issuer IS NOT NULL
         AND certificate.sha256 = staged.sha256 AND certificate.state <> 'revoked'
+        AND (%(within)s::bigint[] IS NULL OR EXISTS (
+            SELECT FROM inventory_device holder
+            WHERE holder.id = certificate.device_id AND holder.fleet_id = ANY(%(within)s)))
 """
 _DEVICES_LEFT = """
     SELECT CASE WHEN same.id IS NOT NULL THEN '' ELSE 'mqtt_id_taken' END, count(*), array_agg(staged.line)
@@ -183,12 +188,13 @@ def merge(
     update_known: bool,
     first_certificate_id: int,
     now: Any,
+    within: FleetIds = None,
 ) -> Merged:
     """Put what was staged into the inventory, in the transaction of the caller. Issuers have their rows by now.
 
     `all_new` says that nothing of it is expected to be known; that costs time when it is wrong, and nothing else.
     `indexed`, that all unique indexes are there; raises IndexesNeeded where they are not, and not all is new.
-    `update_known` corrects devices that are known.
+    `update_known` corrects devices that are known; `within` are the fleets that the import may write to.
     """
     wait_for_others(cursor)
     if staged.names_places:
@@ -210,7 +216,7 @@ def merge(
             merged.devices_updated, taken = device_updates.update(cursor)
             merged.rejected |= dict.fromkeys(taken, "mqtt_id_taken")
     if staged.certificate_count:
-        _merge_certificates(cursor, staged, merged, first_certificate_id)
+        _merge_certificates(cursor, staged, merged, first_certificate_id, within)
     return merged
 
 
@@ -245,13 +251,15 @@ def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now
             merged.devices_known += count
 
 
-def _merge_certificates(cursor: Any, staged: Staged, merged: Merged, first_certificate_id: int) -> None:
+def _merge_certificates(
+    cursor: Any, staged: Staged, merged: Merged, first_certificate_id: int, within: FleetIds
+) -> None:
     cursor.execute(_OF_ANY_DEVICE + _UNLESS_KNOWN)
     merged.certificates_new = cursor.rowcount
     if merged.certificates_new == staged.certificate_count:
         return
     if staged.revokes:
-        cursor.execute(_REVOKE)
+        cursor.execute(_REVOKE, {"within": None if within is None else list(within)})
         merged.certificates_revoked = cursor.rowcount
     cursor.execute(_CERTIFICATES_LEFT, {"first": first_certificate_id})
     for word, count, lines in cursor.fetchall():

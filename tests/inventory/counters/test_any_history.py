@@ -131,7 +131,7 @@ class History(RuleBasedStateMachine):
             certificates = Certificate.objects.of_devices()
             if fleet is not None:
                 certificates = certificates.filter(device__fleet_id=fleet)
-            found = standings(self.now, fleet_id=fleet)
+            found = standings(self.now, fleets=fleet and [fleet])
             for status in (
                 CertificateStatus.VALID,
                 CertificateStatus.EXPIRING,
