@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils.crypto import salted_hmac
 
+from inventory import session_locks
 from inventory.alerts import signing, text
 from inventory.alerts.channels.chat import SlackChannel, TeamsChannel
 from inventory.alerts.channels.mail import MailChannel
@@ -14,7 +15,6 @@ from inventory.alerts.channels.messages import Channel as Way
 from inventory.alerts.channels.messages import Handover, Message
 from inventory.alerts.channels.webhook import WebhookChannel
 from inventory.models import Channel, Delivery, Recipient
-from inventory.session_locks import session_lock
 
 # The queue tries a few times within minutes; what is still here after that is put into it again.
 _RETRIED_AFTER = timedelta(hours=1)
@@ -51,7 +51,7 @@ def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_o
     Nothing of the database waits for the recipient's server: the claim is a lock of this session, which ends with it. A
     crash after sending and before it is written down sends it again, under the same id.
     """
-    with session_lock(f"alert digest {pk}") as alone:
+    with session_locks.held(session_locks.key_of(f"alert digest {pk}")) as alone:
         found = Delivery.objects.select_related("recipient").filter(pk=pk, delivered_at=None).first() if alone else None
         return _send(found, now, way(found.recipient)) if found else Handover(True)
 
