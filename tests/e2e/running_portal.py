@@ -233,7 +233,11 @@ class RunningPortal:
     def database(self) -> Iterator[psycopg.Connection]:
         where = postgres.django_database(self.home)
         with psycopg.connect(
-            host=where["HOST"], user=where["USER"], dbname=where["NAME"], autocommit=True
+            host=where["HOST"],
+            user=where["USER"],
+            password=where["PASSWORD"],
+            dbname=where["NAME"],
+            autocommit=True,
         ) as connection:
             yield connection
 

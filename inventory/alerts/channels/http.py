@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from inventory.alerts.channels.messages import Handover
 
 # For all of it: the name, the connection, TLS, the request and the head of the answer.
 SECONDS = 10.0
+# Family, kind, protocol, canonical name and socket address, as getaddrinfo(3) gives them.
+_Resolved = tuple[int, int, int, str, tuple[Any, ...]]
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -93,14 +96,14 @@ def _connect(host: str, port: int, ends_at: float) -> socket.socket:
     raise failed
 
 
-def _resolved(host: str, port: int, ends_at: float) -> list[tuple[int, int, int, str, tuple[str | int, ...]]]:
+def _resolved(host: str, port: int, ends_at: float) -> list[_Resolved]:
     """Return the addresses of `host`, within the time left: the resolver itself knows no deadline."""
-    found: list[list[tuple[int, int, int, str, tuple[str | int, ...]]]] = []
+    found: list[list[_Resolved]] = []
     failed: list[Exception] = []
 
     def look_up() -> None:
         try:
-            found.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+            found.append([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
         except (OSError, UnicodeError) as error:
             failed.append(error)
 

@@ -87,7 +87,7 @@ _HERE = ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]",
 @pytest.mark.parametrize("host", _HERE)
 def test_this_machine_is_not_connected_by_whatever_name(settings, host):
     settings.WEBHOOK_NETWORKS = []
-    connected = []
+    connected: list[socket.socket] = []
     with server(connected.append) as port:
         outcome = post(f"http://{host}:{port}/", b"{}", {})
     assert not outcome.accepted
