@@ -5,6 +5,7 @@ Names and defaults of the environment are documented in docs/configuration.md.
 """
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import environ
@@ -198,11 +199,13 @@ RQ_WORKER_SECONDS = 60
 # Our own token model stands in for knox's, whose migrations would make a table for the one that was swapped out.
 MIGRATION_MODULES = {"knox": None}
 
-# --- E-mail --------------------------------------------------------------------------------------------------------
+# --- E-mail and webhooks ---------------------------------------------------------------------------------------------
 
 vars().update(env.email_url("CERTPORTAL_EMAIL_URL", default="smtp://localhost:25"))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("CERTPORTAL_EMAIL_FROM", default="certportal@localhost")
+# Networks of this machine or its neighbours that webhooks may lead to all the same.
+WEBHOOK_NETWORKS = [ip_network(each) for each in env.list("CERTPORTAL_WEBHOOK_NETWORKS", default=[])]
 
 # --- API -----------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from certportal.supervisor import Child, NotReady, Supervisor
 
 _VAR = Path(__file__).resolve().parent.parent / "var"
 _HOMES = [_VAR / name for name in ("test", "test-2", "test-3", "test-4")]
-_KEPT = {"postgres", "log", "run", "supervisor.lock"}
+_KEPT = {"postgres", "postgres-password", "log", "run", "supervisor.lock"}
 _VALKEY_DATABASES = 16
 
 _run = contextlib.ExitStack()
@@ -90,7 +90,8 @@ def _take_home_of_worker(worker: str) -> None:
     shared = Path(os.environ["CERTPORTAL_HOME"])
     if not os.environ.get("DATABASE_URL"):
         database = postgres.django_database(shared)
-        os.environ["DATABASE_URL"] = f"postgres://{database['USER']}@/{database['NAME']}?host={database['HOST']}"
+        who = f"{database['USER']}:{database['PASSWORD']}"
+        os.environ["DATABASE_URL"] = f"postgres://{who}@/{database['NAME']}?host={database['HOST']}"
     os.environ["CERTPORTAL_HOME"] = str(shared / worker)
 
 

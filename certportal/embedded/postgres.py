@@ -1,5 +1,11 @@
-"""The embedded PostgreSQL: started from the binaries of a wheel, on a socket in the portal's home."""
+"""The embedded PostgreSQL: started from the binaries of a wheel, on a socket in the portal's home.
 
+Whoever connects proves the password in `postgres-password`, a file of mode 0600 in the home: root's server runs as
+`nobody`, and so does much else, for which the directory of the socket is no obstacle. The superuser has no password
+and cannot connect; what it must do is done by a server of a single session.
+"""
+
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,6 +17,8 @@ from certportal import launch
 from certportal.embedded import memory
 from certportal.embedded.sockets import make_socket_directory, socket_directory
 from certportal.embedded.wheels import package_directory
+from certportal.secret_files import generated_secret
+from inventory.private_files import write_draft
 
 MAJOR_VERSION = "18"
 DATABASE = ROLE = "certportal"
@@ -64,12 +72,18 @@ class ClusterRefused(launch.CannotStart):
     """The data directory cannot be served by these binaries; the text says why and what to do."""
 
 
+def password(home: Path) -> str:
+    """Return the portal's password at the embedded server of `home`; the first caller makes it."""
+    return generated_secret(home / "postgres-password")
+
+
 def django_database(home: Path) -> dict[str, Any]:
     """Return Django's `DATABASES` entry for the embedded server of `home`."""
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": DATABASE,
         "USER": ROLE,
+        "PASSWORD": password(home),
         "HOST": str(socket_directory(home, "postgres")),
     }
 
@@ -124,15 +138,21 @@ class Postgres:
             )
         _remove_stale_lock(self.data / "postmaster.pid")
         _remove_stale_lock(sockets / ".s.PGSQL.5432.lock")
+        if self._rules_file.read_text() != self._rules():
+            # Made before there was a password, or for one whose file is gone. The rules come last: an interrupted
+            # start does this again.
+            self._as_superuser(self.data, f"ALTER ROLE {ROLE} PASSWORD '{password(self.home)}'\n")
+            self._write_rules(self.data)
 
     def is_ready(self) -> bool:
         """Tell whether the database answers a query now."""
         # Not above: settings import this module, and in a gevent worker psycopg must come after the patching.
         import psycopg
 
-        host = str(socket_directory(self.home, "postgres"))
+        at = django_database(self.home)
+        known = {"host": at["HOST"], "user": at["USER"], "password": at["PASSWORD"], "dbname": at["NAME"]}
         try:
-            with psycopg.connect(host=host, user=ROLE, dbname=DATABASE, connect_timeout=2) as connection:
+            with psycopg.connect(**known, connect_timeout=2) as connection:
                 connection.execute("SELECT 1")
         except psycopg.OperationalError:
             return False
@@ -149,17 +169,38 @@ class Postgres:
         locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
         superuser = f"--username={_SUPERUSER}"
         launch.run(
-            (str(self.binaries / "initdb"), "-D", str(draft), superuser, "-A", "trust", "--no-instructions", *locale),
+            (str(self.binaries / "initdb"), "-D", str(draft), superuser, "-A", "reject", "--no-instructions", *locale),
             identity=identity,
         )
-        # A server of one session, without a socket: the cluster appears under its name with its database inside.
-        # CREATEDB is for the test suite, which makes its own database beside.
-        launch.run(
-            (str(self.binaries / "postgres"), "--single", "-D", str(draft), "-c", "exit_on_error=on", "postgres"),
-            identity=identity,
-            stdin=f"CREATE ROLE {ROLE} LOGIN CREATEDB\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n",
-        )
+        # The cluster appears under its name with its database inside. CREATEDB is for the test suite, which makes its
+        # own database beside.
+        role = f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{password(self.home)}'"
+        self._as_superuser(draft, f"{role}\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n")
+        self._write_rules(draft)
         draft.rename(self.data)
+
+    def _as_superuser(self, data: Path, statements: str) -> None:
+        """Run statements, one a line, in a server of one session, which has no socket."""
+        single = (str(self.binaries / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "postgres")
+        launch.run(single, identity=self.identity, stdin=statements)
+
+    @property
+    def _rules_file(self) -> Path:
+        return self.data / "pg_hba.conf"
+
+    def _rules(self) -> str:
+        """Return who may connect, and how; with a mark of the password for which the server was told so.
+
+        The password has 384 random bits: its digest tells nobody anything.
+        """
+        mark = hashlib.sha256(password(self.home).encode()).hexdigest()
+        return f"# Written by certportal. Password {mark}\nlocal all all scram-sha-256\n"
+
+    def _write_rules(self, data: Path) -> None:
+        draft = write_draft(data / "pg_hba.conf", self._rules().encode())
+        if self.identity is not None:
+            os.chown(draft, self.identity.uid, self.identity.gid)
+        draft.replace(data / "pg_hba.conf")
 
 
 def _remove_stale_lock(lock: Path) -> None:

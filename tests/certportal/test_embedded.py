@@ -39,11 +39,13 @@ class Room:
         self.supervisor = self._new_supervisor()
 
     def query(self, sql: str) -> object:
-        at = django_database(self.path)
-        with psycopg.connect(host=at["HOST"], user=at["USER"], dbname=at["NAME"]) as connection:
+        with self.connect(**django_database(self.path)) as connection:
             cursor = connection.execute(sql)
             row = cursor.fetchone() if cursor.description else None
         return row and row[0]
+
+    def connect(self, **at: str) -> psycopg.Connection:
+        return psycopg.connect(host=at["HOST"], user=at["USER"], password=at["PASSWORD"], dbname=at["NAME"])
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(valkey.url(self.path))
@@ -72,6 +74,7 @@ def room(cluster, tmp_path):
 
 def _copy_cluster(source: Path, target: Path) -> None:
     shutil.copytree(source / "postgres", target / "postgres")
+    shutil.copy2(source / "postgres-password", target / "postgres-password")
     owner = (source / "postgres").stat()
     for path in [target / "postgres", *(target / "postgres").rglob("*")]:
         os.chown(path, owner.st_uid, owner.st_gid)
@@ -95,6 +98,69 @@ def test_data_and_sockets_are_closed_to_others(room):
     room.start_postgres()
     for directory in (room.path / "postgres", sockets.socket_directory(room.path, "postgres")):
         assert directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("user", ["certportal", "postgres"])
+def test_nobody_enters_the_database_without_the_password(room, user):
+    room.start_postgres()
+    at = django_database(room.path)
+    for wrong in ("", "guess"):
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            room.connect(**{**at, "USER": user, "PASSWORD": wrong})
+    assert room.query("SELECT current_user") == "certportal"
+
+
+def test_the_superuser_has_no_password_to_enter_by(room):
+    room.start_postgres()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        room.connect(**{**django_database(room.path), "USER": "postgres"})
+
+
+def test_nobody_enters_the_queue_without_the_password_nor_reconfigures_it(tmp_path):
+    made = Room(tmp_path)
+    made.start_valkey()
+    try:
+        stranger = redis.Redis(unix_socket_path=str(valkey.socket_path(tmp_path)))
+        with pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            made.redis().config_set("dir", "/tmp")
+        memory = made.redis().info("memory")
+        assert memory["maxmemory"] >= 128 << 20
+        assert memory["maxmemory_policy"] == "noeviction"
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize("store", ["postgres", "valkey"])
+def test_passwords_are_for_the_portal_alone_and_the_servers_files_do_not_hold_them(room, store):
+    room.start_postgres()
+    room.start_valkey()
+    kept = room.path / f"{store}-password"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.stat().st_uid == os.geteuid()
+    secret = kept.read_bytes().strip()
+    files = [path for path in (room.path / store).rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret in path.read_bytes()]
+
+
+def test_a_home_from_before_there_were_passwords_gets_one_by_its_next_start(room):
+    rules = room.path / "postgres" / "pg_hba.conf"
+    rules.write_text("local all all trust\n")
+    (room.path / "postgres-password").unlink()
+    room.start_postgres()
+    assert room.query("SELECT value FROM kept") == 7
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        room.connect(**{**django_database(room.path), "PASSWORD": "guess"})
+
+
+def test_a_password_file_that_was_lost_is_made_anew(room):
+    room.start_postgres()
+    room.stop()
+    (room.path / "postgres-password").unlink()
+    room.start_postgres()
+    assert room.query("SELECT value FROM kept") == 7
 
 
 def test_a_killed_server_comes_back_with_what_was_committed(room):

@@ -233,7 +233,11 @@ class RunningPortal:
     def database(self) -> Iterator[psycopg.Connection]:
         where = postgres.django_database(self.home)
         with psycopg.connect(
-            host=where["HOST"], user=where["USER"], dbname=where["NAME"], autocommit=True
+            host=where["HOST"],
+            user=where["USER"],
+            password=where["PASSWORD"],
+            dbname=where["NAME"],
+            autocommit=True,
         ) as connection:
             yield connection
 
@@ -249,20 +253,36 @@ class RunningPortal:
 
 
 @contextlib.contextmanager
+def small_disk(at: Path, megabytes: int) -> Iterator[None]:
+    """Give `at` a disk of its own, in memory; root only."""
+    # Root's database runs as another user, who must pass through.
+    options = f"size={megabytes}m,mode=0711"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "certportal-e2e", str(at)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+@contextlib.contextmanager
 def running_portal(
-    devices: int, *, triggers_per_tick: int, settings: Mapping[str, str] | None = None
+    devices: int, *, triggers_per_tick: int, settings: Mapping[str, str] | None = None, disk_megabytes: int = 0
 ) -> Iterator[RunningPortal]:
     """Run a portal with a demo fleet of `devices` in a home of its own, and stop it at the end.
 
     `triggers_per_tick` slows the demo's campaign down, so that it still runs when the last test wants to see it.
-    `settings` are more of its environment.
+    `settings` are more of its environment. With `disk_megabytes` its home is on a disk of that size.
     """
     # Short: a socket's path has 107 bytes. Not below pytest's directory, which others may not enter.
     parent = Path(tempfile.mkdtemp(prefix="cp-e2e-"))
     # Root's database runs as another user, who must pass through.
     parent.chmod(0o711 if os.geteuid() == 0 else 0o700)
     portal = RunningPortal(parent / "home", devices, settings=settings or {})
-    try:
+    disk = small_disk(parent, disk_megabytes) if disk_megabytes else contextlib.nullcontext()
+    undo = contextlib.ExitStack()
+    undo.callback(shutil.rmtree, parent, ignore_errors=True)
+    undo.enter_context(disk)
+    with undo:
         portal.start()
         try:
             with portal.database() as connection:
@@ -270,5 +290,3 @@ def running_portal(
             yield portal
         finally:
             portal.stop()
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)

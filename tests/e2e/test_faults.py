@@ -1,10 +1,14 @@
-"""`kill -9` of all that the supervisor started, in turn, while a campaign runs: it comes back and nothing doubles."""
+"""`kill -9` of all that the supervisor started, in turn, and a full disk, while a campaign runs under load.
+
+It comes back, nothing doubles, and in the end every invariant holds.
+"""
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -32,7 +36,7 @@ CHILDREN = [
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[RunningPortal]:
     """A portal that may be broken, with a campaign slow enough to run through all of it."""
-    with running_portal(devices=260, triggers_per_tick=2) as portal:
+    with running_portal(devices=260, triggers_per_tick=2) as portal, under_load(portal):
         yield portal
 
 
@@ -56,6 +60,28 @@ def answers(portal: RunningPortal) -> bool:
         with connect(portal, client_context(portal)) as connection:
             return ask(connection, "GET", "/.well-known/est/demo/cacerts").status == 200
     return False
+
+
+@contextmanager
+def under_load(portal: RunningPortal) -> Iterator[None]:
+    """Ask all planes all the time, by two clients that mind no failure; the demo's devices renew beside them."""
+    over = threading.Event()
+
+    def ask_on() -> None:
+        while not over.is_set():
+            # What is killed under a client breaks off wherever it is.
+            with suppress(requests.RequestException):
+                answers(portal)
+
+    clients = [threading.Thread(target=ask_on, daemon=True) for _ in range(2)]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for client in clients:
+            client.join(30)
 
 
 def assert_the_campaign_goes_on(portal: RunningPortal, size: int) -> None:
@@ -131,6 +157,19 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_continues(frag
     assert_the_campaign_goes_on(fragile, size)
 
 
+def test_a_revocation_outlives_the_death_of_whoever_publishes_it(fragile, size):
+    devices = fragile.lab_devices([f"FAULT-{number}" for number in range(3)])
+    for device, killed in zip(devices, ["worker-1", "valkey", "postgres"], strict=True):
+        fragile.revoke(device)
+        os.kill(fragile.children()[killed], signal.SIGKILL)
+        until(lambda: answers(fragile), seconds=60, what="An answer of every plane")
+    until(
+        lambda: fragile.number("SELECT count(*) FROM revocation_publicationrequest") == 0,
+        seconds=90,
+        what="The publication of every revocation",
+    )
+
+
 def test_a_second_supervisor_on_the_same_home_is_refused(fragile):
     refused = fragile.manage("up", code=1)
     assert "running" not in refused
@@ -147,3 +186,30 @@ def test_the_doctor_finds_nothing_in_the_end(fragile):
             if time.monotonic() > give_up_at:
                 raise
             time.sleep(2)
+
+
+def test_every_invariant_holds_in_the_end(fragile):
+    assert "invariants hold" in fragile.manage("verify_invariants")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the portal a small disk")
+def test_a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room():
+    with running_portal(devices=40, triggers_per_tick=1, disk_megabytes=700) as portal, under_load(portal):
+        until(lambda: confirmed(portal) > 0, seconds=60, what="The first confirmed renewal")
+        size = sum(targets(portal).values())
+        ballast = portal.home / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as stream:
+            while True:
+                stream.write(bytes(1 << 20))
+        # Long enough for campaigns, CRLs, logs and both stores to want room.
+        give_up_at = time.monotonic() + 20
+        while time.monotonic() < give_up_at:
+            with suppress(requests.RequestException):
+                answers(portal)
+        ballast.unlink()
+        until(lambda: answers(portal), seconds=120, what="An answer of every plane")
+        until(lambda: confirmed(portal) > 0, seconds=60, what="An answer of the database")
+        assert sum(targets(portal).values()) == size
+        assert_sound(portal)
+        assert_flash_is_in_the_inventory(portal)
+        assert "invariants hold" in portal.manage("verify_invariants")

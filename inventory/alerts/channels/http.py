@@ -1,40 +1,138 @@
-"""Posting JSON to an address that a person configured: bounded in time, never following a redirect."""
+"""Posting JSON to an address that a person configured: bounded in time, to where it may lead, never redirected."""
 
+import contextlib
 import http.client
+import socket
 import ssl
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+from django.conf import settings
+
+from inventory.alerts.channels.destinations import why_refused
 from inventory.alerts.channels.messages import Handover
 
-_SECONDS = 10
-_KEPT_OF_REFUSAL = 120
+# For all of it: the name, the connection, TLS, the request and the head of the answer.
+SECONDS = 10.0
+# Family, kind, protocol, canonical name and socket address, as getaddrinfo(3) gives them.
+_Resolved = tuple[int, int, int, str, tuple[Any, ...]]
+_PORTS = {"https": 443, "http": 80}
 
 
-def post(address: str, body: bytes, headers: Mapping[str, str]) -> Handover:
-    """Post `body`. Accepted is what the other side answers with 2xx; a redirect could lead anywhere and is not."""
+class _Unreachable(Exception):
+    """The address may not be used, or leads nowhere; the text says why."""
+
+
+def post(address: str, body: bytes, headers: Mapping[str, str], seconds: float = SECONDS) -> Handover:
+    """Post `body`. Accepted is what the other side answers with 2xx; a redirect could lead anywhere and is not.
+
+    Of the answer only its status is read: what else it says could be of a system that the reader may not see.
+    """
+    ends_at = time.monotonic() + seconds
+    host = ""
     try:
         parts = urlsplit(address)
-        connection = _connect(parts.scheme, parts.hostname or "", parts.port)
+        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+        if not host or not port:
+            return Handover(False, f"The address is no URL of a webhook: {parts.scheme!r} is not https."[:300])
+        status = _status_of_post(parts, host, port, body, headers, ends_at)
+    except _Unreachable as problem:
+        return Handover(False, str(problem)[:300])
+    except http.client.HTTPException:
+        # Its text quotes what the other side said.
+        return Handover(False, f"{host} does not answer in HTTP."[:300])
+    except OSError as error:
+        late = time.monotonic() >= ends_at
+        why = f"not within {seconds:g} s" if late else error or type(error).__name__
+        return Handover(False, f"{host} does not answer: {why}"[:300])
     except ValueError as error:
         return Handover(False, f"The address is no URL of a webhook: {error}"[:300])
-    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    return Handover(True) if 200 <= status < 300 else Handover(False, f"{host} answered {status}")
+
+
+def _status_of_post(
+    parts: SplitResult, host: str, port: int, body: bytes, headers: Mapping[str, str], ends_at: float
+) -> int:
+    with contextlib.closing(_connect(host, port, ends_at)) as plain, _cut_off_at(ends_at, plain):
+        wire = plain
+        if parts.scheme == "https":
+            wire = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        with wire:
+            connection = http.client.HTTPConnection(host, port)
+            # Connected already, to the very address that was checked: its name is not looked up a second time.
+            connection.sock = wire
+            target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+            default = _PORTS[parts.scheme] == port
+            named = f"[{host}]" if ":" in host else host
+            given = {"Host": named if default else f"{named}:{port}", "Content-Type": "application/json", **headers}
+            connection.request("POST", target, body, given)
+            return connection.getresponse().status
+
+
+def _connect(host: str, port: int, ends_at: float) -> socket.socket:
+    """Connect to the first address of `host` that answers, of those that may be used. Raises _Unreachable, OSError."""
+    refused, failed = "", OSError("it has no address")
+    for family, kind, protocol, _name, where in _resolved(host, port, ends_at):
+        why = why_refused(str(where[0]), settings.WEBHOOK_NETWORKS)
+        if why:
+            refused = (
+                f"{host} leads to {where[0]}, which is {why}: allow it by CERTPORTAL_WEBHOOK_NETWORKS if it is meant."
+            )
+            continue
+        wire = socket.socket(family, kind, protocol)
+        try:
+            wire.settimeout(max(ends_at - time.monotonic(), 0.001))
+            wire.connect(where)
+        except OSError as error:
+            wire.close()
+            failed = error
+        else:
+            return wire
+    if refused:
+        raise _Unreachable(refused)
+    raise failed
+
+
+def _resolved(host: str, port: int, ends_at: float) -> list[_Resolved]:
+    """Return the addresses of `host`, within the time left: the resolver itself knows no deadline."""
+    found: list[list[_Resolved]] = []
+    failed: list[Exception] = []
+
+    def look_up() -> None:
+        try:
+            found.append([*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (OSError, UnicodeError) as error:
+            failed.append(error)
+
+    resolver = threading.Thread(target=look_up, daemon=True)
+    resolver.start()
+    resolver.join(max(ends_at - time.monotonic(), 0.001))
+    if failed:
+        raise _Unreachable(f"{host} is not found: {failed[0]}")
+    if not found:
+        raise TimeoutError("its name was not found in time")
+    return found[0]
+
+
+@contextlib.contextmanager
+def _cut_off_at(ends_at: float, wire: socket.socket) -> Iterator[None]:
+    """End the connection at `ends_at`, whatever happens on it: a timeout of a socket begins anew with each byte."""
+    # A descriptor of its own: TLS takes the other one over.
+    same = wire.dup()
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):  # it ended by itself
+            same.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(ends_at - time.monotonic(), 0.001), cut)
+    timer.daemon = True
+    timer.start()
     try:
-        connection.request("POST", target, body, {"Content-Type": "application/json", **headers})
-        response = connection.getresponse()
-        said = response.read(_KEPT_OF_REFUSAL).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return Handover(False, f"{parts.hostname} does not answer: {error or type(error).__name__}"[:300])
+        yield
     finally:
-        connection.close()
-    if 200 <= response.status < 300:
-        return Handover(True)
-    return Handover(False, f"{parts.hostname} answered {response.status}: {said}".replace("\x00", "")[:300])
-
-
-def _connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
-    if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=ssl.create_default_context())
-    if scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=_SECONDS)
-    raise ValueError(f"its scheme is {scheme!r}, not https")
+        timer.cancel()
+        timer.join()
+        same.close()
