@@ -47,7 +47,7 @@ class Fleet(models.Model):
 
         What was set before such a rule stays: whoever changes the name of a fleet need not change its certificates.
         """
-        if self.authority_id is None or self.profile_id is None:
+        if not (self.authority_id and self.profile_id):
             return
         if Fleet.objects.filter(pk=self.pk, authority=self.authority_id, profile=self.profile_id).exists():
             return
