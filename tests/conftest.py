@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, settings
 
+from renewal.protocols import est
 from tests import emptying, factories
 
 # How long an example takes is no property of ours, and differs on a busy machine.
@@ -45,6 +46,12 @@ def module_db(django_db_setup, django_db_blocker) -> Iterator[None]:
     """As `class_db`, around the tests of a module."""
     with _transaction_around(django_db_blocker):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _begin_as_a_new_process():
+    """Let no test answer devices from what the one before had in its database."""
+    est.directory.forget()
 
 
 @pytest.fixture

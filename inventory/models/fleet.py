@@ -1,5 +1,6 @@
 """Fleets, and the two groupings of their devices: where they stand and when they were made."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -8,6 +9,18 @@ from inventory.models.access import ScopedQuerySet
 
 class FleetQuerySet(ScopedQuerySet["Fleet"]):
     fleet_path = "pk"
+
+
+class FleetQuerySet(models.QuerySet["Fleet"]):
+    def sharing_subjects(self, authority_id: int, subject_template: str) -> "FleetQuerySet":
+        """Those whose devices get subjects of this template from this authority.
+
+        Serial numbers are unique in a fleet only: two fleets here give one subject to two devices, unless the template
+        names the fleet.
+        """
+        if "{fleet}" in subject_template:
+            return self.none()
+        return self.filter(authority_id=authority_id, profile__subject_template=subject_template)
 
 
 class Fleet(models.Model):
@@ -34,6 +47,24 @@ class Fleet(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse an authority and profile by which another fleet gives the same subjects. Raises ValidationError.
+
+        What was set before such a rule stays: whoever changes the name of a fleet need not change its certificates.
+        """
+        if not (self.authority_id and self.profile_id):
+            return
+        if Fleet.objects.filter(pk=self.pk, authority=self.authority_id, profile=self.profile_id).exists():
+            return
+        template = self.profile.subject_template
+        other = Fleet.objects.sharing_subjects(self.authority_id, template).exclude(pk=self.pk).first()
+        if other:
+            text = _(
+                "Fleet %(fleet)s has the same authority and subject template, %(template)s: devices with one serial "
+                "number would get one subject. Put {fleet} into the template, or choose another authority."
+            )
+            raise ValidationError({"profile": text % {"fleet": other.slug, "template": template}})
 
 
 class SiteQuerySet(ScopedQuerySet["Site"]):

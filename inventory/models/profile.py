@@ -126,5 +126,24 @@ class Profile(models.Model):
                 attempt()
             except ValueError as error:
                 errors[field] = str(error)
+        if "subject_template" not in errors and (shared := self._fleets_with_one_subject()):
+            text = _(
+                "Fleets %(fleets)s have one authority: devices with one serial number would get one subject. Put "
+                "{fleet} into the template, or give the fleets authorities of their own."
+            )
+            errors["subject_template"] = text % {"fleets": ", ".join(shared)}
         if errors:
             raise ValidationError(errors)
+
+    def _fleets_with_one_subject(self) -> list[str]:
+        """Return fleets that a new template would let give the same subjects, by the same authority."""
+        if self.pk is None or Profile.objects.filter(pk=self.pk, subject_template=self.subject_template).exists():
+            return []
+        fleets = self.fleets.model.objects
+        for own in self.fleets.order_by("pk"):
+            others = fleets.sharing_subjects(own.authority_id, self.subject_template).exclude(pk=own.pk)
+            same_profile = self.fleets.filter(authority=own.authority_id).exclude(pk=own.pk)
+            clash = others.first() or ("{fleet}" not in self.subject_template and same_profile.first())
+            if clash:
+                return [own.slug, clash.slug]
+        return []

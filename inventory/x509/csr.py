@@ -91,7 +91,8 @@ def _naming(field: str) -> Iterator[None]:
 
 def _key_type(request: x509.CertificateSigningRequest, key: CertificateIssuerPublicKeyTypes) -> keys.KeyType | None:
     # RFC 4055 1.2: such a key is for RSASSA-PSS only. The library would write it as one for any use: another key.
-    if request.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+    # The library's stubs leave the attribute out for requests.
+    if request.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:  # type: ignore[attr-defined]
         return None
     return keys.key_type(key)
 

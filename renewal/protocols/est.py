@@ -13,18 +13,20 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from inventory.audit.record import Actor, without_zone
-from inventory.issuing.authorities import chain
-from inventory.models import Certificate, Fleet
+from inventory.models import Certificate
 from inventory.models.audit import ActorKind
 from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
 from renewal import enrolling
 from renewal.models import EnrolmentProtocol
 from renewal.protocols.client_identity import client_certificate, tls_unique
+from renewal.protocols.est_directory import Directory
 from renewal.protocols.est_messages import MalformedBody, basic_credentials, certs_only, decode_base64
 from renewal.refusals import Refusal, RefusalCode
 
 log = structlog.get_logger(__name__)
+# Of this process: what it says without asking the database.
+directory = Directory()
 
 # RFC 7030 4.1.3 names the type bare; libest refuses an enrolment answer without the parameter (RFC 5273 has it).
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
@@ -55,11 +57,14 @@ def answer(outcome: Certificate | Refusal, request: HttpRequest) -> HttpResponse
         if response.status_code in (429, 503):
             response["Retry-After"] = str(outcome.retry_after or 3600)
         return response
-    return _certificates([outcome], request)
+    return _certs_only(certs_only([outcome.x509], one_line=_wants_one_line(request)))
 
 
-def _certificates(certificates: list[Certificate], request: HttpRequest) -> HttpResponse:
-    body = certs_only([certificate.x509 for certificate in certificates], one_line="User-Agent" not in request.headers)
+def _wants_one_line(request: HttpRequest) -> bool:
+    return "User-Agent" not in request.headers
+
+
+def _certs_only(body: bytes) -> HttpResponse:
     return HttpResponse(
         body,
         content_type=_CERTS_ONLY,
@@ -71,16 +76,6 @@ def _method_not_allowed(allowed: str) -> HttpResponse:
     response = _plain(405, f"This operation takes {allowed}.")
     response["Allow"] = allowed
     return response
-
-
-def _fleet(label: str | None) -> Fleet | None:
-    """Return the fleet called `label`; without a label the only fleet, when there is just one."""
-    fleets = Fleet.objects.select_related("authority__certificate")
-    if label is not None:
-        # PostgreSQL cannot be asked for a text with NUL in it.
-        return None if "\0" in label else fleets.filter(slug=label).first()
-    candidates = list(fleets[:2])
-    return candidates[0] if len(candidates) == 1 else None
 
 
 def _unknown_label(label: str | None) -> HttpResponse:
@@ -125,18 +120,19 @@ def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:
     """RFC 7030 4.1: the chain that a device needs to trust. A device that authenticates here shows that it lives."""
     if request.method not in ("GET", "HEAD"):
         return _method_not_allowed("GET")
-    fleet = _fleet(label)
-    if fleet is None:
+    found = directory.find(label, timezone.now())
+    if found is None:
         return _unknown_label(label)
     _note_sighting(request)
-    return _certificates(chain(fleet.authority), request)
+    _label, anchors = found
+    return _certs_only(anchors.body(one_line=_wants_one_line(request)))
 
 
 def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
     """RFC 7030 4.5.2: no attribute is asked of a request, since names and extensions come from the profile."""
     if request.method not in ("GET", "HEAD"):
         return _method_not_allowed("GET")
-    if _fleet(label) is None:
+    if directory.find(label, timezone.now()) is None:
         return _unknown_label(label)
     _note_sighting(request)
     return HttpResponse(status=204)
@@ -153,8 +149,8 @@ def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse
         return _method_not_allowed("POST")
     if "Authorization" not in request.headers and client_certificate(request.META):
         return _renew(request, label, repeats_names=False)
-    fleet = _fleet(label)
-    if fleet is None:
+    found = directory.find(label, timezone.now())
+    if found is None:
         return _unknown_label(label)
     certification_request = _read_request(request)
     if isinstance(certification_request, HttpResponse):
@@ -167,7 +163,7 @@ def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse
         serial,
         secret,
         certification_request,
-        label=fleet.slug,
+        label=found[0],
         protocol=EnrolmentProtocol.EST,
         now=timezone.now(),
         source_address=_source_address(request),
@@ -199,7 +195,11 @@ def _renew(request: HttpRequest, label: str | None, *, repeats_names: bool) -> H
         source_address=_source_address(request),
     )
     # The gate knows the device's own label; only a request for another one asks whether there is such a fleet.
-    if isinstance(outcome, Refusal) and outcome.code == RefusalCode.OTHER_FLEET and _fleet(label) is None:
+    if (
+        isinstance(outcome, Refusal)
+        and outcome.code == RefusalCode.OTHER_FLEET
+        and directory.find(label, timezone.now()) is None
+    ):
         return _unknown_label(label)
     return answer(outcome, request)
 

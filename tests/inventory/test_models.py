@@ -140,6 +140,7 @@ REFUSED = [
     ("unexpectedsighting_once_a_source", UnexpectedSighting, "name = 'same'"),
     ("unexpectedsighting_was_seen", UnexpectedSighting, "count = 0"),
     ("unexpectedsighting_was_seen", UnexpectedSighting, "last_seen_at = first_seen_at - interval '1 second'"),
+    ("profile_allows_a_renewal", Profile, "max_unconfirmed = 0"),
     ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
     ("profile_key_types_known", Profile, "key_types = '{{}}'"),
     ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
@@ -15,11 +16,14 @@ from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
 from renewal import brakes, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
+from renewal.protocols import est
+from renewal.protocols.est_directory import STALE_AFTER, STALE_FOR_UNKNOWN, Directory
 from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key, profile
 from tests.inventory.x509.test_csr import RSA_PSS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
 BASE = "/.well-known/est/demo"
+MOMENT = timedelta(milliseconds=1)
 
 
 class Listener:
@@ -93,6 +97,7 @@ def test_cacerts_without_a_label_serves_the_only_fleet(client):
     fleet()
     assert len(certificates(client.get("/.well-known/est/cacerts"))) == 2
     fleet("other")
+    est.directory.forget()
     response = client.get("/.well-known/est/cacerts")
     assert response.status_code == 404
     assert "use /.well-known/est/LABEL/" in line(response)
@@ -455,3 +460,28 @@ def test_a_key_for_rsa_pss_alone_is_refused_and_the_secret_kept(client, now):
     assert response.status_code == 403
     assert "The key is of an unsupported kind" in line(response)
     assert EnrolmentSecret.objects.get().spent_at is None
+
+
+def test_anonymous_requests_ask_no_database_and_see_a_change_within_seconds(client, django_assert_num_queries):
+    demo = fleet()
+    assert client.get(f"{BASE}/cacerts").status_code == 200
+    with django_assert_num_queries(0):
+        for _ in range(3):
+            assert set(certificates(client.get(f"{BASE}/cacerts"))) == {demo.authority.x509, demo.authority.parent.x509}
+            assert client.get(f"{BASE}/csrattrs").status_code == 204
+            assert client.get("/.well-known/est/nowhere/cacerts").status_code == 404
+
+
+def test_the_directory_is_read_again_when_it_is_old_and_sooner_for_a_label_that_is_new(django_assert_num_queries):
+    known, now = Directory(), timezone.now()
+    fleet()
+    with django_assert_num_queries(2):
+        assert known.find("demo", now)
+        assert known.find("demo", now + STALE_AFTER - MOMENT)
+        assert known.find("second", now + STALE_FOR_UNKNOWN - MOMENT) is None
+    fleet("second")
+    assert known.find("second", now + STALE_FOR_UNKNOWN - MOMENT) is None
+    assert known.find("second", now + STALE_FOR_UNKNOWN)
+    assert known.find(None, now + STALE_FOR_UNKNOWN) is None
+    with django_assert_num_queries(2):
+        assert known.find("demo", now + STALE_FOR_UNKNOWN + STALE_AFTER)
