@@ -77,8 +77,9 @@ class AuthorityQuerySet(ScopedQuerySet["Authority"]):
     def _belonging_to(self, ids: Sequence[int]) -> Q:
         """Those that sign for the fleets or signed what their devices have, and those above."""
         own = self.model._base_manager.filter(Q(fleets__in=ids) | Q(pk__in=used_by(ids, Axis.AUTHORITY)))
-        above = self.model._base_manager.filter(subordinates__in=own.values("pk"))
-        return Q(pk__in=own.values("pk")) | Q(pk__in=above.values("pk"))
+        # Chains to devices have an issuing authority, at most one between, and a root.
+        chain = ("pk", "parent", "parent__parent")
+        return Q(*(Q(pk__in=own.values(each)) for each in chain), _connector=Q.OR)
 
     def own(self) -> "AuthorityQuerySet":
         """Those that sign here, and answer for what they signed."""

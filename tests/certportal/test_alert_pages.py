@@ -309,7 +309,7 @@ def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_qu
         ("stopped", "1 device is cut off by a revocation."),
         ("late", "3 certificates reached their alert thresholds. 1 went unanswered and climbed."),
     ]
-    assert needs(now, fleet_id=-1) == []
+    assert needs(now, [-1]) == []
 
 
 def test_a_dashboard_counts_so_far_as_a_person_cares(alerts, monkeypatch):
