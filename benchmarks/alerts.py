@@ -37,7 +37,7 @@ _LOOPED = 500
 _LIMIT_SECONDS = 30
 _LIST = "/admin/inventory/alert/"
 # The first page, the last, and filters that nearly all alerts meet, or none.
-_LAST = Cursor("urgency,ends_at", True, '["1", "9999-12-31T23:59:59+00:00"]', 1)
+_LAST = Cursor("inventory.alert", "urgency,ends_at", True, '["1", "9999-12-31T23:59:59+00:00"]', 1)
 _PAGES = ("", f"?cursor={_LAST.encode()}", "?state=waiting", "?urgency=1", "?level=1", "?level=3", "?urgency=0")
 _LIMIT_MS = 200
 _LOOKS = 3

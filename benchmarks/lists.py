@@ -139,7 +139,7 @@ def _depth(ask: Callable[[str], bytes], rounds: int) -> list[Figure]:
     """P12: the last page beside the first, by position and by OFFSET."""
     last = Certificate.objects.order_by("-not_after", "-id").first()
     assert last is not None
-    behind = Cursor("not_after", True, "9999-12-31T23:59:59+00:00", 1).encode()
+    behind = Cursor("inventory.certificate", "not_after", True, "9999-12-31T23:59:59+00:00", 1).encode()
     sides = {
         "first": lambda: ask(CERTIFICATES),
         "last": lambda: ask(f"{CERTIFICATES}?cursor={behind}"),

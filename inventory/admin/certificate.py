@@ -1,10 +1,10 @@
 """Certificates: lists that numbers and cells lead to, and a page with everything that one says."""
 
+import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -23,7 +23,6 @@ from inventory.lists.exports import CERTIFICATES
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import certificates_named
 from inventory.models import Axis, Certificate, fleets_of
-from inventory.x509 import reading as x509_reading
 
 _MOST_GENERATIONS = 20
 
@@ -134,7 +133,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
             raise Http404
         owner = certificate.device.serial if certificate.device else certificate.purpose
         return HttpResponse(
-            certificate.x509.public_bytes(Encoding.PEM),
+            ssl.DER_cert_to_PEM_cert(bytes(certificate.der)),
             content_type="application/x-pem-file",
             headers={"Content-Disposition": f'attachment; filename="{owner}-{certificate.serial[:8]}.pem"'},
         )
@@ -151,16 +150,14 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
 
     def page(self, certificate: Certificate, now: datetime) -> dict[str, Any]:
         """Return what the page shows."""
-        parsed = certificate.x509
+        readable = reading.readable(bytes(certificate.der))
         return {
             "now": now,
             "certificate": certificate,
-            "extensions": x509_reading.extensions(parsed),
-            "issuer_name": parsed.issuer.rfc4514_string(),
-            "signature_algorithm": parsed.signature_algorithm_oid._name,
+            "readable": readable,
             "sha256": bytes(certificate.sha256).hex(),
             "spki_sha256": bytes(certificate.spki_sha256).hex(),
-            "pem": parsed.public_bytes(Encoding.PEM).decode(),
+            "pem": ssl.DER_cert_to_PEM_cert(bytes(certificate.der)),
             "lineage": lineage(certificate),
             "revocable": certificate.device is not None and certificate.is_revocable(now),
         }

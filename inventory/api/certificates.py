@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from inventory.api.exports import ExportMixin, FileRenderer
 from inventory.api.rest.read_views import ReadViewSet
 from inventory.api.rest.references import ID, DeviceReferenceSerializer, HexField, SlugOf
-from inventory.issuing.authorities import chain
+from inventory.issuing.authorities import known_chain
 from inventory.lists.exports import CERTIFICATES
 from inventory.lists.filters import CertificateFilter
 from inventory.models import Certificate, CertificateStatus, RevocationReason
@@ -133,9 +133,9 @@ class CertificateViewSet(ExportMixin, ReadViewSet[Certificate]):
     )
     @action(detail=True, renderer_classes=[PemChainRenderer])
     def pem(self, request: Request, pk: str) -> Response:
-        """The certificate followed by those of its issuers up to the root, in PEM (RFC 8555 9.1)."""
+        """The certificate followed by those of its issuers that are known, in PEM (RFC 8555 9.1)."""
         certificate = self.get_object()
-        certificates = [certificate, *chain(certificate.authority)]
+        certificates = [certificate, *known_chain(certificate.authority)]
         # A root stands in its own chain.
         texts = [ssl.DER_cert_to_PEM_cert(bytes(each.der)) for each in dict.fromkeys(certificates)]
         return Response("".join(texts).encode())

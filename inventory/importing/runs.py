@@ -290,9 +290,7 @@ class _Work:
                 setattr(run, name, getattr(run, name) + getattr(merged, name))
             if merged.rejected:
                 originals = self._pool.parser.originals(block, set(merged.rejected))
-                found = [
-                    Reject(line, merge.REASONS[word], originals.get(line, "")) for line, word in merged.rejected.items()
-                ]
+                found = [Reject(line, reason, originals.get(line, "")) for line, reason in merged.rejected.items()]
                 rejects = sorted([*rejects, *found], key=lambda reject: reject.line)
         run.records += staged.records
         if not run.dry_run:  # which begins anew each time
@@ -313,6 +311,8 @@ class _Work:
 
     def _finish(self) -> None:
         run = self._run
+        if not run.records:
+            raise SourceRefused("Nothing was found in it: no device, no certificate, and nothing to reject.")
         deferred_indexes.make_up_for(run)
         with transaction.atomic(), connection.cursor() as cursor:
             if self._rehearsal:

@@ -156,10 +156,7 @@ def work(run: ImportRun, clock: runs.Clock) -> ImportRun:
 
 
 def _give_up(run: ImportRun, now: datetime) -> str:
-    text = (
-        f"It was taken up {run.attempts} times, and each time the process ended within the same block without a "
-        "word: it was killed, perhaps for want of memory."
-    )
+    text = f"It was taken up {run.attempts} times, and each time its process was killed within the same block."
     runs.stop(run, text, now)
     return text
 

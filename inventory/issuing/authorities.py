@@ -1,6 +1,7 @@
 """Establishing certificate authorities, and reading the chain above one."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -53,12 +54,25 @@ def establish(plan: AuthorityPlan, *, parent: Authority | None, now: datetime, a
 
 
 def chain(authority: Authority) -> list[Certificate]:
-    """Return the certificates from `authority` up to its root, both included: the path a verifier needs."""
+    """Return the certificates from `authority` up to its root, both included: the path a verifier needs.
+
+    Raises ValueError where one of them has no certificate, as external authorities may.
+    """
     certificates = []
+    for each in _upwards(authority):
+        if each.certificate is None:
+            raise ValueError(f"Authority {each.slug} is not established: it has no certificate.")
+        certificates.append(each.certificate)
+    return certificates
+
+
+def known_chain(authority: Authority) -> list[Certificate]:
+    """Return what is known of the chain. Above an external authority it may end below the root, or be empty."""
+    return [each.certificate for each in _upwards(authority) if each.certificate is not None]
+
+
+def _upwards(authority: Authority) -> Iterator[Authority]:
     current: Authority | None = authority
     while current is not None:
-        if current.certificate is None:
-            raise ValueError(f"Authority {current.slug} is not established: it has no certificate.")
-        certificates.append(current.certificate)
+        yield current
         current = current.parent
-    return certificates

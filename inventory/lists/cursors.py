@@ -31,16 +31,17 @@ class Cursor:
     """A position in a list: behind it (or before it, when `backwards`) the page begins.
 
     `value` is the text of the column that the list is ordered by, None where it is empty, of several columns a list of
-    texts in JSON; `id` breaks ties.
+    texts in JSON; `id` breaks ties. `model` says which list it is of.
     """
 
+    model: str
     ordering: str
     backwards: bool
     value: str | None
     id: int
 
     def encode(self) -> str:
-        text = json.dumps([self.ordering, self.backwards, self.value, self.id], separators=(",", ":"))
+        text = json.dumps([self.model, self.ordering, self.backwards, self.value, self.id], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
@@ -50,19 +51,22 @@ class Cursor:
             raise InvalidCursor
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-            ordering, backwards, value, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            model, ordering, backwards, value, row_id = parts
         except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError) as error:
             raise InvalidCursor from error
-        if [type(part) for part in (ordering, backwards, row_id)] != [str, bool, int]:
+        if [type(part) for part in (model, ordering, backwards, row_id)] != [str, str, bool, int]:
             raise InvalidCursor
         if not (value is None or isinstance(value, str)) or not 0 <= row_id <= _LARGEST_ID:
             raise InvalidCursor
-        return cls(ordering, backwards, value, row_id)
+        return cls(model, ordering, backwards, value, row_id)
 
 
 def check(model: type[Model], ordering: str, cursor: Cursor) -> None:
-    """Raises InvalidCursor unless the cursor is a position in this order that PostgreSQL can hold."""
-    if cursor.ordering != ordering or (cursor.value is None and not can_be_empty(model, ordering)):
+    """Raises InvalidCursor unless the cursor is a position in this list, in this order, that PostgreSQL can hold."""
+    if (cursor.model, cursor.ordering) != (model._meta.label_lower, ordering):
+        raise InvalidCursor
+    if cursor.value is None and not can_be_empty(model, ordering):
         raise InvalidCursor
     if cursor.value is not None:
         position(model, cursor)
@@ -162,4 +166,5 @@ def cursor_at(row: Any, ordering: str, *, backwards: bool) -> Cursor:
     """Return the position of a row."""
     ordered_by = columns(type(row), ordering)
     texts = [None if getattr(row, each.attname) is None else each.value_to_string(row) for each in ordered_by]
-    return Cursor(ordering, backwards, texts[0] if len(texts) == 1 else json.dumps(texts), row.pk)
+    value = texts[0] if len(texts) == 1 else json.dumps(texts)
+    return Cursor(type(row)._meta.label_lower, ordering, backwards, value, row.pk)

@@ -10,8 +10,6 @@ from inventory.models.access import ScopedQuerySet
 class FleetQuerySet(ScopedQuerySet["Fleet"]):
     fleet_path = "pk"
 
-
-class FleetQuerySet(models.QuerySet["Fleet"]):
     def sharing_subjects(self, authority_id: int, subject_template: str) -> "FleetQuerySet":
         """Those whose devices get subjects of this template from this authority.
 

@@ -1,10 +1,13 @@
-"""A certificate's extensions in words, for people who would otherwise paste it into another tool."""
+"""A certificate in words, for people who would otherwise paste it into another tool."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from inventory.x509 import lenient
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,43 @@ class ReadableExtension:
     name: str
     critical: bool
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReadableCertificate:
+    """What a page shows. `oddity`: why only the lenient reader can read it; empty for one that keeps to RFC 5280."""
+
+    issuer: str
+    signature_algorithm: str
+    extensions: list[ReadableExtension]
+    oddity: str = ""
+
+
+# Whatever the library refuses to read, in a certificate or in its extensions.
+REFUSED_BY_THE_LIBRARY = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+
+
+def readable(der: bytes) -> ReadableCertificate:
+    """Return a certificate of the inventory in words. Raises lenient.Malformed, for what it never took."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.subject.rfc4514_string()  # names are read when they are asked for
+        return ReadableCertificate(
+            certificate.issuer.rfc4514_string(),
+            _title(certificate.signature_algorithm_oid),
+            extensions(certificate),
+        )
+    except REFUSED_BY_THE_LIBRARY as error:
+        loose = lenient.read(der)
+        return ReadableCertificate(
+            lenient.text(loose.issuer),
+            _title(loose.signature_algorithm),
+            [ReadableExtension(_title(each.oid), each.critical, (each.value.hex(),)) for each in loose.extensions],
+            oddity=" ".join(str(error).split()) or type(error).__name__,
+        )
 
 
 def extensions(certificate: x509.Certificate) -> list[ReadableExtension]:

@@ -88,7 +88,7 @@ def test_pages_follow_each_other_and_every_open_alert_stands_on_one(alerts, page
 )
 def test_a_cursor_that_no_page_handed_out_is_refused(alerts, client, boss, value):
     client.force_login(boss)
-    cursor = Cursor("urgency,ends_at", False, value, 1).encode()
+    cursor = Cursor("inventory.alert", "urgency,ends_at", False, value, 1).encode()
     assert client.get(f"{LIST}?cursor={cursor}").status_code == 302
 
 

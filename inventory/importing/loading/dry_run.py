@@ -36,10 +36,12 @@ _MQTT_IDS_TAKEN = """
     ORDER BY line
 """
 _CERTIFICATES = """
-    SELECT word, count(*), (array_agg(line ORDER BY line))[:%(most)s]
+    SELECT word, CASE WHEN word = 'of_another_device' THEN holder END, count(*),
+        (array_agg(line ORDER BY line))[:%(most)s]
     FROM (
-        SELECT line, CASE
-            WHEN known.device_id <> device.id THEN 'of_another_device'
+        SELECT line, coalesce(known_holder.serial, first_holder[2]) AS holder, CASE
+            WHEN each.device IS NOT NULL AND known.device_id <> coalesce(device.id, 0) THEN 'of_another_device'
+            WHEN known.id IS NULL AND first_holder <> ARRAY[each.fleet_id::text, each.device] THEN 'of_another_device'
             WHEN copy > 1 THEN 'repeated'
             WHEN known.id IS NOT NULL AND each.state = 'revoked' AND known.state <> 'revoked' AND issuer IS NOT NULL
                 THEN 'revoked'
@@ -50,16 +52,19 @@ _CERTIFICATES = """
         END AS word
         FROM (
             SELECT *, row_number() OVER (PARTITION BY sha256 ORDER BY line) AS copy,
-                first_value(sha256) OVER (PARTITION BY issuer, serial ORDER BY line) AS first_sha256
+                first_value(sha256) OVER (PARTITION BY issuer, serial ORDER BY line) AS first_sha256,
+                first_value(CASE WHEN device IS NOT NULL THEN ARRAY[fleet_id::text, device] END)
+                    OVER (PARTITION BY sha256 ORDER BY line) AS first_holder
             FROM rehearsed_certificate
         ) each
         LEFT JOIN inventory_certificate known ON known.sha256 = each.sha256
+        LEFT JOIN inventory_device known_holder ON known_holder.id = known.device_id
         LEFT JOIN inventory_authority authority ON authority.external_identity = each.issuer
         LEFT JOIN inventory_certificate other
             ON other.authority_id = authority.id AND other.serial = each.serial AND other.sha256 <> each.sha256
         LEFT JOIN inventory_device device ON device.fleet_id = each.fleet_id AND device.serial = each.device
     ) told
-    GROUP BY word
+    GROUP BY 1, 2
 """
 _KNOWN_AUTHORITIES = "SELECT external_identity FROM inventory_authority WHERE external_identity = ANY(%s)"
 
@@ -106,12 +111,12 @@ class Rehearsal:
             cursor.execute("DELETE FROM rehearsed_certificate WHERE line = ANY(%s)", [list(left_out)])
             updated = device_updates.count(cursor, "rehearsed_device")
         found: dict[str, int] = {}
-        rejects = [Reject(line, merge.REASONS["mqtt_id_taken"], "") for line in sorted(taken | left_out)]
+        rejects = [Reject(line, merge.reason("mqtt_id_taken"), "") for line in sorted(taken | left_out)]
         cursor.execute(_CERTIFICATES, {"most": _MOST_REJECTS})
-        for word, count, lines in cursor.fetchall():
-            found[word] = count
+        for word, holder, count, lines in cursor.fetchall():
+            found[word] = found.get(word, 0) + count
             if word in merge.REASONS:
-                rejects += [Reject(line, merge.REASONS[word], "") for line in lines if line not in taken]
+                rejects += [Reject(line, merge.reason(word, holder), "") for line in lines if line not in taken]
         cursor.execute(_KNOWN_AUTHORITIES, [list(self._issuers)])
         authorities = len(self._issuers) - len(cursor.fetchall())
         return DryRunResult(

@@ -56,6 +56,8 @@ _INSERT_CERTIFICATES = """
 _OF_ANY_DEVICE = _INSERT_CERTIFICATES.format(devices="inventory_device")
 # A device is staged with its certificate: once all of a block are new, their keys stand here.
 _OF_STAGED_DEVICE = _INSERT_CERTIFICATES.format(devices="import_device")
+# Of two that are the same the first stands.
+_IN_THEIR_ORDER = " ORDER BY staged.line"
 _UNLESS_KNOWN = " ON CONFLICT DO NOTHING"
 _UNIQUE_VIOLATION = "23505"
 # The first eight bytes of "importing", as PostgreSQL's advisory locks have numbers for names.
@@ -89,24 +91,30 @@ _CERTIFICATES_LEFT = """
             WHEN authority.id IS NULL THEN 'too_many_issuers'
             WHEN staged.device IS NOT NULL AND device.id IS NULL THEN 'device_rejected'
             ELSE 'serial_taken'
-        END, count(*), array_agg(staged.line)
+        END, CASE WHEN same.device_id <> device.id THEN holder.serial END, count(*), array_agg(staged.line)
     FROM import_certificate staged
     LEFT JOIN inventory_certificate done ON done.id = staged.id
     LEFT JOIN inventory_certificate same ON same.sha256 = staged.sha256
+    LEFT JOIN inventory_device holder ON holder.id = same.device_id
     LEFT JOIN inventory_authority authority ON authority.external_identity = staged.issuer
     LEFT JOIN inventory_device device ON device.fleet_id = staged.fleet_id AND device.serial = staged.device
     WHERE done.id IS NULL
-    GROUP BY 1
+    GROUP BY 1, 2
 """
 
 REASONS = {
     "mqtt_id_taken": "Another device of the fleet has this MQTT client id.",
-    "of_another_device": "The inventory knows this certificate as another device's.",
+    "of_another_device": "The certificate belongs to device {holder}.",
     "not_by_our_door": "The certificate names an authority of this portal as its issuer, which did not issue it here.",
     "too_many_issuers": "One import makes a limited number of external authorities; this one names one more.",
     "device_rejected": "Its device was not taken.",
     "serial_taken": "Another certificate of the same issuer has this serial number.",
 }
+
+
+def reason(word: str, holder: str | None = None) -> str:
+    """Return why a record was rejected; `holder` is the device that has its certificate."""
+    return REASONS[word].format(holder=holder)
 
 
 class IndexesNeeded(Exception):
@@ -115,7 +123,7 @@ class IndexesNeeded(Exception):
 
 @dataclass(slots=True)
 class Merged:
-    """What became of a block. `rejected` are lines and the words of REASONS."""
+    """What became of a block. `rejected` are lines and why."""
 
     devices_new: int = 0
     devices_known: int = 0
@@ -214,7 +222,7 @@ def merge(
         _merge_devices(cursor, staged, merged, insert_devices, now)
         if update_known and merged.devices_known:
             merged.devices_updated, taken = device_updates.update(cursor)
-            merged.rejected |= dict.fromkeys(taken, "mqtt_id_taken")
+            merged.rejected |= dict.fromkeys(taken, reason("mqtt_id_taken"))
     if staged.certificate_count:
         _merge_certificates(cursor, staged, merged, first_certificate_id, within)
     return merged
@@ -246,7 +254,7 @@ def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now
     cursor.execute(_DEVICES_LEFT)
     for word, count, lines in cursor.fetchall():
         if word:
-            merged.rejected |= dict.fromkeys(lines, word)
+            merged.rejected |= dict.fromkeys(lines, reason(word))
         else:
             merged.devices_known += count
 
@@ -254,7 +262,7 @@ def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now
 def _merge_certificates(
     cursor: Any, staged: Staged, merged: Merged, first_certificate_id: int, within: FleetIds
 ) -> None:
-    cursor.execute(_OF_ANY_DEVICE + _UNLESS_KNOWN)
+    cursor.execute(_OF_ANY_DEVICE + _IN_THEIR_ORDER + _UNLESS_KNOWN)
     merged.certificates_new = cursor.rowcount
     if merged.certificates_new == staged.certificate_count:
         return
@@ -262,7 +270,7 @@ def _merge_certificates(
         cursor.execute(_REVOKE, {"within": None if within is None else list(within)})
         merged.certificates_revoked = cursor.rowcount
     cursor.execute(_CERTIFICATES_LEFT, {"first": first_certificate_id})
-    for word, count, lines in cursor.fetchall():
+    for word, holder, count, lines in cursor.fetchall():
         if word == "known":
             merged.certificates_known += count
         elif word == "repeated":
@@ -270,4 +278,4 @@ def _merge_certificates(
         else:
             for line in lines:
                 # That its device was refused says less than why.
-                merged.rejected.setdefault(line, word)
+                merged.rejected.setdefault(line, reason(word, holder))

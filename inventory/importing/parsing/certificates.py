@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
 
-from inventory.importing.parsing import distinguished_names
+from inventory.importing.parsing import distinguished_names, kinds
 from inventory.importing.parsing.distinguished_names import content
-from inventory.x509 import keys, names
+from inventory.x509 import keys, lenient, names
 from inventory.x509.keys import KeyType
+from inventory.x509.reading import REFUSED_BY_THE_LIBRARY
 
 MAX_BYTES = 64 * 1024
 OTHER_KEY = "other"
@@ -26,6 +28,8 @@ _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}[:\s]?)+")
 _WHITE_SPACE = b" \t\n\r\v\f"
 _SERIAL_OCTETS = 20
+# Of a name in a reason.
+_MOST_OF_A_NAME = 80
 # The heads of SubjectPublicKeyInfo for keys whose length is fixed (RFC 5480 2, RFC 8410 4).
 _FIXED_KEYS = {
     bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"): KeyType.EC_P256,
@@ -58,7 +62,8 @@ class Facts(NamedTuple):
     issuer: Issuer
     # Of a certificate authority: what the certificates that it signs will call it.
     authority: Issuer | None
-    parsed: x509.Certificate
+    # None where RFC 5280 is violated so that only the lenient reader can read it.
+    parsed: x509.Certificate | None
 
 
 def identity(name: bytes, key_identifier: bytes) -> bytes:
@@ -80,7 +85,7 @@ def decode(value: str | bytes) -> list[bytes]:
 
     Raises Unreadable when there is none.
     """
-    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    data = value.encode("utf-8", "backslashreplace") if isinstance(value, str) else value
     if data.startswith(_BEGIN):
         # One certificate and nothing else, as nearly every cell is: a fourth of the time of what follows.
         body = data[len(_BEGIN) :].rstrip()
@@ -94,6 +99,8 @@ def decode(value: str | bytes) -> list[bytes]:
         return [_from_base64(body) for body in bodies]
     if data[:1] == b"\x30" and len(data) > 1 and data[1] >= 0x80:
         return [data]
+    if kind := kinds.kind_of_no_certificate(data):
+        raise Unreadable(f"This is {kind}.")
     compact = data.strip()
     if compact[:2] == b"\\x" and _HEX.fullmatch(compact[2:]):  # PostgreSQL's way to print bytes
         return decode(bytes.fromhex(compact[2:].decode("ascii")))
@@ -110,41 +117,83 @@ def _from_base64(text: bytes) -> bytes:
 
 
 def read(der: bytes) -> Facts:
-    """Return the facts of the certificate in `der`. Raises Unreadable."""
+    """Return the facts of the certificate in `der`, which need not keep to RFC 5280. Raises Unreadable."""
     if len(der) > MAX_BYTES:
         raise Unreadable(f"The certificate has {len(der)} bytes; at most {MAX_BYTES} are kept.")
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        serial = certificate.serial_number
-        not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        parts = _parts(der)
-        public_key = parts.public_key
-        subject = distinguished_names.text(parts.subject) or certificate.subject.rfc4514_string()
-        issuer_key, subject_key, is_authority = _key_identifiers(parts.behind_key, certificate)
-        if parts.issuer == parts.subject and is_authority and not issuer_key:
-            issuer_key = subject_key  # RFC 5280 4.2.1.1: a self-signed certificate may leave it out
-        issuer = _issuer(parts.issuer, issuer_key, certificate)
-    except (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension) as error:
-        raise Unreadable(f"The bytes are no certificate (RFC 5280): {_one_line(error)}.") from error
-    except (UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
-        raise Unreadable(f"The certificate has a part that is not supported: {_one_line(error)}.") from error
-    if not 0 < serial < 1 << 8 * _SERIAL_OCTETS:
-        raise Unreadable("The serial number is not a positive number of at most 20 octets (RFC 5280 4.1.2.2).")
-    if not_after <= not_before:
-        raise Unreadable(f"The certificate ends ({not_after:%Y-%m-%d}) before it begins ({not_before:%Y-%m-%d}).")
+        facts = _read_strictly(der)
+    except REFUSED_BY_THE_LIBRARY:
+        facts = _read_leniently(der)
+    if not 0 < int(facts.serial, 16) < 1 << 8 * _SERIAL_OCTETS:
+        raise Unreadable(
+            f"{_shortened(facts.subject, _MOST_OF_A_NAME)!r} has no positive serial number of at most 20 octets "
+            "(RFC 5280 4.1.2.2)."
+        )
+    if facts.not_after <= facts.not_before:
+        raise Unreadable(
+            f"The certificate ends ({facts.not_after:%Y-%m-%d}) before it begins ({facts.not_before:%Y-%m-%d})."
+        )
+    return facts
+
+
+def _read_strictly(der: bytes) -> Facts:
+    certificate = x509.load_der_x509_certificate(der)
+    parts = _parts(der)
+    subject = distinguished_names.text(parts.subject) or certificate.subject.rfc4514_string()
+    issuer_key, subject_key, is_authority = _key_identifiers(parts.behind_key, certificate)
+    issuer_key = _of_issuer(issuer_key, subject_key, self_signed=parts.issuer == parts.subject and is_authority)
     return Facts(
         der=der,
         sha256=hashlib.sha256(der).digest(),
-        spki_sha256=hashlib.sha256(public_key).digest(),
-        serial=f"{serial:x}",
+        spki_sha256=hashlib.sha256(parts.public_key).digest(),
+        serial=f"{certificate.serial_number:x}",
         subject=_shortened(subject),
-        key_type=_key_type(certificate, public_key),
-        not_before=not_before,
-        not_after=not_after,
-        issuer=issuer,
+        key_type=_key_type(parts.public_key),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        issuer=_issuer(parts.issuer, issuer_key, certificate),
         authority=Issuer(identity(parts.subject, subject_key), _shortened(subject)) if is_authority else None,
         parsed=certificate,
     )
+
+
+def _read_leniently(der: bytes) -> Facts:
+    try:
+        certificate = lenient.read(der)
+        subject, issuer = lenient.text(certificate.subject), lenient.text(certificate.issuer)
+    except lenient.Malformed as error:
+        kind = kinds.kind_of_no_certificate(der)
+        raise Unreadable(
+            f"This is {kind}." if kind else f"The bytes are no certificate (RFC 5280): {error}."
+        ) from error
+    subject_key = certificate.subject_key_identifier
+    issuer_key = _of_issuer(
+        certificate.authority_key_identifier,
+        subject_key,
+        self_signed=certificate.issuer == certificate.subject and certificate.is_authority,
+    )
+    return Facts(
+        der=der,
+        sha256=hashlib.sha256(der).digest(),
+        spki_sha256=hashlib.sha256(certificate.public_key).digest(),
+        serial=f"{certificate.serial:x}",
+        subject=_shortened(subject),
+        key_type=_key_type(certificate.public_key),
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        issuer=Issuer(identity(certificate.issuer, issuer_key), _shortened(issuer)),
+        authority=(
+            Issuer(identity(certificate.subject, subject_key), _shortened(subject))
+            if certificate.is_authority
+            else None
+        ),
+        parsed=None,
+    )
+
+
+def _of_issuer(issuer_key: bytes, subject_key: bytes, *, self_signed: bool) -> bytes:
+    """Return which key signed. RFC 5280 4.2.1.1: a self-signed certificate of an authority may leave it out."""
+    return issuer_key or (subject_key if self_signed else b"")
 
 
 _extensions: dict[bytes, tuple[bytes, bytes, bool]] = {}
@@ -221,40 +270,50 @@ def _issuer(name: bytes, key_identifier: bytes, certificate: x509.Certificate) -
     return known
 
 
-def _key_type(certificate: x509.Certificate, public_key: bytes) -> str:
+def _key_type(public_key: bytes) -> str:
     for head, kind in _FIXED_KEYS.items():
         if public_key.startswith(head):
             return kind.value
     try:
-        return keys.key_type(certificate.public_key()) or OTHER_KEY
-    except (ValueError, UnsupportedAlgorithm):
+        return keys.key_type(load_der_public_key(public_key)) or OTHER_KEY
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return OTHER_KEY
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, most: int = names.MAX_SUBJECT_CHARACTERS) -> str:
     """Return a name as it is shown and searched; the whole one is in the certificate."""
     text = text.replace("\0", "\\00")
-    most = names.MAX_SUBJECT_CHARACTERS
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-
-
-def common_name(certificate: x509.Certificate) -> str:
+def common_name(facts: Facts) -> str:
     """Return the last common name, the most specific, or nothing."""
-    found = names.common_names(certificate.subject)
-    return found[-1] if found else ""
+    return _last_in_subject(facts, NameOID.COMMON_NAME)
 
 
-def subject_serial(certificate: x509.Certificate) -> str:
-    found = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+def subject_serial(facts: Facts) -> str:
+    return _last_in_subject(facts, NameOID.SERIAL_NUMBER)
+
+
+def _last_in_subject(facts: Facts, oid: x509.ObjectIdentifier) -> str:
+    if facts.parsed is None:
+        subject = lenient.attributes(lenient.read(facts.der).subject)
+        return next((each.text for each in reversed(subject) if each.type == oid), "")
+    found = facts.parsed.subject.get_attributes_for_oid(oid)
     return str(found[-1].value) if found else ""
 
 
-def alternative_name(
-    certificate: x509.Certificate, kind: type[x509.DNSName] | type[x509.UniformResourceIdentifier]
-) -> str:
-    """Return the first alternative name of a kind, or nothing."""
-    return next((str(name.value) for name in names.alternative_names(certificate) if isinstance(name, kind)), "")
+def dns_name(facts: Facts) -> str:
+    """Return the first alternative name of the kind, or nothing."""
+    return _alternative_name(facts, x509.DNSName, lenient.DNS_NAME)
+
+
+def uri(facts: Facts) -> str:
+    """Return the first alternative name of the kind, or nothing."""
+    return _alternative_name(facts, x509.UniformResourceIdentifier, lenient.URI)
+
+
+def _alternative_name(facts: Facts, kind: type[x509.DNSName] | type[x509.UniformResourceIdentifier], tag: int) -> str:
+    if facts.parsed is None:
+        return next(iter(lenient.read(facts.der).alternative_names(tag)), "")
+    return next((str(name.value) for name in names.alternative_names(facts.parsed) if isinstance(name, kind)), "")

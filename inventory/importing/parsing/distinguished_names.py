@@ -51,8 +51,10 @@ def text(name: bytes) -> str:
 @lru_cache(maxsize=4096)
 def _relative_name(der: bytes) -> str:
     begin, end = content(der, 0)
+    if begin == end:
+        return ""  # which RFC 5280 4.1.2.4 forbids, and the library tells of when it reads the name
     inner, inner_end = content(der, begin)
-    if der[0] != _SET or der[begin] != _SEQUENCE or inner_end != end:
+    if der[0] != _SET or der[begin] != _SEQUENCE or inner_end != end or inner_end - inner <= _OID_OCTETS + 1:
         return ""
     short = _SHORT_NAMES.get(der[inner : inner + _OID_OCTETS])
     value_at = inner + _OID_OCTETS

@@ -15,6 +15,8 @@ from inventory.importing.parsing.values import BadValue
 from inventory.importing.sources import products
 
 _MOST_CHAIN_CERTIFICATES_KEPT = 10_000
+# A certificate (SHA-256) and who holds it: that it has two holders is for the database to say, whatever the block.
+_Held = tuple[bytes, tuple[int, str] | None]
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Parser:
         self._translate = products.TRANSLATIONS.get(layout.product)
         # Authorities' certificates that a chain repeats in every row: once a parser is enough.
         self._staged_chains: set[bytes] = set()
+        # And what is refused in them.
+        self._told: set[int] = set()
 
     def parse(self, block: Block) -> Staged:
         with warnings.catch_warnings():
@@ -68,7 +72,7 @@ class Parser:
     def _parse(self, block: Block) -> Staged:
         staged = Staged()
         devices: dict[tuple[int, str], bytes] = {}
-        certificates: dict[bytes, bytes] = {}
+        certificates: dict[_Held, bytes] = {}
         for record in records(block, self._layout):
             staged.records += 1
             if isinstance(record, Reject):
@@ -77,6 +81,9 @@ class Parser:
             made = self._row(record, staged)
             if made is None:
                 continue
+            for refused in made.refused:
+                if self._tells_anew(refused.mark):
+                    staged.rejects.append(Reject(record.line, refused.reason, kept(record.original)))
             certified = False
             for position, certificate in enumerate(made.certificates):
                 is_new = self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
@@ -98,6 +105,13 @@ class Parser:
             if record.line in lines and isinstance(record, Record)
         }
 
+    def _tells_anew(self, mark: int) -> bool:
+        if mark in self._told:
+            return False
+        if len(self._told) < _MOST_CHAIN_CERTIFICATES_KEPT:
+            self._told.add(mark)
+        return True
+
     def _row(self, record: Record, staged: Staged) -> Row | None:
         try:
             cells = self._translate(record.cells) if self._translate else record.cells
@@ -107,7 +121,7 @@ class Parser:
             return None
 
     def _stage(
-        self, line: int, row: CertificateRow, certificates: dict[bytes, bytes], staged: Staged, *, in_chain: bool
+        self, line: int, row: CertificateRow, certificates: dict[_Held, bytes], staged: Staged, *, in_chain: bool
     ) -> bool:
         """Stage a certificate and return True, unless it is staged already."""
         facts = row.facts
@@ -116,11 +130,12 @@ class Parser:
                 return False
             if len(self._staged_chains) < _MOST_CHAIN_CERTIFICATES_KEPT:
                 self._staged_chains.add(facts.sha256)
-        if facts.sha256 in certificates:
+        key = facts.sha256, row.holder
+        if key in certificates:
             staged.repeated += not in_chain
             return False
         ours = facts.issuer.identity in self._own
-        certificates[facts.sha256] = binary_copy.certificate(line, row, by_own_authority=ours)
+        certificates[key] = binary_copy.certificate(line, row, by_own_authority=ours)
         staged.names.append(seen_certificates.name(facts.issuer.identity, facts.serial))
         staged.revokes |= row.revoked_at is not None
         if ours:

@@ -1,5 +1,6 @@
 """Blocks of a source read into records. Pure: bytes in, records out, each with its line and its original text."""
 
+import binascii
 import csv
 import json
 import re
@@ -7,18 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from inventory.formats.imports import Encoding, Format, Target
 from inventory.importing.parsing import csv_rows
 from inventory.importing.parsing.rows import Cells
+from inventory.importing.parsing.values import BadValue, shown
+from inventory.x509 import lenient
 
 # A record beyond this is not read: it is rejected, and the next one begins at the next line.
 MAX_RECORD_BYTES = 4 << 20
 _KEPT_OF_A_REJECT = 64 * 1024
 csv.field_size_limit(2 * MAX_RECORD_BYTES)
 
-_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.S)
+# A block ends before the next one begins; where it does not, only its first line is found.
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(?:[^-]*+(?:-(?!----)[^-]*+)*+(-----END \1-----))?")
 _CERTIFICATE_LABELS = {b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE"}
 _BUNDLE_LABELS = {b"PKCS7", b"CMS"}
 # What may stand in a bundle and is nobody's inventory.
@@ -113,7 +119,7 @@ def _csv(block: Block, layout: Layout) -> Iterator[Record | Reject]:
         line = block.first_line + begin
         if suspicious and (problem := _unreadable_text(original, layout.encoding)):
             yield Reject(line, problem, kept(original))
-        elif len(fields) != width:
+        elif len(fields) != width and (len(fields) < width or any(field.strip() for field in fields[width:])):
             reason = f"The row has {len(fields)} columns, the header {width}; a quote or delimiter is out of place."
             yield Reject(line, reason, kept(original))
         else:
@@ -149,9 +155,15 @@ def _json_lines(block: Block, layout: Layout) -> Iterator[Record | Reject]:
         if not isinstance(document, dict):
             yield Reject(number, "The line is no JSON object.", kept(original))
             continue
-        cells = {
-            target: _scalar(value) for path, target in layout.mapping if (value := at_path(document, path)) is not None
-        }
+        try:
+            cells = {
+                target: _cell(target, value)
+                for path, target in layout.mapping
+                if (value := at_path(document, path)) is not None
+            }
+        except BadValue as problem:
+            yield Reject(number, str(problem), kept(original))
+            continue
         yield Record(number, cells, original)
 
 
@@ -164,44 +176,67 @@ def at_path(document: object, path: str) -> object:
     return document
 
 
-def _scalar(value: object) -> str:
+# Where JSON may say a number with a fraction. Elsewhere it has lost what was meant: 1E5 may have been a serial.
+_FRACTIONS = {Target.LATITUDE, Target.LONGITUDE, Target.LAST_SEEN, Target.ISSUED, Target.REVOKED_AT}
+
+
+def _cell(target: Target, value: object) -> str:
+    """Return a value of JSON as the text of a cell. Raises BadValue for what is no such value."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value)
+    # Some products say the state by true and false, step-ca by an object.
+    if isinstance(value, bool | dict) and target is Target.STATE:
+        return json.dumps(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and target in _FRACTIONS:
+        return json.dumps(value)
+    raise BadValue(f"{target.value} is {shown(json.dumps(value))} in JSON; a string or a whole number is read.")
 
 
 def _pem(payload: bytes, first_line: int) -> Iterator[Record | Reject]:
     line, counted = first_line, 0
-    end = 0
     for match in _PEM_BLOCK.finditer(payload):
         line += payload.count(b"\n", counted, match.start())
-        counted, end = match.start(), match.end()
+        counted = match.start()
         label, block = match[1], match[0]
-        if label in _CERTIFICATE_LABELS:
+        if match[2] is None:
+            yield Reject(line, "The PEM block has no END line of its own kind; its text is not kept.", "")
+        elif label in _CERTIFICATE_LABELS:
             yield Record(line, {Target.CERTIFICATE: block}, block.decode("ascii", "backslashreplace"))
         elif label in _BUNDLE_LABELS:
             yield from _pkcs7(block, line, encoded=True)
         elif label not in _PASSED_OVER:
             # Never copied anywhere: it may be a private key.
             yield Reject(line, f"A block of {label.decode('ascii')} is no certificate; its text is not kept.", "")
-    if (torn := payload.find(b"-----BEGIN", end)) >= 0:
-        line += payload.count(b"\n", counted, torn)
-        yield Reject(line, "The PEM block has no END line of its own kind; its text is not kept.", "")
 
 
 def _pkcs7(payload: bytes, line: int, *, encoded: bool) -> Iterator[Record | Reject]:
     load = pkcs7.load_pem_pkcs7_certificates if encoded else pkcs7.load_der_pkcs7_certificates
     try:
-        found = load(payload)
-    except (ValueError, TypeError) as error:
-        yield Reject(line, f"The PKCS #7 bundle cannot be read: {' '.join(str(error).split())}.", "")
-        return
-    from cryptography.hazmat.primitives.serialization import Encoding as Der
+        found = [certificate.public_bytes(serialization.Encoding.DER) for certificate in load(payload)]
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # One certificate that the library refuses keeps no other out.
+        found = _bundled(payload, encoded=encoded)
+        if not found:
+            reason = " ".join(str(error).split()).rstrip(".")
+            yield Reject(line, f"The PKCS #7 bundle has no certificates that can be read: {reason}.", "")
+            return
+    if not found:
+        yield Reject(line, "The PKCS #7 bundle holds no certificate.", "")
+    for der in found:
+        yield Record(line, {Target.CERTIFICATE: der}, "")
 
-    for certificate in found:
-        yield Record(line, {Target.CERTIFICATE: certificate.public_bytes(Der.DER)}, "")
+
+def _bundled(payload: bytes, *, encoded: bool) -> list[bytes]:
+    try:
+        return lenient.bundled(_from_pem(payload) if encoded else payload)
+    except (lenient.Malformed, binascii.Error):
+        return []
+
+
+def _from_pem(block: bytes) -> bytes:
+    return binascii.a2b_base64(b"".join(block.strip().splitlines()[1:-1]))
 
 
 def _member(number: int, name: str, content: bytes) -> Iterator[Record | Reject]:

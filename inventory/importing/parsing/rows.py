@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from cryptography import x509
-
 from inventory.formats.imports import Link, Target
 from inventory.importing.parsing import certificates, values
 from inventory.importing.parsing.certificates import Facts, Unreadable
@@ -51,45 +49,66 @@ class Rules:
     link: Link = Link.COLUMN
 
 
+class RefusedInChain(NamedTuple):
+    """What stands in a chain and is not taken. `mark` is the same wherever the chain is repeated."""
+
+    mark: int
+    reason: str
+
+
 class Row(NamedTuple):
     device: DeviceRow | None
     certificates: list[CertificateRow]
+    refused: list[RefusedInChain]
 
 
 def row(cells: Cells, rules: Rules) -> Row:
-    """Return what one record says. Raises BadValue or Unreadable with the reason; then nothing of it is used."""
-    found = (
-        [certificates.read(der) for der in certificates.decode(blob)] if (blob := cells.get(Target.CERTIFICATE)) else []
-    )
+    """Return what one record says. Raises BadValue or Unreadable with the reason; then nothing of it is used.
+
+    What is wrong in its chain costs no more than that: the device and its certificate are taken.
+    """
+    blobs = certificates.decode(blob) if (blob := cells.get(Target.CERTIFICATE)) else []
+    found = certificates.read(blobs[0]) if blobs else None
     texts = _texts(cells)
     serial = texts.get(Target.DEVICE_SERIAL, "")
-    if not serial and found and found[0].authority is None:
-        serial = linked_serial(found[0].parsed, rules.link)
+    if not serial and found and found.authority is None:
+        serial = linked_serial(found, rules.link)
     if not serial and not found:
         raise BadValue("The row names no device and holds no certificate.")
     device = _device(values.device_serial(serial), texts, rules) if serial else None
     holder = (device.fleet_id, device.serial) if device else None
-    made = [_certificate(found[0], None if found[0].authority else holder, texts, rules)] if found else []
+    made = [_certificate(found, None if found.authority else holder, texts, rules)] if found else []
     # What stands behind the first in one cell is its chain.
-    if len(found) > 1:
-        made += [_in_chain(facts) for facts in found[1:]]
-    if chain := cells.get(Target.CHAIN):
-        made += [_in_chain(certificates.read(der)) for der in certificates.decode(chain)]
-    return Row(device, made)
+    above, refused = _chain(blobs[1:], cells.get(Target.CHAIN, ""))
+    return Row(device, made + above, refused)
 
 
-def linked_serial(certificate: x509.Certificate, link: Link) -> str:
+def _chain(behind: list[bytes], cell: str | bytes) -> tuple[list[CertificateRow], list[RefusedInChain]]:
+    made, refused = [], []
+    try:
+        behind = behind + certificates.decode(cell) if cell else behind
+    except Unreadable as problem:
+        refused.append(RefusedInChain(hash(cell), f"In its chain: {problem}"))
+    for der in behind:
+        try:
+            made.append(_in_chain(certificates.read(der)))
+        except Unreadable as problem:
+            refused.append(RefusedInChain(hash(der), f"In its chain: {problem}"))
+    return made, refused
+
+
+def linked_serial(facts: Facts, link: Link) -> str:
     match link:
         case Link.COLUMN:
             return ""
         case Link.COMMON_NAME:
-            return certificates.common_name(certificate)
+            return certificates.common_name(facts)
         case Link.SUBJECT_SERIAL:
-            return certificates.subject_serial(certificate)
+            return certificates.subject_serial(facts)
         case Link.SAN_DNS:
-            return certificates.alternative_name(certificate, x509.DNSName).partition(".")[0]
+            return certificates.dns_name(facts).partition(".")[0]
         case Link.SAN_URI:
-            return certificates.alternative_name(certificate, x509.UniformResourceIdentifier).rpartition(":")[2]
+            return certificates.uri(facts).rpartition(":")[2]
 
 
 def _texts(cells: Cells) -> Texts:
@@ -102,6 +121,8 @@ def _texts(cells: Cells) -> Texts:
             raise BadValue(f"{target.value} is not text.")
         if "\0" in value:
             raise BadValue(f"{target.value} holds a NUL character, which no text of the inventory can hold.")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise BadValue(f"{target.value} holds half of a surrogate pair, which is no character.")
         texts[target] = value.strip()
     return texts
 
@@ -153,7 +174,7 @@ def _certificate(facts: Facts, holder: tuple[int, str] | None, texts: Texts, rul
 
 def _in_chain(facts: Facts) -> CertificateRow:
     if facts.authority is None:
-        raise Unreadable("The chain holds a certificate that is no authority's.")
+        raise Unreadable(f"{values.shown(facts.subject)} is no authority.")
     return CertificateRow(facts, None, facts.not_before)
 
 

@@ -7,11 +7,17 @@ from functools import lru_cache
 from inventory.formats import device_fields
 
 _PHONE_PUNCTUATION = re.compile(r"[\s()./-]+")
-_EPOCH = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,9})?")
-_ASN1_TIME = re.compile(r"([0-9]{14})Z")
+# The trunk prefix: dialled at home, and not behind a country code (E.123 7.1).
+_TRUNK_PREFIX = re.compile(r"\(\s*0\s*\)")
+# float() reads more: 1_0, the digits of other scripts, inf.
+_DEGREES = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_EPOCH = re.compile(r"-?[0-9]{1,13}(?:\.[0-9]{1,9})?")
+_ASN1_TIME = re.compile(r"([0-9]{14})Z?")
 _ZONE_NAME = re.compile(r"[0-9]\s*[A-Za-z]{2,}(?:/[A-Za-z_]+)?$")
 # Seconds since 1970 reach this in the year 5138; what is larger counts milliseconds.
 _LARGEST_IN_SECONDS = 100_000_000_000
+# And this in March 1973; what is smaller is a year, or the number of a day as spreadsheets count them.
+_SMALLEST_IN_SECONDS = 100_000_000
 _MOST_NAME = 100
 _SHOWN = 40
 
@@ -77,6 +83,8 @@ def mqtt_id(text: str) -> str:
 
 
 def phone_number(text: str) -> str:
+    if "+" in text and _TRUNK_PREFIX.search(text):
+        raise BadValue(f"{shown(text)} has a (0), which is not dialled behind a country code; leave it out.")
     number = _PHONE_PUNCTUATION.sub("", text)
     if not number or device_fields.PHONE_NUMBER.fullmatch(number):
         return number
@@ -96,11 +104,10 @@ def choice(text: str, allowed: frozenset[str], what: str, default: str) -> str:
 def coordinate(text: str, limit: int, what: str) -> float | None:
     if not text:
         return None
-    try:
-        degrees = float(text)
-    except ValueError:
-        raise BadValue(f"{shown(text)} is no {what} in decimal degrees.") from None
-    if not -limit <= degrees <= limit:  # false for NaN as well
+    if not _DEGREES.fullmatch(text):
+        raise BadValue(f"{shown(text)} is no {what} in decimal degrees.")
+    degrees = float(text)
+    if not -limit <= degrees <= limit:
         raise BadValue(f"The {what} {shown(text)} is not between -{limit} and {limit}.")
     return degrees
 
@@ -111,6 +118,8 @@ def moment(text: str, what: str) -> datetime | None:
         return None
     try:
         found = _moment(text)
+    except BadValue:
+        raise
     except (ValueError, OverflowError):
         if _ZONE_NAME.search(text):
             raise BadValue(f"{shown(text)} names its time zone; write {what} with an offset, as in +01:00.") from None
@@ -123,7 +132,12 @@ def moment(text: str, what: str) -> datetime | None:
 def _moment(text: str) -> datetime:
     if _EPOCH.fullmatch(text) and not (len(text) == 8 and text.isdigit()):  # eight digits are a date, 20270301
         number = float(text)
-        seconds = number / 1000 if abs(number) >= _LARGEST_IN_SECONDS else number
+        if number < _SMALLEST_IN_SECONDS:
+            raise BadValue(
+                f"{shown(text)} is no time: a year, or a day as spreadsheets count them? ISO 8601 is read, as in "
+                "2027-03-01T12:00:00Z, and seconds or milliseconds since 1970."
+            )
+        seconds = number / 1000 if number >= _LARGEST_IN_SECONDS else number
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     if match := _ASN1_TIME.fullmatch(text):
         return datetime.strptime(match[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -2,11 +2,14 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from inventory.formats.imports import Encoding, Format, Link, Product, Target
+from inventory.importing.parsing import kinds
 from inventory.importing.parsing.records import Layout
 from inventory.importing.sources.files import Archive, Source, SourceRefused, TextFile, WholeFile
 from inventory.importing.sources.products import DESCRIPTIONS
@@ -16,14 +19,9 @@ _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = (",", ";", "\t", "|")
 # DER of the object identifier of signedData (RFC 5652 5.1), with which a PKCS #7 bundle begins.
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
-_FOREIGN_MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ": "xz",
-    b"BZh": "bzip2",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
+# A block of RFC 7468 begins on a line of its own.
+_PEM_BEGINS = re.compile(rb"^[ \t]*-----BEGIN [A-Z0-9 ]+-----[ \t]*\r?$", re.M)
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -74,24 +72,27 @@ def link_of(reading: Reading) -> Link:
 
 
 def recognise(beginning: bytes) -> Format:
-    """Return the format of a file that begins so. Raises SourceRefused for what has to be unpacked first."""
-    for magic, name in _FOREIGN_MAGIC.items():
-        if beginning.startswith(magic):
-            raise SourceRefused(f"The file is {name}; unpack it, or save it as UTF-8.")
-    if beginning.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    """Return the format of a file that begins so. Raises SourceRefused for what is to be converted first."""
+    if kind := kinds.foreign_kind(beginning):
+        raise SourceRefused(f"The file is {kind}.")
+    if kinds.is_zip(beginning):
         return Format.ZIP
     if beginning[:1] == b"\x30" and beginning[1:2] >= b"\x80":
         return Format.PKCS7 if _SIGNED_DATA in beginning[:40] else Format.DER
     text = beginning.removeprefix(_BOM).lstrip()
-    if text.startswith(b"{"):
-        return Format.JSON_LINES
-    # A bundle may begin with remarks; a table has its delimiters before its first certificate.
+    if _is_pem(text):
+        return Format.PEM
+    return Format.JSON_LINES if text.startswith(b"{") else Format.CSV
+
+
+def _is_pem(text: bytes) -> bool:
+    begins = _PEM_BEGINS.search(text)
+    # Whatever explains a block before it (RFC 7468 2); inside of quotes it is the cell of a table.
+    if begins and text.count(b'"', 0, begins.start()) % 2 == 0:
+        return True
+    # Its line breaks may be lost. A table has its delimiters before its first certificate.
     first_line = text.partition(b"\n")[0]
-    if b"-----BEGIN" in first_line and b"," not in first_line:
-        return Format.PEM
-    if b"-----BEGIN" in text and not any(delimiter.encode() in first_line for delimiter in _DELIMITERS):
-        return Format.PEM
-    return Format.CSV
+    return b"-----BEGIN" in text and not any(delimiter.encode() in first_line for delimiter in _DELIMITERS)
 
 
 def _after_bom(beginning: bytes) -> int:
@@ -105,20 +106,33 @@ def _open_csv(path: Path, beginning: bytes, reading: Reading, link: Link) -> Ope
         raise SourceRefused(f"{path} has no line end in its first {_LOOKED_AT:,} bytes; a CSV begins with a header.")
     delimiter = max(_DELIMITERS, key=lambda each: len(_header(text, each)[0]))
     columns, lines = _header(text, delimiter)
-    if len(set(columns)) < len(columns):
+    named = [column for column in columns if column]
+    if len(set(named)) < len(named):
         raise SourceRefused(f"{path} names a column twice: {', '.join(columns)}.")
     mapping = csv_mapping(columns, reading)
-    body = beginning[offset:].split(b"\n")[:lines]
+    ends = list(islice(_LINE_END.finditer(beginning, offset), lines))
+    if any(end.group() == b"\r" for end in ends):
+        raise SourceRefused(f"{path} ends its lines with CR alone, as old programs do; save it with LF or CR LF.")
+    start = ends[-1].end() if len(ends) == lines else len(beginning)
     layout = Layout(Format.CSV, reading.encoding, delimiter, columns, mapping, reading.product or "")
-    start = offset + sum(len(line) + 1 for line in body)
     return Opened(TextFile(path, Format.CSV, delimiter=delimiter, offset=start, line=lines + 1), layout, link)
 
 
 def _header(text: str, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """Return the columns of the first record, and over how many lines it goes."""
+    """Return the columns of the first record, but empty ones at its end, and over how many lines it goes.
+
+    Raises SourceRefused.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = next(reader, [])
-    return tuple(column.strip() for column in columns), reader.line_num
+    try:
+        columns = [column.strip() for column in next(reader, [])]
+    except csv.Error as error:
+        raise SourceRefused(f"The header cannot be read: {error}.") from error
+    if any("\0" in column for column in columns):
+        raise SourceRefused("The header holds NUL characters; if the file is UTF-16, save it as UTF-8.")
+    while columns and not columns[-1]:
+        columns.pop()
+    return tuple(columns), reader.line_num
 
 
 def csv_mapping(columns: tuple[str, ...], reading: Reading) -> tuple[tuple[str, Target], ...]:

@@ -2,12 +2,13 @@
 
 import hashlib
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from inventory.formats.imports import Format
 from inventory.importing.parsing.records import MAX_RECORD_BYTES, Block
@@ -22,6 +23,8 @@ MAX_MEMBERS = 3_000_000
 MAX_MEMBER_BYTES = 8 << 20
 MAX_RATIO = 200
 _MEMBERS_IN_A_BLOCK = 4096
+# ECMA-376-2 10.1.2: every Office Open XML package has this part.
+_OF_A_WORKBOOK = "[Content_Types].xml"
 
 Position = dict[str, Any]
 
@@ -97,6 +100,9 @@ class TextFile:
                 payload, data = data[:end], data[end:]
                 offset += end
                 after = line + payload.count(b"\n")
+                if broken and not payload.endswith(b"\n"):
+                    skipped, data = _rest_of_line(stream)
+                    offset, after = offset + skipped, after + 1
                 yield Piece(Block(payload, line, broken), {"offset": offset, "line": after}, offset)
                 line = after
 
@@ -126,6 +132,16 @@ class TextFile:
                 return data.find(b"\n", end) + 1 if end >= 0 else 0
             case _:
                 return data.rfind(b"\n") + 1
+
+
+def _rest_of_line(stream: BinaryIO) -> tuple[int, bytes]:
+    """Read up to the next line; return how many bytes that were, and what was read behind them."""
+    skipped = 0
+    while read := stream.read(64 * 1024):
+        if (end := read.find(b"\n") + 1) > 0:
+            return skipped + end, read[end:]
+        skipped += len(read)
+    return skipped, b""
 
 
 def end_of_csv_records(data: bytes, delimiter: int) -> int:
@@ -175,8 +191,10 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error) as error:
             raise SourceRefused(f"{path} is no ZIP that can be read: {error}") from error
+        if any(member.filename == _OF_A_WORKBOOK for member in members):
+            raise SourceRefused(f"{path} is a workbook of Excel or the like; save its sheet as CSV in UTF-8.")
         if len(members) > MAX_MEMBERS:
             raise SourceRefused(f"{path} has {len(members):,} members; at most {MAX_MEMBERS:,} are read.")
         for member in members:
@@ -221,7 +239,11 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | str:
     try:
         with archive.open(member) as stream:
             content = stream.read(MAX_MEMBER_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError) as error:
+    except OSError as error:
+        if error.errno:
+            raise
+        return f"The member cannot be unpacked: {error}"  # by bzip2, which says it so
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, ValueError) as error:
         return f"The member cannot be unpacked: {error}"
     if len(content) > MAX_MEMBER_BYTES:
         return "The member is larger than the ZIP says: this looks like a bomb."

@@ -350,3 +350,14 @@ def test_of_many_who_change_what_they_saw_at_once_one_does(client_for):
     assert sorted(answer.status_code for answer in at_once([lambda n=n: rename(n) for n in range(4)])) == [
         200, 412, 412, 412,
     ]  # fmt: skip
+
+
+def test_one_of_several_tags_is_enough_and_weak_ones_are_none(client_for):
+    writer = client_for("devices:write", "sites:write", permissions="", name="ops")
+    device = factories.device("M-1")
+    for number, condition in enumerate(('"x", {}', '{}, "x"', '"x,y" , {}', '"x",{}')):
+        answer = patch(writer, device, {"mqtt_id": f"m-{number}"}, if_match=condition.format(tag(writer, device)))
+        assert answer.status_code == 200, condition
+    for condition in ('"x", W/{}', '"x", "y"', ""):
+        answer = patch(writer, device, {"mqtt_id": "never"}, if_match=condition.format(tag(writer, device)))
+        assert answer.status_code == 412, condition

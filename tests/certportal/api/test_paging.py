@@ -122,7 +122,7 @@ def test_filters_stay_in_the_links(reader):
 
 def test_any_page_of_a_list_costs_the_same_queries_and_never_a_count(reader, django_assert_num_queries):
     made = rows.certificates(rows.devices(300), step=DAY)
-    middle = Cursor("not_after", False, made[150].not_after.isoformat(), made[150].id).encode()
+    middle = Cursor("inventory.certificate", "not_after", False, made[150].not_after.isoformat(), made[150].id).encode()
     for address in (
         f"{CERTIFICATES}?ordering=not_after&limit=10",
         f"{CERTIFICATES}?ordering=not_after&cursor={middle}",
@@ -136,7 +136,7 @@ def test_any_page_of_a_list_costs_the_same_queries_and_never_a_count(reader, dja
 
 def test_a_page_deep_in_the_list_is_one_range_of_one_index(reader, django_assert_num_queries):
     made = rows.certificates(rows.devices(3))
-    cursor = Cursor("not_after", False, made[0].not_after.isoformat(), made[0].id).encode()
+    cursor = Cursor("inventory.certificate", "not_after", False, made[0].not_after.isoformat(), made[0].id).encode()
     address = f"{CERTIFICATES}?ordering=not_after&cursor={cursor}"
     reader.get(address)
     with django_assert_num_queries(4) as captured:
@@ -146,6 +146,17 @@ def test_a_page_deep_in_the_list_is_one_range_of_one_index(reader, django_assert
         in (captured.captured_queries[-1]["sql"])
     )
     assert "OFFSET" not in captured.captured_queries[-1]["sql"]
+
+
+OF = "inventory.certificate"
+
+
+def test_a_cursor_of_another_list_is_refused(reader):
+    made = rows.certificates(rows.devices(3))
+    cursor = parse_qs(urlsplit(reader.get("/api/v1/devices/?limit=1").json()["next"]).query)["cursor"][0]
+    assert reader.get("/api/v1/devices/", {"cursor": cursor}).status_code == 200
+    assert reader.get(CERTIFICATES, {"cursor": cursor}).status_code == 400
+    assert made
 
 
 def encoded(value: object) -> str:
@@ -162,15 +173,15 @@ def encoded(value: object) -> str:
         encoded({}),
         encoded([]),
         encoded(None),
-        encoded(["-id", False, "1"]),
-        encoded(["-id", False, "1", "1"]),
-        encoded(["-id", False, "1", True]),
-        encoded(["-id", False, "1", -1]),
-        encoded(["-id", False, "1", 1 << 63]),
-        encoded(["-id", 0, "1", 1]),
-        encoded(["-id", False, "one", 1]),
-        encoded(["serial", False, "1", 1]),
-        encoded(["id", False, "1", 1]),
+        encoded([OF, "-id", False, "1"]),
+        encoded([OF, "-id", False, "1", "1"]),
+        encoded([OF, "-id", False, "1", True]),
+        encoded([OF, "-id", False, "1", -1]),
+        encoded([OF, "-id", False, "1", 1 << 63]),
+        encoded([OF, "-id", 0, "1", 1]),
+        encoded([OF, "-id", False, "one", 1]),
+        encoded([OF, "serial", False, "1", 1]),
+        encoded([OF, "id", False, "1", 1]),
     ],
 )
 def test_a_cursor_that_this_list_did_not_make_is_refused(reader, cursor):
@@ -181,12 +192,12 @@ def test_a_cursor_that_this_list_did_not_make_is_refused(reader, cursor):
 
 @pytest.mark.parametrize("value", ["", "yesterday", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-10:00", "9" * 900])
 def test_a_cursor_with_an_impossible_moment_is_refused(reader, value):
-    cursor = encoded(["not_after", False, value, 1])
+    cursor = encoded([OF, "not_after", False, value, 1])
     assert reader.get(CERTIFICATES, {"cursor": cursor, "ordering": "not_after"}).status_code == 400
 
 
 def test_a_cursor_with_a_text_that_postgresql_cannot_hold_is_refused(reader):
-    cursor = encoded(["serial", False, "a\x00b", 1])
+    cursor = encoded(["inventory.device", "serial", False, "a\x00b", 1])
     assert reader.get("/api/v1/devices/", {"cursor": cursor, "ordering": "serial"}).status_code == 400
 
 
@@ -197,7 +208,16 @@ def test_decoding_any_text_gives_a_cursor_or_invalid_cursor(text):
         assert isinstance(Cursor.decode(text), Cursor)
 
 
-@given(st.builds(Cursor, st.text(max_size=20), st.booleans(), st.text(max_size=100), st.integers(0, (1 << 63) - 1)))
+@given(
+    st.builds(
+        Cursor,
+        st.just("inventory.device"),
+        st.text(max_size=20),
+        st.booleans(),
+        st.text(max_size=100),
+        st.integers(0, (1 << 63) - 1),
+    )
+)
 def test_a_cursor_survives_its_encoding(cursor):
     assert Cursor.decode(cursor.encode()) == cursor
 

@@ -103,7 +103,7 @@ def test_a_dry_run_tells_what_the_run_does_and_does_nothing(tmp_path, old):
         ({"phone_number": "call me"}, "is no phone number in E.164"),
         ({"mqtt_id": "a/#"}, "is no MQTT client id"),
         ({"latitude": "95", "longitude": "1"}, "is not between -90 and 90"),
-        ({"latitude": "nan", "longitude": "1"}, "is not between -90 and 90"),
+        ({"latitude": "nan", "longitude": "1"}, "is no latitude in decimal degrees"),
         ({"latitude": "5"}, "stand together"),
         ({"site": "s" * 101}, "has 101 characters; at most 100"),
         ({"fleet": "nowhere"}, "There is no fleet 'nowhere'"),
@@ -203,7 +203,7 @@ def test_a_known_certificate_is_not_moved_to_another_device(tmp_path, old):
 
     run = imported(write_csv(tmp_path / "b.csv", [{"device_serial": "D2", "certificate": certificate}]), fleet())
 
-    assert "as another device's" in rejects(run)[0]["reason"]
+    assert rejects(run)[0]["reason"] == "The certificate belongs to device D1."
     assert Certificate.objects.get(purpose=Purpose.DEVICE).device.serial == "D1"
 
 

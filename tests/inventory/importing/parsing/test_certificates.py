@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from inventory.importing.parsing import certificates, distinguished_names
 from inventory.importing.parsing.certificates import Unreadable, decode, read
+from inventory.x509 import lenient
+from tests.inventory.importing import odd
 from tests.inventory.importing.foreign import ForeignAuthority, der, pem
 
 OLD = ForeignAuthority()
@@ -49,8 +52,8 @@ def test_any_damaged_octet_gives_facts_or_a_reason(at, value):
     except Unreadable as reason:
         assert str(reason).endswith(".") and "\n" not in str(reason)
     else:
-        parsed = x509.load_der_x509_certificate(damaged)
-        assert facts.serial == f"{parsed.serial_number:x}" and facts.sha256 == hashlib.sha256(damaged).digest()
+        serial = facts.parsed.serial_number if facts.parsed else lenient.read(damaged).serial
+        assert facts.serial == f"{serial:x}" and facts.sha256 == hashlib.sha256(damaged).digest()
 
 
 @given(st.binary(max_size=300))
@@ -131,3 +134,56 @@ def test_what_is_long_is_read_each_time_and_kept_by_nobody(monkeypatch):
     again = read(WHOLE)
     assert (again.issuer, again.authority) == (usual.issuer, usual.authority)
     assert certificates._extensions == {}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        odd.with_empty_relative_name(),
+        odd.with_subject(odd.common_name("ODD-1"), odd.EMPTY_RELATIVE_NAME),
+        odd.with_half_an_authority_key_identifier(),
+        odd.with_extension("2.5.29.35", odd.tlv(0x30)),  # the same extension twice
+        odd.with_extension("2.5.29.17", odd.tlv(0x30, odd.tlv(0x82, b"\xff"))),  # a DNS name of no ASCII
+        odd.with_extension("2.5.29.15", odd.tlv(0x04, b"")),  # a key usage that is none
+        odd.with_extension("2.5.29.31", b"\xff"),
+        odd.rebuilt(der(OLD.signs("CN=ODD-1")), version=odd.tlv(0xA0, odd.tlv(0x02, b"\x05"))),
+        odd.rebuilt(der(OLD.signs("CN=ODD-1")), public_key=odd.tlv(0x30, odd.tlv(0x30, odd.oid("1.2.3")))),
+    ],
+)
+def test_what_rfc_5280_forbids_is_read_and_marked(whole):
+    facts = read(whole)
+    assert facts.subject == "CN=ODD-1" and facts.der == whole
+    assert certificates.common_name(facts) == "ODD-1" and certificates.subject_serial(facts) == ""
+    assert facts.issuer.name.startswith("CN=O") and facts.key_type in {"ec-p256", "other"}
+
+
+def test_an_odd_certificate_has_the_issuer_that_its_sound_siblings_have():
+    sound, strange = read(der(odd.OLD.signs("CN=SOUND"))), read(odd.with_empty_relative_name())
+    assert strange.parsed is None and strange.issuer == sound.issuer
+    assert read(der(odd.OLD.certificate)).authority == strange.issuer
+
+
+@pytest.mark.parametrize("serial", [b"\x00", b"\x80", b"\x01" + bytes(20)])
+def test_a_serial_number_that_is_none_is_refused_by_the_name_of_its_certificate(serial):
+    with pytest.raises(Unreadable, match=r"'CN=ODD-1' has no positive serial number of at most 20 octets"):
+        read(odd.with_serial(serial))
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        (("pkcs12", "cert-key-aes256cbc.p12"), "PKCS #12; write its certificates out with openssl pkcs12"),
+        (("x509", "requests", "rsa_sha256.der"), "a certification request"),
+        (("asymmetric", "PKCS8", "unenc-rsa-pkcs8.pem"), "is no certificate"),
+    ],
+)
+def test_what_is_no_certificate_is_called_by_its_name(path, what):
+    with pytest.raises(Unreadable, match=re.escape(what)) as refused:
+        [read(each) for each in decode(odd.vector(*path))]
+    assert "ParseError" not in str(refused.value) and str(refused.value).isprintable()
+
+
+def test_a_key_store_and_a_zip_are_called_by_their_names():
+    for content, what in ((bytes.fromhex("feedfeed00000002"), "a Java key store"), (b"PK\x03\x04", "a ZIP")):
+        with pytest.raises(Unreadable, match=what):
+            decode(content)
