@@ -22,10 +22,11 @@ class MalformedRequest(ValueError):
 
 @dataclass(frozen=True)
 class CertificationRequest:
-    """A request whose signature was verified."""
+    """A request whose signature was verified. `spki` is its key as certificates hold it."""
 
     public_key: CertificateIssuerPublicKeyTypes
     key_type: keys.KeyType | None
+    spki: bytes
     spki_sha256: bytes
     subject: x509.Name
     alternative_names: tuple[x509.GeneralName, ...]
@@ -56,10 +57,12 @@ def parse(der: bytes) -> CertificationRequest:
         if isinstance(error, MalformedRequest):
             raise
         raise MalformedRequest("The body is not a DER certification request (PKCS #10).") from error
+    spki = keys.spki(public_key)
     return CertificationRequest(
         public_key=public_key,
         key_type=keys.key_type(public_key),
-        spki_sha256=keys.spki_sha256(public_key),
+        spki=spki,
+        spki_sha256=hashlib.sha256(spki).digest(),
         subject=subject,
         alternative_names=alternative_names,
         sha256=hashlib.sha256(der).digest(),
