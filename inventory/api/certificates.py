@@ -58,6 +58,7 @@ class CertificateSerializer(serializers.ModelSerializer[Certificate]):
             "jitter",
             "issued_at",
             "crl_shard",
+            "issuance_index",
             "state",
             "predecessor",
             "successor",
