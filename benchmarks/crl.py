@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Rate, Side, Size, rates, repeated
-from inventory.issuing.certificates import new_serial
+from inventory.issuing.serial_numbers import new_serial
 from revocation import crl
 
 _ENTRIES = {Size.SMALL: (1_000, 10_000, 100_000), Size.FULL: (10_000, 100_000, 1_000_000)}
@@ -33,7 +33,7 @@ def run(size: Size) -> list[Figure]:
 
 
 def _sides(count: int, issuer: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> dict[str, Side]:
-    serials = [new_serial() for _ in range(count)]
+    serials = [int.from_bytes(new_serial(index)) for index in range(count)]
     encoded = [crl.entry(serial, _THIS_UPDATE, _REASON) for serial in serials]
     listed = [_listed(serial) for serial in serials]
     whole = _ours(encoded, issuer, key)
@@ -85,7 +85,7 @@ def _issuer(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(new_serial())
+        .serial_number(int.from_bytes(new_serial(0)))
         .not_valid_before(_THIS_UPDATE - timedelta(days=365))
         .not_valid_after(_THIS_UPDATE + timedelta(days=3650))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -2,27 +2,36 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 _RESULTS = Path(__file__).parent / "results"
-_COLUMNS = ("name", "value", "unit", "ratio", "compared to")
+_COLUMNS = ("name", "value", "unit", "ratio", "floor", "aim", "compared to")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. `ratio` is the value divided by that of `compared_to`, None where there is no yardstick."""
+    """One measured number. `ratio` is the value divided by that of `compared_to`, None where there is no yardstick.
+
+    `floor` is the ratio that a release must reach, `aim` the one that we want.
+    """
 
     name: str
     value: float
     unit: str
     compared_to: str = ""
     ratio: float | None = None
+    floor: float | None = None
+    aim: float | None = None
 
     def beside(self, yardstick: "Figure", name: str = "") -> "Figure":
         """Return this figure as compared with another of the same run, under a name of its own if it has one yet."""
         compared = f"{yardstick.name} ({_number(yardstick.value)} {yardstick.unit})"
         return Figure(name or self.name, self.value, self.unit, compared, self.value / yardstick.value)
+
+    def asked(self, *, floor: float, aim: float | None = None) -> "Figure":
+        """Return this figure with what its ratio ought to be."""
+        return replace(self, floor=floor, aim=aim)
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -35,8 +44,8 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    ratio = "" if figure.ratio is None else f"{figure.ratio:,.3g}"
-    return (figure.name, _number(figure.value), figure.unit, ratio, figure.compared_to)
+    ratios = ("" if ratio is None else f"{ratio:,.3g}" for ratio in (figure.ratio, figure.floor, figure.aim))
+    return (figure.name, _number(figure.value), figure.unit, *ratios, figure.compared_to)
 
 
 def _number(value: float) -> str:

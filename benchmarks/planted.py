@@ -29,6 +29,7 @@ _DEVICES = """
 _CURRENT = {
     "device_id": "n",
     "serial": "to_hex(n * 8 + %(generation)s)",
+    "issuance_index": "NULL::bigint",
     "sha256": "sha256((n * 8 + %(generation)s)::text::bytea)",
     "not_before": "ends - interval '3 years'",
     "not_after": "ends",

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,7 +20,7 @@ from certportal.supervisor import Supervisor
 from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import Admission
 from inventory.models import Authority, Device, Fleet, Profile
-from inventory.x509.csr import parse
+from inventory.x509.csr import CertificationRequest, parse
 
 _SECONDS_TO_GET_READY = 120
 FLEET = "bench"
@@ -136,3 +136,17 @@ def admissions(count: int) -> list[Admission]:
         Admission(device, device.fleet.profile, device.fleet.authority, parsed[number % len(parsed)], SYSTEM)
         for number, device in enumerate(made)
     ]
+
+
+def with_request(admission: Admission, request: CertificationRequest) -> Admission:
+    return Admission(admission.device, admission.profile, admission.authority, request, admission.actor)
+
+
+def waiting(count: int) -> list[Callable[[], Admission]]:
+    """Return what reads and verifies the request of each of `count` new devices, and admits it."""
+
+    def admit(admission: Admission, der: bytes) -> Admission:
+        return with_request(admission, parse(der))
+
+    ders = spare_requests()
+    return [partial(admit, admission, ders[number % len(ders)]) for number, admission in enumerate(admissions(count))]

@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from revocation import der
-from revocation.signing import algorithm_identifier, signed
+from inventory.x509 import der
+from inventory.x509.signing import algorithm_identifier, signed
 
 _V2 = der.integer(1)
 _REASON_CODE = der.object_identifier(CRLEntryExtensionOID.CRL_REASON.dotted_string)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from inventory.x509.der import DerError
 from revocation.crl import Head, read_head
-from revocation.der import DerError
 from revocation.scopes import Scope
 
 

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import OCSPExtensionOID
 
-from revocation import der
+from inventory.x509 import der
+from inventory.x509.signing import signed
 from revocation.crl import REASON_CODES
-from revocation.signing import signed
 
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_CERTIFICATES = 100

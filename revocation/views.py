@@ -20,9 +20,9 @@ from django.utils.http import http_date
 from django.utils.translation import gettext as _
 
 from inventory.models import Authority
+from inventory.x509.der import DerError
 from revocation import crl_files, ocsp
 from revocation.bundles import bundle
-from revocation.der import DerError
 from revocation.responder import Refusal, Responders, UnknownAuthority
 from revocation.scopes import Scope
 from revocation.signers import SignerUnavailable

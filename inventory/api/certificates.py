@@ -59,6 +59,7 @@ class CertificateSerializer(serializers.ModelSerializer[Certificate]):
             "jitter",
             "issued_at",
             "crl_shard",
+            "issuance_index",
             "status",
             "predecessor",
             "successor",

@@ -1,13 +1,16 @@
 """Writing the audit log, in the transaction of the act that it tells of."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple, TypedDict
 
 import structlog
 from django.db import connection
 
+from inventory import pg_copy
 from inventory.models import AuditAction, AuditEvent, Certificate, Device
 from inventory.models.audit import ActorKind
 
@@ -66,7 +69,14 @@ def event(
     )
 
 
-def _who(actor: Actor) -> dict[str, str | None]:
+class _Who(TypedDict):
+    actor_kind: str
+    actor: str
+    source_address: str | None
+    request_id: str
+
+
+def _who(actor: Actor) -> _Who:
     """Return the columns that say who acted, from where and in which request or job."""
     return {
         "actor_kind": actor.kind.value,
@@ -81,12 +91,83 @@ def record(events: Iterable[AuditEvent]) -> None:
     AuditEvent.objects.bulk_create(events, batch_size=1000)
 
 
+class Entry(NamedTuple):
+    """An event as the columns of its row, for acts by the thousand: a model's instance costs as much as a signature."""
+
+    at: datetime
+    action: str
+    actor_kind: str
+    actor: str
+    source_address: str | None
+    request_id: str
+    object_name: str
+    device_id: int | None
+    certificate_id: int | None
+    details: str
+
+
+def entry(
+    action: AuditAction,
+    *,
+    now: datetime,
+    actor: Actor,
+    object_name: str,
+    device_id: int | None,
+    certificate_id: int | None,
+    details: dict[str, Any],
+) -> Entry:
+    """Return what `event` returns, as an Entry."""
+    return Entry(
+        at=now,
+        action=action.value,
+        **_who(actor),
+        object_name=object_name[:600],
+        device_id=device_id,
+        certificate_id=certificate_id,
+        details=json.dumps(details),
+    )
+
+
+def record_by_copy(entries: Iterable[Entry]) -> None:
+    """Write entries in one COPY; call it inside the transaction of the act."""
+    with connection.cursor() as cursor:
+        pg_copy.copy_in(cursor, "inventory_auditevent", Entry._fields, map(_row, entries))
+
+
+def _row(written: Entry) -> bytes:
+    return b"".join(
+        (
+            _beginning(*written[:6]),
+            pg_copy.text(written.object_name),
+            pg_copy.int8(written.device_id),
+            pg_copy.int8(written.certificate_id),
+            pg_copy.jsonb(written.details),
+        )
+    )
+
+
+@lru_cache(maxsize=1024)
+def _beginning(
+    at: datetime, action: str, actor_kind: str, actor: str, source_address: str | None, request_id: str
+) -> bytes:
+    """Return the columns that the events of one act by one actor share."""
+    return b"".join(
+        (
+            pg_copy.width(Entry._fields),
+            pg_copy.moment(at),
+            *map(pg_copy.text, (action, actor_kind, actor)),
+            pg_copy.inet(source_address),
+            pg_copy.text(request_id),
+        )
+    )
+
+
 def record_selected(action: AuditAction, rows: str, parameters: Sequence[Any], *, actor: Actor) -> None:
     """Write an event for each row of the query `rows`: at, object_name, device_id, certificate_id, details (jsonb).
 
     For acts by the thousand: as `event` and `record` in one statement, of what the database has already.
     """
     who = _who(actor)
-    of_all = [action.value, *(who[column] for column in ("actor_kind", "actor", "source_address", "request_id"))]
+    of_all = [action.value, who["actor_kind"], who["actor"], who["source_address"], who["request_id"]]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_SELECTED.format(rows=rows), [*of_all, *parameters])

@@ -26,6 +26,9 @@ from inventory.models.counters import Axis, used_by
 if TYPE_CHECKING:
     from cryptography import x509
 
+# By the key of its row. Authorities are few.
+_PARSED: dict[int, "x509.Certificate"] = {}
+
 
 # A recursive common table expression: of each authority that meets `start`, a condition on `a`, itself and all above.
 # A chain of certificates is shorter than 16; only a circle, which no signature can make, would be read so far.
@@ -140,7 +143,11 @@ class Authority(models.Model):
 
     @cached_property
     def x509(self) -> "x509.Certificate":
-        """The authority's own certificate, parsed once an instance."""
-        if self.certificate is None:
+        """The authority's own certificate, read and parsed once a process: what is signed never changes."""
+        if self.certificate_id is None:
             raise ValueError(f"Authority {self.slug} is not established: it has no certificate.")
-        return self.certificate.x509
+        parsed = _PARSED.get(self.certificate_id)
+        if parsed is None:
+            assert self.certificate is not None
+            parsed = _PARSED[self.certificate_id] = self.certificate.x509
+        return parsed

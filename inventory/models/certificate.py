@@ -196,6 +196,9 @@ class Certificate(models.Model):
     not_after = models.DateTimeField(_("expires"))
     jitter = models.DurationField(_("jitter"), default=timedelta(0))
     issued_at = models.DateTimeField(_("issued"))
+    # The last 32 bits of the serial number: which of its authority's certificates this is, counted from 0. Null: the
+    # number is older than the index, or somebody else's. docs/decisions/issuance-index.md
+    issuance_index = models.BigIntegerField(_("issuance index"), null=True, editable=False)
     crl_shard = models.PositiveSmallIntegerField(_("CRL shard"), default=0)
     state = models.CharField(
         _("state"), max_length=16, choices=CertificateState.choices, default=CertificateState.ISSUED
@@ -225,6 +228,14 @@ class Certificate(models.Model):
             # In this order it finds what people search, too, who know no issuer.
             models.UniqueConstraint(fields=["serial", "authority"], name="certificate_serial_unique_for_issuer"),
             models.UniqueConstraint(fields=["sha256"], name="certificate_fingerprint_unique"),
+            models.UniqueConstraint(
+                fields=["authority", "issuance_index"],
+                condition=Q(issuance_index__isnull=False),
+                name="certificate_issuance_index_unique_for_issuer",
+            ),
+            models.CheckConstraint(
+                condition=Q(issuance_index__range=(0, 2**32 - 1)), name="certificate_issuance_index_32_bits"
+            ),
             # One request gives one certificate: asking again with the same key finds the first answer.
             models.UniqueConstraint(
                 fields=["predecessor", "spki_sha256"],

@@ -53,10 +53,22 @@ def build(
         .public_key(contents.public_key)
         .not_valid_before(contents.not_before)
         .not_valid_after(contents.not_after)
-        .add_extension(x509.BasicConstraints(ca=contents.is_authority, path_length=contents.path_length), critical=True)
-        .add_extension(_key_usage(contents), critical=True)
+        .add_extension(
+            basic_constraints(is_authority=contents.is_authority, path_length=contents.path_length), critical=True
+        )
+        .add_extension(
+            key_usage(
+                is_authority=contents.is_authority, enciphers_keys=isinstance(contents.public_key, rsa.RSAPublicKey)
+            ),
+            critical=True,
+        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(contents.public_key), critical=False)
-        .add_extension(_authority_key_identifier(contents, issuer), critical=False)
+        .add_extension(
+            authority_key_identifier(issuer)
+            if issuer
+            else x509.AuthorityKeyIdentifier.from_issuer_public_key(contents.public_key),
+            critical=False,
+        )
     )
     if contents.extended_key_usages:
         builder = builder.add_extension(x509.ExtendedKeyUsage(contents.extended_key_usages), critical=False)
@@ -69,39 +81,44 @@ def build(
         # RFC 6960 4.2.2.2.1: its short life replaces the question whether it is revoked.
         builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
     if contents.pointers:
-        builder = builder.add_extension(_crl_distribution_points(contents.pointers), critical=False)
-        builder = builder.add_extension(_authority_information_access(contents.pointers), critical=False)
+        builder = builder.add_extension(crl_distribution_points(contents.pointers), critical=False)
+        builder = builder.add_extension(authority_information_access(contents.pointers), critical=False)
     return builder.sign(signing_key, signature_hash(signing_key))
 
 
-def _key_usage(contents: Contents) -> x509.KeyUsage:
+def basic_constraints(*, is_authority: bool, path_length: int | None = None) -> x509.BasicConstraints:
+    return x509.BasicConstraints(ca=is_authority, path_length=path_length)
+
+
+def key_usage(*, is_authority: bool, enciphers_keys: bool) -> x509.KeyUsage:
+    """Return the usage of a key: authorities sign certificates and CRLs, all others sign.
+
+    `enciphers_keys`: it is an RSA key. On an EC key the bit is an error (RFC 5480 3).
+    """
     return x509.KeyUsage(
-        digital_signature=not contents.is_authority,
+        digital_signature=not is_authority,
         content_commitment=False,
-        # RFC 5480 3: only RSA keys encipher keys; on an EC key the bit is an error.
-        key_encipherment=not contents.is_authority and isinstance(contents.public_key, rsa.RSAPublicKey),
+        key_encipherment=not is_authority and enciphers_keys,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=contents.is_authority,
-        crl_sign=contents.is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
         encipher_only=False,
         decipher_only=False,
     )
 
 
-def _authority_key_identifier(contents: Contents, issuer: x509.Certificate | None) -> x509.AuthorityKeyIdentifier:
-    if issuer is None:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(contents.public_key)
+def authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
-def _crl_distribution_points(pointers: Pointers) -> x509.CRLDistributionPoints:
+def crl_distribution_points(pointers: Pointers) -> x509.CRLDistributionPoints:
     name = [x509.UniformResourceIdentifier(pointers.crl)]
     return x509.CRLDistributionPoints([x509.DistributionPoint(name, None, None, None)])
 
 
-def _authority_information_access(pointers: Pointers) -> x509.AuthorityInformationAccess:
+def authority_information_access(pointers: Pointers) -> x509.AuthorityInformationAccess:
     return x509.AuthorityInformationAccess(
         [
             x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(pointers.ocsp)),

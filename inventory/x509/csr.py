@@ -25,10 +25,14 @@ class MalformedRequest(ValueError):
 
 @dataclass(frozen=True)
 class CertificationRequest:
-    """A request whose signature was verified. `key_type` is None for a key that no profile can allow."""
+    """A request whose signature was verified. `key_type` is None for a key that no profile can allow.
+
+    `spki` is the key as certificates hold it, a SubjectPublicKeyInfo in DER.
+    """
 
     public_key: CertificateIssuerPublicKeyTypes
     key_type: keys.KeyType | None
+    spki: bytes
     spki_sha256: bytes
     subject: x509.Name
     alternative_names: tuple[x509.GeneralName, ...]
@@ -59,10 +63,12 @@ def parse(der: bytes) -> CertificationRequest:
         _check_signature(request)
     if not isinstance(public_key, get_args(CertificateIssuerPublicKeyTypes)):
         raise MalformedRequest("The request's key cannot sign, so it proves nothing.")
+    spki = keys.spki(public_key)
     return CertificationRequest(
         public_key=public_key,
         key_type=_key_type(request, public_key),
-        spki_sha256=keys.spki_sha256(public_key),
+        spki=spki,
+        spki_sha256=hashlib.sha256(spki).digest(),
         subject=subject,
         alternative_names=alternative_names,
         sha256=hashlib.sha256(der).digest(),

@@ -48,9 +48,14 @@ def key_type(key: PublicKeyTypes) -> KeyType | None:
     return None
 
 
+def spki(key: PublicKeyTypes) -> bytes:
+    """Return the key's SubjectPublicKeyInfo (RFC 5280 4.1.2.7) in DER: the same in any certificate."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def spki_sha256(key: PublicKeyTypes) -> bytes:
-    """Return the SHA-256 of the key's SubjectPublicKeyInfo: the same key has the same hash in any certificate."""
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    """Return the hash that names the key in the inventory."""
+    return hashlib.sha256(spki(key)).digest()
 
 
 def signature_hash(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.SHA384 | None:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 PLACEHOLDERS = frozenset({"serial", "fleet", "batch", "site"})
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _EMPTY_IF_UNSET = ""
 
 # What the inventory keeps of a subject as text (RFC 4514).
@@ -57,7 +57,7 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
             raise NameTemplateError(f"{{{key}}} is unknown; a template may use {known}.")
         return values.get(key, _EMPTY_IF_UNSET)
 
-    return _PLACEHOLDER.sub(value, template)
+    return PLACEHOLDER.sub(value, template)
 
 
 def subject(template: str, values: Mapping[str, str]) -> x509.Name:
@@ -82,6 +82,11 @@ def subject(template: str, values: Mapping[str, str]) -> x509.Name:
     return name
 
 
+def most_characters(attribute: x509.ObjectIdentifier) -> int:
+    """Return how many characters a value of `attribute` may have."""
+    return _MOST_CHARACTERS.get(attribute, MAX_SUBJECT_CHARACTERS)
+
+
 def _attribute(part: x509.NameAttribute[str | bytes], values: Mapping[str, str]) -> x509.NameAttribute[str] | None:
     """Return `part` of a template, filled; None when it is empty. Raises NameTemplateError or ValueError."""
     if not isinstance(part.value, str):
@@ -89,7 +94,7 @@ def _attribute(part: x509.NameAttribute[str | bytes], values: Mapping[str, str])
     value = _fill(part.value, values)
     if not value:
         return None
-    most = _MOST_CHARACTERS.get(part.oid, MAX_SUBJECT_CHARACTERS)
+    most = most_characters(part.oid)
     if len(value) > most:
         raise NameTemplateError(
             f"{part.rfc4514_string()} gives {len(value)} characters; RFC 5280 allows {most} for this attribute."

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-import textwrap
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -31,7 +30,9 @@ def certs_only(certificates: list[x509.Certificate], *, one_line: bool) -> bytes
     """
     der = pkcs7.serialize_certificates(certificates, Encoding.DER)
     text = base64.b64encode(der).decode()
-    return (text if one_line else "\n".join(textwrap.wrap(text, _LINE)) + "\n").encode()
+    if not one_line:
+        text = "".join(f"{text[start : start + _LINE]}\n" for start in range(0, len(text), _LINE))
+    return text.encode()
 
 
 def basic_credentials(header: str) -> tuple[str, str] | None:

@@ -95,6 +95,9 @@ REFUSED = [
         Certificate,
         "state = 'revoked', revoked_at = now(), revocation_reason = 'certificateHold'",
     ),
+    ("certificate_issuance_index_32_bits", Certificate, "issuance_index = -1"),
+    ("certificate_issuance_index_32_bits", Certificate, "issuance_index = 4294967296"),
+    ("certificate_issuance_index_unique_for_issuer", Certificate, "issuance_index = 7"),
     ("certificate_serial_hex", Certificate, "serial = '0a'"),
     ("certificate_serial_hex", Certificate, "serial = 'AB'"),
     ("certificate_serial_hex", Certificate, "serial = ''"),
@@ -273,10 +276,19 @@ def test_no_model_waits_for_a_migration():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-def test_migrations_go_up_from_nothing_down_to_nothing_and_up_again(db):
+@pytest.fixture
+def empty_schema(transactional_db):
+    """Let this connection see nothing. Not in a transaction: indexes are made concurrently."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA elsewhere")
-        cursor.execute("SET LOCAL search_path TO elsewhere")
+        cursor.execute("SET search_path TO elsewhere")
+        yield
+        cursor.execute("RESET search_path")
+        cursor.execute("DROP SCHEMA elsewhere CASCADE")
+
+
+@pytest.mark.usefixtures("empty_schema")
+def test_migrations_go_up_from_nothing_down_to_nothing_and_up_again():
     call_command("migrate", verbosity=0)
     up = set(connection.introspection.table_names())
     for label in ("renewal", "revocation", "inventory"):

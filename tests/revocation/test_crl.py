@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.models import RevocationReason
+from inventory.x509 import der
 from inventory.x509.keys import KeyType, signature_hash
-from revocation import crl, der
+from revocation import crl
 from tests.revocation.issuers import DAY, KEY_TYPES, NOW, Issuer, issuer
 
 ADDRESS = "http://pki.example/crl/meters/7.crl"

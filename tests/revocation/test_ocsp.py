@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.models import RevocationReason
+from inventory.x509 import der
 from inventory.x509.keys import KeyType, signature_hash
-from revocation import der, ocsp
+from revocation import ocsp
 from tests.revocation.issuers import DAY, KEY_TYPES, NOW, Issuer, delegated_signer, issuer
 
 HASHES: list[hashes.HashAlgorithm] = [hashes.SHA1(), hashes.SHA256()]  # noqa: S303  (RFC 5019 2.1.1)

@@ -10,12 +10,13 @@ and again with care when that was wrong.
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from inventory.importing.loading import device_updates
 from inventory.importing.parsing import binary_copy
 from inventory.importing.parsing.parser import Staged
 from inventory.models import FleetIds
+from inventory.pg_copy import copy_in
 
 DEVICES, CERTIFICATES = "import_device", "import_certificate"
 
@@ -170,13 +171,8 @@ def stage(cursor: Any, staged: Staged) -> None:
         (DEVICES, binary_copy.DEVICE_COLUMNS, staged.devices),
         (CERTIFICATES, binary_copy.CERTIFICATE_COLUMNS, staged.certificates),
     ):
-        if not rows:
-            continue
-        names = ", ".join(column.partition(" ")[0] for column in columns)
-        with connection.wrap_database_errors, cursor.copy(f"COPY {name} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(binary_copy.HEADER)
-            copy.write(rows)
-            copy.write(binary_copy.TRAILER)
+        if rows:
+            copy_in(cursor, name, [column.partition(" ")[0] for column in columns], [rows])
 
 
 def wait_for_others(cursor: Any) -> None:

@@ -33,6 +33,7 @@ def test_a_certificate_in_a_list_has_its_facts_and_no_der(meter, reader):
             "jitter": "P0DT00H00M00S",
             "issued_at": moment(certificate.issued_at),
             "crl_shard": 0,
+            "issuance_index": int(certificate.serial, 16) & 0xFFFFFFFF,
             "status": certificate.status_at(timezone.now()).value,
             "predecessor": None,
             "successor": None,

@@ -37,6 +37,7 @@ def plant(certificate: Certificate, count: int, *, not_after: datetime, **places
     columns |= {
         "device_id": "%(first)s + n",
         "serial": "to_hex(%(first)s + n)",
+        "issuance_index": "NULL::bigint",
         "sha256": "sha256((%(first)s + n)::text::bytea)",
         "spki_sha256": "sha256((%(first)s + n)::text::bytea)",
         "not_after": "%(not_after)s",

@@ -5,20 +5,22 @@ import ipaddress
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from inventory.audit.record import SYSTEM
+from inventory.audit.record import SYSTEM, Actor
 from inventory.issuing.authorities import AuthorityPlan, chain, establish
 from inventory.issuing.certificates import (
     Admission,
@@ -27,11 +29,11 @@ from inventory.issuing.certificates import (
     issue,
     issue_infrastructure,
     issue_many,
-    new_serial,
 )
 from inventory.issuing.keys.software import KeyUnavailable, generate
 from inventory.issuing.lifetimes import IssuerTooOld
 from inventory.models import AuditAction, AuditEvent, Authority, Certificate, Device, Purpose
+from inventory.models.audit import ActorKind
 from inventory.x509.csr import parse
 from inventory.x509.keys import KeyType
 from tests.factories import DAY, NOW, authority, certification_request, csr_der, device, fleet, key, profile, root
@@ -93,15 +95,6 @@ def critical(certificate: Certificate) -> set[str]:
     return {extension.oid._name for extension in certificate.x509.extensions if extension.critical}
 
 
-def test_a_serial_number_has_twenty_octets_is_positive_and_never_comes_twice():
-    serials = {new_serial() for _ in range(10_000)}
-    assert len(serials) == 10_000
-    # RFC 5280 4.1.2.2; the first bit of the DER INTEGER is the sign.
-    assert {serial.bit_length() for serial in serials} == {159}
-    for bit in range(158):
-        assert 4_500 < sum(serial >> bit & 1 for serial in serials) < 5_500
-
-
 def test_what_is_stored_is_what_was_signed():
     stored = Certificate.objects.get(pk=device_certificate().pk)
     der = bytes(stored.der)
@@ -138,14 +131,54 @@ def test_each_certificate_has_one_audit_event_that_names_it():
     }
 
 
-def test_many_take_as_many_statements_as_one(django_assert_num_queries):
+def test_many_take_three_statements_and_one_takes_two(django_assert_num_queries):
     demo = fleet()
     demo.authority.x509  # noqa: B018 - read before we count
     admissions = [admission(device_=device(fleet=demo)) for _ in range(25)]
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):  # the numbers, certificates, audit events
         certificates = issue_many(admissions, NOW)
     assert [certificate.device for certificate in certificates] == [each.device for each in admissions]
     assert len({certificate.serial for certificate in certificates}) == 25
+    with django_assert_num_queries(2):
+        issue(admissions[0], NOW)
+    with django_assert_num_queries(0):
+        assert issue_many([], NOW) == []
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["inserted", "copied"])
+def test_every_column_of_the_rows_is_what_was_signed(number):
+    profile(jitter_max=30 * DAY, validity=timedelta(days=365, seconds=7))
+    actor = Actor(ActorKind.USER, "Größe", "2001:db8::7")
+    renewed = [issue(admission(), NOW - DAY) for _ in range(number)]
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        issued = issue_many(
+            [replace(admission(device_=each.device), predecessor=each, actor=actor) for each in renewed],
+            NOW + timedelta(microseconds=123_456),
+        )
+    for certificate, predecessor in zip(issued, renewed, strict=True):
+        assert not certificate._state.adding
+        stored = Certificate.objects.get(pk=certificate.pk)
+        for field in Certificate._meta.concrete_fields:
+            value = getattr(certificate, field.attname)
+            assert getattr(stored, field.attname) == value, field
+        assert stored.predecessor == predecessor
+        told = AuditEvent.objects.get(certificate=stored)
+        assert (told.action, told.actor_kind, told.actor) == (AuditAction.CERTIFICATE_RENEWED, ActorKind.USER, "Größe")
+        assert (told.source_address, told.request_id, told.at) == ("2001:db8::7", "r-1", stored.issued_at)
+        assert (told.device, told.object_name) == (stored.device, stored.subject)
+        assert told.details["renewal_of"] == predecessor.serial
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["inserted", "copied"])
+def test_one_renewal_for_a_key_and_the_database_says_so(number):
+    waiting = [replace(admission(device_=each.device), predecessor=each) for each in _issued(number)]
+    issue_many(waiting, NOW)
+    with pytest.raises(IntegrityError, match="certificate_one_renewal_for_a_key"), transaction.atomic():
+        issue_many(waiting, NOW)
+
+
+def _issued(number: int) -> list[Certificate]:
+    return issue_many([admission() for _ in range(number)], NOW - DAY)
 
 
 def test_jitter_spreads_a_batch_over_its_range():

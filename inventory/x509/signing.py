@@ -1,14 +1,17 @@
-"""Signing assembled DER without a builder: the hash is fed part by part, the key signs the digest once."""
+"""Signing assembled DER without a builder: certificates, CRLs and OCSP answers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from inventory.x509 import der
 from inventory.x509.keys import signature_hash
-from revocation import der
+
+Sign = Callable[[bytes], bytes]
+"""Returns the signature over a message."""
 
 _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")  # RFC 5758 3.2: no parameters
 _ECDSA_WITH_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")
@@ -21,18 +24,32 @@ class UnsupportedKey(TypeError):
 
 
 def algorithm_identifier(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    """Return the AlgorithmIdentifier of what `sign` does with `key`. Raises UnsupportedKey."""
+    """Return the AlgorithmIdentifier of what `sign` and `signer` do with `key`. Raises UnsupportedKey."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return _ED25519
     if isinstance(key, rsa.RSAPrivateKey):
         return _RSA_WITH_SHA256
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return _ECDSA_WITH_SHA384 if isinstance(signature_hash(key), hashes.SHA384) else _ECDSA_WITH_SHA256
-    raise UnsupportedKey(f"{type(key).__name__} signs no CRL and no OCSP answer.")
+    raise _unsupported(key)
+
+
+def signer(key: CertificateIssuerPrivateKeyTypes) -> Sign:
+    """Return what signs many short messages with `key`, its algorithm chosen once. Raises UnsupportedKey."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign
+    algorithm = signature_hash(key) or hashes.SHA256()
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        scheme, sign_ecdsa = ec.ECDSA(algorithm), key.sign
+        return lambda message: sign_ecdsa(message, scheme)
+    if isinstance(key, rsa.RSAPrivateKey):
+        pad, sign_rsa = padding.PKCS1v15(), key.sign
+        return lambda message: sign_rsa(message, pad, algorithm)
+    raise _unsupported(key)
 
 
 def sign(key: CertificateIssuerPrivateKeyTypes, parts: Iterable[bytes]) -> bytes:
-    """Return the signature over the concatenated `parts`. Raises UnsupportedKey."""
+    """Return the signature over the concatenated `parts`, which are hashed one by one. Raises UnsupportedKey."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(b"".join(parts))  # RFC 8032 5.1.6 reads the message twice: there is no digest to pass
     algorithm = signature_hash(key) or hashes.SHA256()
@@ -43,7 +60,11 @@ def sign(key: CertificateIssuerPrivateKeyTypes, parts: Iterable[bytes]) -> bytes
         return key.sign(digest.finalize(), ec.ECDSA(Prehashed(algorithm)))
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(digest.finalize(), padding.PKCS1v15(), Prehashed(algorithm))
-    raise UnsupportedKey(f"{type(key).__name__} signs no CRL and no OCSP answer.")
+    raise _unsupported(key)
+
+
+def _unsupported(key: CertificateIssuerPrivateKeyTypes) -> UnsupportedKey:
+    return UnsupportedKey(f"{type(key).__name__} is of a kind that no authority here has.")
 
 
 def signed(key: CertificateIssuerPrivateKeyTypes, parts: Iterable[bytes], *after: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The little DER (X.690) that CRLs and OCSP need: assemble elements from bytes, and walk elements of hostile bytes.
+"""The little DER (X.690) that certificates, CRLs and OCSP need: assemble elements, and walk those of hostile bytes.
 
 The walker never recurses and never copies: depth and size of the input cost nothing that the caller did not ask for.
 """
@@ -16,9 +16,13 @@ BIT_STRING = 0x03
 OCTET_STRING = 0x04
 OBJECT_IDENTIFIER = 0x06
 ENUMERATED = 0x0A
+UTF8_STRING = 0x0C
+PRINTABLE_STRING = 0x13
+IA5_STRING = 0x16
 UTC_TIME = 0x17
 GENERALIZED_TIME = 0x18
 SEQUENCE = 0x30
+SET = 0x31
 
 TRUE = b"\x01\x01\xff"
 
@@ -44,6 +48,10 @@ def header(tag: int, length: int) -> bytes:
     """Return identifier and length octets (X.690 8.1.2, 10.1)."""
     if length < 0x80:
         return bytes((tag, length))
+    if length < 0x100:
+        return bytes((tag, 0x81, length))
+    if length < 0x10000:
+        return bytes((tag, 0x82, length >> 8, length & 0xFF))
     octets = length.to_bytes((length.bit_length() + 7) // 8)
     return bytes((tag, 0x80 | len(octets))) + octets
 
@@ -74,18 +82,21 @@ def _base128(arc: int) -> bytes:
 
 def generalized_time(moment: datetime) -> bytes:
     """Return GeneralizedTime in whole seconds (RFC 5280 4.1.2.5.2). `moment` is in UTC."""
-    return element(GENERALIZED_TIME, f"{moment.year:04}".encode() + _month_to_second(moment))
+    return b"\x18\x0f%04d%02d%02d%02d%02d%02dZ" % moment.timetuple()[:6]
 
 
 def time(moment: datetime) -> bytes:
     """Return UTCTime through the year 2049, GeneralizedTime from 2050 on (RFC 5280 4.1.2.5). `moment` is in UTC."""
-    if 1950 <= moment.year < 2050:
-        return element(UTC_TIME, f"{moment.year % 100:02}".encode() + _month_to_second(moment))
-    return generalized_time(moment)
-
-
-def _month_to_second(moment: datetime) -> bytes:
-    return f"{moment.month:02}{moment.day:02}{moment.hour:02}{moment.minute:02}{moment.second:02}Z".encode()
+    if not 1950 <= moment.year < 2050:
+        return generalized_time(moment)
+    return b"\x17\x0d%02d%02d%02d%02d%02d%02dZ" % (
+        moment.year % 100,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+        moment.second,
+    )
 
 
 @dataclass(frozen=True, slots=True)
