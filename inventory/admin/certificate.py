@@ -23,6 +23,7 @@ from inventory.lists.exports import CERTIFICATES
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import certificates_named
 from inventory.models import Axis, Certificate, fleets_of
+from inventory.x509 import reading as x509_reading
 
 _MOST_GENERATIONS = 20
 
@@ -150,7 +151,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
 
     def page(self, certificate: Certificate, now: datetime) -> dict[str, Any]:
         """Return what the page shows."""
-        readable = reading.readable(bytes(certificate.der))
+        readable = x509_reading.readable(bytes(certificate.der))
         return {
             "now": now,
             "certificate": certificate,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -34,7 +35,7 @@ class ProfileQuerySet(ScopedQuerySet["Profile"]):
         """Those by which certificates of the fleets are made, or were."""
         return Q(pk__in=self._used_now(ids)) | Q(pk__in=used_by(ids, Axis.PROFILE))
 
-    def _used_now(self, ids: Sequence[int]) -> "models.QuerySet[Profile]":
+    def _used_now(self, ids: Sequence[int]) -> Any:
         return self.model._base_manager.filter(fleets__in=ids).values("pk")
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import DataError, connection
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from inventory import pg_copy
 
 pytestmark = pytest.mark.django_db
-ENCODERS = {
+ENCODERS: dict[str, tuple[str, Any]] = {
     "small": ("smallint", pg_copy.int2),
     "large": ("bigint", pg_copy.int8),
     "words": ("text", pg_copy.text),
