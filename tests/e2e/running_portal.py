@@ -21,7 +21,7 @@ from tests.e2e.lab import LabDevice
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLEET = "demo"
-_SECONDS_TO_START = 120
+_SECONDS_TO_START = 300
 _SECONDS_TO_STOP = 60
 _RUNNING = "certportal is running."
 _PASSWORD = "correct-horse-battery"

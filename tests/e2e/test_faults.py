@@ -3,6 +3,7 @@
 It comes back, nothing doubles, and in the end every invariant holds.
 """
 
+import http.client
 import os
 import signal
 import threading
@@ -70,7 +71,7 @@ def under_load(portal: RunningPortal) -> Iterator[None]:
     def ask_on() -> None:
         while not over.is_set():
             # What is killed under a client breaks off wherever it is.
-            with suppress(requests.RequestException):
+            with suppress(requests.RequestException, http.client.HTTPException):
                 answers(portal)
 
     clients = [threading.Thread(target=ask_on, daemon=True) for _ in range(2)]
