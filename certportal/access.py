@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
@@ -56,6 +56,13 @@ class LoginForm(AdminAuthenticationForm):
 @receiver(user_logged_in)
 def record_login(request: HttpRequest | None, user: User, **_kwargs: Any) -> None:
     _record(AuditAction.LOGIN_SUCCEEDED, ActorKind.USER, user.get_username(), request)
+
+
+@receiver(user_logged_out)
+def record_logout(request: HttpRequest | None, user: User | None, **_kwargs: Any) -> None:
+    """Record who left; nobody, when the session had ended before."""
+    if user is not None:
+        _record(AuditAction.LOGGED_OUT, ActorKind.USER, user.get_username(), request)
 
 
 @receiver(user_login_failed)

@@ -1,5 +1,8 @@
 """Who may use the portal: people, and programs that hold a token of theirs."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,12 +10,32 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 
+class NameIsImmutable(ValueError):
+    """An account keeps its name: under another one it would pass for another person."""
+
+
 class User(AbstractUser):
-    """A person. Roles are groups of Django permissions."""
+    """A person. Roles are groups of Django permissions. The name never changes, which a trigger holds as well."""
+
+    _stored_name: str | None = None
 
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "User":
+        user = super().from_db(db, field_names, values, **options)
+        user._stored_name = user.__dict__.get(cls.USERNAME_FIELD)  # None: not read
+        return user
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the account. Raises NameIsImmutable."""
+        name = self.__dict__.get(self.USERNAME_FIELD)
+        if None not in (self._stored_name, name) and name != self._stored_name:
+            raise NameIsImmutable(f"The name {self._stored_name!r} of an account does not change; make a new account.")
+        super().save(*args, **kwargs)
+        self._stored_name = name
 
 
 class ApiToken(AbstractAuthToken):

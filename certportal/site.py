@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -56,6 +57,15 @@ class CertportalAdminSite(admin.AdminSite):
 
         self.login_form = LoginForm
         return super().login(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Let people set their own password, which the audit log tells."""
+        from certportal.credentials import recorded_password
+        from inventory.admin.audited import actor_of
+
+        assert request.user.pk is not None  # `admin_view` lets nobody else in
+        with recorded_password(request.user.pk, now=timezone.now(), actor=actor_of(request)):
+            return super().password_change(request, extra_context)
 
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
@@ -103,7 +103,7 @@ def _text(value: Any) -> Any:
     """Return a value as it stands in the JSON of an entry."""
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | QuerySet):
         return [_text(item) for item in value]
     if isinstance(value, Model):
         return value.pk  # as a form's initial value is

@@ -12,6 +12,7 @@ from inventory.audit.record import Actor
 from inventory.models import AuditAction, AuditEvent, Fleet, Profile
 from inventory.models.audit import ActorKind
 from tests import factories
+from tests.certportal.forms import form_of
 
 LOGIN = "/admin/login/"
 PASSWORD = "a long enough password"
@@ -83,18 +84,6 @@ def test_the_brake_counts_a_link_local_address_without_its_zone(client, boss):
 
 
 # --- Changes of configuration ---------------------------------------------------------------------------------------
-
-
-def form_of(client: Client, address: str) -> dict[str, Any]:
-    """Return what a browser would send back unchanged."""
-    form = client.get(address).context["adminform"].form
-    sent: dict[str, Any] = {}
-    for name, field in form.fields.items():
-        value = form[name].field.prepare_value(form[name].value())
-        sent[name] = "" if value is None else value
-        if field.show_hidden_initial:
-            sent[f"initial-{name}"] = sent[name]
-    return sent
 
 
 def test_a_change_of_a_profile_is_an_event_with_old_and_new_values(page, db):
