@@ -75,13 +75,16 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
 
     secret_fields = ("password1", "password2", "password")
     readonly_fields = ("last_login", "date_joined")
+    fieldsets = [*(UserAdmin.fieldsets or ()), (_("Service account"), {"fields": ["owner"]})]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         own = super().has_change_permission(request, obj)
         return own and (obj is None or not obj.is_superuser or request.user.is_superuser)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "groups", "user_permissions")
+        rights = (
+            () if request.user.is_superuser else ("is_staff", "is_superuser", "owner", "groups", "user_permissions")
+        )
         return (*self.readonly_fields, *(("username",) if obj else ()), *rights)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:

@@ -13,7 +13,7 @@ from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction
 
 # What an account may do, and whether it may log in at all.
-ACCESS_FIELDS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+ACCESS_FIELDS = ("is_active", "is_staff", "is_superuser", "owner", "groups", "user_permissions")
 Rights = dict[str, Any]
 
 
@@ -42,6 +42,7 @@ def rights_of(user: User) -> Rights:
         "is_active": user.is_active,
         "is_staff": user.is_staff,
         "is_superuser": user.is_superuser,
+        "owner": user.owner.username if user.owner else None,
         "groups": sorted(user.groups.values_list("name", flat=True)),
         "user_permissions": _names(user.user_permissions.all()),
     }

@@ -35,6 +35,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
     PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
     PeriodicJob("certportal.cron.forget_answers", 3600, "default"),
+    PeriodicJob("inventory.jobs.expire_proposals", 300, "default"),
     PeriodicJob("inventory.jobs.sweep_own_alerts", 60, "default"),
     PeriodicJob("inventory.jobs.sweep_alerts", 1800, "default"),
     PeriodicJob("inventory.jobs.fold_counters", 10, "default"),

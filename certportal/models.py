@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
@@ -17,11 +18,34 @@ class NameIsImmutable(ValueError):
 class User(AbstractUser):
     """A person. Roles are groups of Django permissions. The name never changes, which a trigger holds as well."""
 
+    owner = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        related_name="service_accounts",
+        null=True,
+        blank=True,
+        verbose_name=_("owner"),
+        help_text=_("Of a service account: the person who answers for it, and who is no second person beside it."),
+    )
+
     _stored_name: str | None = None
 
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        constraints = [models.CheckConstraint(condition=~models.Q(owner=models.F("pk")), name="user_not_its_own_owner")]
+
+    @property
+    def person_id(self) -> int:
+        """Key of the person behind the account."""
+        return self.owner_id or self.pk
+
+    def clean(self) -> None:
+        super().clean()
+        if self.owner is None:
+            return
+        if self.owner.owner_id is not None or self.owner_id == self.pk or self.service_accounts.exists():
+            raise ValidationError({"owner": _("A service account belongs to a person, who belongs to nobody.")})
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "User":

@@ -248,6 +248,8 @@ SPECTACULAR_SETTINGS = {
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
         "Oddity": "inventory.models.sighting.Oddity",
+        "ProposalKind": "inventory.models.ProposalKind",
+        "ProposalState": "inventory.models.ProposalState",
         "RowOutcome": "inventory.devices.bulk_results.RowOutcome",
         "SightingOutcome": "inventory.sightings.SightingOutcome",
         "ExpiryAxis": "inventory.models.Axis",

@@ -1,6 +1,9 @@
-"""Names of accounts stay: a renamed account would pass for another person."""
+"""Accounts: names that stay, since a renamed account would pass for another person; owners of service accounts."""
 
-from django.db import migrations
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+from django.db.models import F, Q
 
 _HOLD_NAMES = """
 CREATE FUNCTION certportal_name_stays() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -20,4 +23,22 @@ DROP FUNCTION certportal_name_stays();
 class Migration(migrations.Migration):
     dependencies = [("certportal", "0001_initial")]
 
-    operations = [migrations.RunSQL(_HOLD_NAMES, _LET_GO)]
+    operations = [
+        migrations.RunSQL(_HOLD_NAMES, _LET_GO),
+        migrations.AddField(
+            "user",
+            "owner",
+            models.ForeignKey(
+                blank=True,
+                help_text="Of a service account: the person who answers for it, and who is no second person beside it.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="service_accounts",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="owner",
+            ),
+        ),
+        migrations.AddConstraint(
+            "user", models.CheckConstraint(condition=~Q(owner=F("pk")), name="user_not_its_own_owner")
+        ),
+    ]

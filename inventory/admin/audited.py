@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def actor_of(request: HttpRequest) -> Actor:
     """Return the person behind a request of the admin."""
-    return Actor(ActorKind.USER, request.user.get_username(), record.without_zone(request.META.get("REMOTE_ADDR")))
+    address = record.without_zone(request.META.get("REMOTE_ADDR"))
+    return Actor(ActorKind.USER, request.user.get_username(), address, user_id=request.user.pk)
 
 
 def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> None:

@@ -4,13 +4,12 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
-from inventory.audit.record import SYSTEM, Actor
+from inventory.audit.record import SYSTEM
 from inventory.devices.cases import close_case, open_case
 from inventory.models import AuditEvent, Certificate, Device, DeviceStatus, RevocationReason
-from inventory.models.audit import ActorKind
 from inventory.models.case import Verdict
 from revocation import orders
-from tests.factories import DAY, Enrolled, enrolled
+from tests.factories import DAY, Enrolled, enrolled, investigator
 from tests.renewal.ways_in import WAYS_IN, WayIn
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
@@ -68,7 +67,7 @@ def test_a_revoked_device_enrols_again_only_when_a_second_person_has_cleared_it(
     ask = way.prepare(meter)
     revoke(meter.certificate)
     now = timezone.now()
-    ann, bob = (Actor(ActorKind.USER, name) for name in ("ann", "bob"))
+    ann, bob = (investigator(name) for name in ("ann", "bob"))
     case = open_case(meter.device, finding="Stolen, found again.", proposal=Verdict.CLEARED, now=now, actor=ann)
     assert refused(way, ask, meter) in ("certificate_revoked", "device_revoked")
     close_case(case.pk, agrees=True, note="", now=now, actor=bob)
