@@ -103,6 +103,17 @@ class KeptAnswer(models.Model):
         return f"{self.user}: {self.key}"
 
 
+class Brake(models.Model):
+    """How full a bucket of attempts was at a moment; it leaks since. What a key stands for only its maker knows."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    level = models.FloatField()
+    at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class SavedList(models.TextChoices):
     """The lists whose filters can be kept: the models they show."""
 

@@ -147,6 +147,7 @@ TEMPLATES = [
     }
 ]
 
+PASSWORD_HASHERS = ["certportal.hashing.PBKDF2BesideTheLoop"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -1,4 +1,4 @@
-"""Accounts: names that stay, since a renamed account would pass for another person; owners of service accounts."""
+"""Accounts: names that stay, owners of service accounts, and brakes on guessing."""
 
 import django.db.models.deletion
 from django.conf import settings
@@ -40,5 +40,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             "user", models.CheckConstraint(condition=~Q(owner=F("pk")), name="user_not_its_own_owner")
+        ),
+        migrations.CreateModel(
+            "Brake",
+            [
+                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("level", models.FloatField()),
+                ("at", models.DateTimeField(db_index=True)),
+            ],
         ),
     ]
