@@ -4,21 +4,27 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from certportal import queue_pages  # noqa: F401  (registers the pages of the queues)
+from certportal import (
+    credentials,
+    queue_pages,  # noqa: F401  (registers the pages of the queues)
+)
+from certportal.api.tokens import revoke_token
 from certportal.models import ApiToken, User
 from inventory import admin as inventory_admin
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
-from inventory.audit import record
 from inventory.devices import timeline
-from inventory.models import AuditAction, Certificate, Device, FleetMembership, fleets_of
+from inventory.models import Certificate, Device, FleetMembership, fleets_of
 from renewal import story as renewal_story
 from renewal.admin import planning
 from renewal.admin.filters import CoverageFilter
@@ -79,24 +85,65 @@ def _fleet_names(person: User) -> list[str]:
     return list(person.fleet_memberships.order_by("fleet__slug").values_list("fleet__slug", flat=True))
 
 
+# Of a person, given and taken by superusers only.
+_RIGHTS = ("is_staff", "is_superuser", "owner", "groups", "user_permissions", "all_fleets")
+
+
 @admin.register(User)
 class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
-    """People. They are made inactive, never deleted: the audit log names them."""
+    """People. They are made inactive, never deleted: the audit log names them.
+
+    Only superusers give rights, set the passwords of others or touch a superuser: whoever could would be one.
+    """
 
     secret_fields = ("password1", "password2", "password")
     inlines = [FleetsInline]
+    readonly_fields = ("last_login", "date_joined")
     fieldsets = [
         *(UserAdmin.fieldsets or ()),
+        (_("Service account"), {"fields": ["owner"]}),
         (
             _("Fleets"),
             {"fields": ["all_fleets"], "description": _("Whose devices the person sees, of what the roles open.")},
         ),
     ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        own = super().get_readonly_fields(request, obj)
-        # Who may change people could give himself or herself every fleet.
-        return own if request.user.is_superuser else [*own, "all_fleets"]
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        own = super().has_change_permission(request, obj)
+        return own and (obj is None or not obj.is_superuser or request.user.is_superuser)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        # Who may change people could give himself or herself every right and every fleet.
+        rights = () if request.user.is_superuser else _RIGHTS
+        return (*self.readonly_fields, *(("username",) if obj else ()), *rights)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        if not request.user.is_superuser:
+            raise PermissionDenied
+        user = self.get_object(request, unquote(id))
+        if user is None:
+            raise Http404
+        with credentials.recorded_password(user.pk, now=timezone.now(), actor=actor_of(request)):
+            page: HttpResponse = super().user_change_password(request, id, form_url)
+        return page
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        # Read before anything is written; `save_related` tells what became of it.
+        form.rights_before = credentials.rights_of(User.objects.get(pk=obj.pk)) if change else None
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        now, actor = timezone.now(), actor_of(request)
+        credentials.record_rights(form.instance, form.rights_before, now=now, actor=actor)
+        if not change:
+            credentials.record_password(form.instance, now=now, actor=actor)
+
+    def write_change(self, request: HttpRequest, obj: Model, changes: dict[str, Any], *, added: bool) -> None:
+        """Tell of the rest here: rights and passwords have events of their own."""
+        told = {*credentials.ACCESS_FIELDS, *self.secret_fields}
+        rest = {name: pair for name, pair in changes.items() if name not in told}
+        super().write_change(request, obj, rest, added=added)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         person = form.instance
@@ -111,7 +158,26 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class RoleAdmin(AuditedAdmin, GroupAdmin):
-    """Roles."""
+    """Roles. What one grants is for superusers to say: who could widen a role that he or she has would be one."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser and super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        form.permissions_before = credentials.permissions_of(form.instance) if change else {}
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        now, actor = timezone.now(), actor_of(request)
+        credentials.record_permissions(form.instance, form.permissions_before, now=now, actor=actor)
+
+    def write_change(self, request: HttpRequest, obj: Model, changes: dict[str, Any], *, added: bool) -> None:
+        rest = {name: pair for name, pair in changes.items() if name != "permissions"}
+        super().write_change(request, obj, rest, added=added)
 
 
 _SHOWN_OF_TOKEN = ("name", "user", "scope_list", "made", "ends", "used")
@@ -126,19 +192,12 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     fields = _SHOWN_OF_TOKEN
     readonly_fields = _SHOWN_OF_TOKEN
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("certportal.delete_apitoken")
+    def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        own = request.user.has_perm("certportal.delete_apitoken")
+        return own and (obj is None or not obj.user.is_superuser or request.user.is_superuser)
 
     def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
-        token = record.event(
-            AuditAction.CONFIGURATION_CHANGED,
-            now=timezone.now(),
-            actor=actor_of(request),
-            object_name=f"{obj._meta.verbose_name}: {obj}",
-            details={"model": obj._meta.label_lower, "withdrawn": True},
-        )
-        super().delete_model(request, obj)
-        record.record([token])
+        revoke_token(obj, now=timezone.now(), actor=actor_of(request))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> None:  # type: ignore[override]
         return None

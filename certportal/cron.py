@@ -14,7 +14,7 @@ from redis import Redis
 from rq.cron import CronJob, CronScheduler
 from rq.job import Job
 
-from certportal import device_certificate
+from certportal import brakes, device_certificate
 from certportal.api import idempotency
 
 _HEARTBEAT_KEY = "certportal:cron-heartbeat"
@@ -37,6 +37,8 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("certportal.cron.look_after_device_certificate", 3600, "default"),
     PeriodicJob("inventory.jobs.sweep_imports", 60, "default"),
     PeriodicJob("certportal.cron.forget_answers", 3600, "default"),
+    PeriodicJob("certportal.cron.forget_brakes", 3600, "default"),
+    PeriodicJob("inventory.jobs.expire_proposals", 300, "default"),
     PeriodicJob("inventory.jobs.sweep_own_alerts", 60, "default"),
     PeriodicJob("inventory.jobs.sweep_alerts", 1800, "default"),
     PeriodicJob("inventory.jobs.fold_counters", 10, "default"),
@@ -64,6 +66,11 @@ def look_after_device_certificate() -> None:
 def forget_answers() -> None:
     """Forget the answers that nobody asks for a second time any more."""
     idempotency.forget(datetime.now(UTC))
+
+
+def forget_brakes() -> None:
+    """Forget who tried to log in long ago."""
+    brakes.forget(datetime.now(UTC))
 
 
 def last_beat() -> datetime | None:

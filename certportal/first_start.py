@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.db import transaction
 
-from certportal import device_certificate, roles
+from certportal import credentials, device_certificate, roles
+from certportal.models import User
 from certportal.secret_files import generated_secret
 from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
@@ -28,7 +29,7 @@ _ISSUING = AuthorityPlan("mfg-1", "certportal Manufacturing CA 1", "certportal",
 
 def prepare(now: datetime, say: Callable[[str], None]) -> None:
     """Make what a portal must have before its first page is shown; whatever exists already stays as it is."""
-    _first_login(say)
+    _first_login(now, say)
     if made := roles.make_missing():
         say(f"Making the roles {', '.join(made)} ...")
     issuing = _authorities(now - _DEMO_AGE if settings.DEMO_DEVICES else now, now, say)
@@ -40,12 +41,14 @@ def prepare(now: datetime, say: Callable[[str], None]) -> None:
     _publish(now, say)
 
 
-def _first_login(say: Callable[[str], None]) -> None:
-    users = get_user_model()
-    if users.objects.filter(username="admin").exists():
+def _first_login(now: datetime, say: Callable[[str], None]) -> None:
+    if User.objects.filter(username="admin").exists():
         return
     password = settings.ADMIN_PASSWORD or generated_secret(settings.HOME / "admin-password", octets=_TYPED_BY_HAND)
-    users.objects.create_superuser("admin", "", password)
+    with transaction.atomic():
+        admin = User.objects.create_superuser("admin", "", password)
+        credentials.record_password(admin, now=now, actor=SYSTEM)
+        credentials.record_rights(admin, None, now=now, actor=SYSTEM)
     if not settings.ADMIN_PASSWORD:
         say(f"First login: user admin, password {password}")
         say(f"It is shown this once and kept in {settings.HOME / 'admin-password'}.")

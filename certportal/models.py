@@ -1,7 +1,11 @@
 """Who may use the portal: people, and programs that hold a token of theirs."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
@@ -9,8 +13,15 @@ from knox.models import AbstractAuthToken
 from inventory.models import FleetMembership, fleets_of
 
 
+class NameIsImmutable(ValueError):
+    """An account keeps its name: under another one it would pass for another person."""
+
+
 class User(AbstractUser):
-    """A person. Roles are groups of Django permissions; whose rows they open, fleets say."""
+    """A person. Roles are groups of Django permissions; whose rows they open, fleets say.
+
+    The name never changes, which a trigger holds as well.
+    """
 
     # The others have `inventory.FleetMembership`, one for each fleet.
     all_fleets = models.BooleanField(
@@ -19,9 +30,48 @@ class User(AbstractUser):
         help_text=_("Sees every fleet, those that come later too, and what belongs to none."),
     )
 
+    owner = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        related_name="service_accounts",
+        null=True,
+        blank=True,
+        verbose_name=_("owner"),
+        help_text=_("Of a service account: the person who answers for it, and who is no second person beside it."),
+    )
+
+    _stored_name: str | None = None
+
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        constraints = [models.CheckConstraint(condition=~models.Q(owner=models.F("pk")), name="user_not_its_own_owner")]
+
+    @property
+    def person_id(self) -> int:
+        """Key of the person behind the account."""
+        return self.owner_id or self.pk
+
+    def clean(self) -> None:
+        super().clean()
+        if self.owner is None:
+            return
+        if self.owner.owner_id is not None or self.owner_id == self.pk or self.service_accounts.exists():
+            raise ValidationError({"owner": _("A service account belongs to a person, who belongs to nobody.")})
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "User":
+        user = super().from_db(db, field_names, values, **options)
+        user._stored_name = user.__dict__.get(cls.USERNAME_FIELD)  # None: not read
+        return user
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the account. Raises NameIsImmutable."""
+        name = self.__dict__.get(self.USERNAME_FIELD)
+        if None not in (self._stored_name, name) and name != self._stored_name:
+            raise NameIsImmutable(f"The name {self._stored_name!r} of an account does not change; make a new account.")
+        super().save(*args, **kwargs)
+        self._stored_name = name
 
 
 class ApiToken(AbstractAuthToken):
@@ -63,6 +113,17 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.key}"
+
+
+class Brake(models.Model):
+    """How full a bucket of attempts was at a moment; it leaks since. What a key stands for only its maker knows."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    level = models.FloatField()
+    at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class SavedList(models.TextChoices):

@@ -150,6 +150,7 @@ TEMPLATES = [
     }
 ]
 
+PASSWORD_HASHERS = ["certportal.hashing.PBKDF2BesideTheLoop"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -258,6 +259,8 @@ SPECTACULAR_SETTINGS = {
         "Connectivity": "inventory.models.Connectivity",
         "DeviceStatus": "inventory.models.DeviceStatus",
         "Oddity": "inventory.models.sighting.Oddity",
+        "ProposalKind": "inventory.models.ProposalKind",
+        "ProposalState": "inventory.models.ProposalState",
         "RowOutcome": "inventory.devices.bulk_results.RowOutcome",
         "SightingOutcome": "inventory.sightings.SightingOutcome",
         "ExpiryAxis": "inventory.models.Axis",

@@ -1,6 +1,7 @@
 """The admin site of the portal: its index is the dashboard, its header leads everywhere."""
 
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 from django.apps import apps
@@ -53,10 +54,22 @@ class CertportalAdminSite(admin.AdminSite):
     enable_nav_sidebar = False
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        from certportal.access import LoginForm
+        from certportal.access import LoginForm, remember_device
 
         self.login_form = LoginForm
-        return super().login(request, extra_context)
+        response = super().login(request, extra_context)
+        if request.method == "POST" and request.user.is_authenticated and response.status_code == HTTPStatus.FOUND:
+            remember_device(request, response)
+        return response
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Let people set their own password, which the audit log tells."""
+        from certportal.credentials import recorded_password
+        from inventory.admin.audited import actor_of
+
+        assert request.user.pk is not None  # `admin_view` lets nobody else in
+        with recorded_password(request.user.pk, now=timezone.now(), actor=actor_of(request)):
+            return super().password_change(request, extra_context)
 
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.

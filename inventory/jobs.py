@@ -12,6 +12,7 @@ from rq.exceptions import DuplicateJobError
 
 from inventory.alerts import delivering
 from inventory.alerts.sweep import Swept, sweep, sweep_own
+from inventory.approvals import deciding
 from inventory.counters import checking, folding
 from inventory.expiry import cliff_watch
 from inventory.importing import runs, uploads
@@ -91,6 +92,13 @@ def deliver_alerts(pk: str) -> None:
     outcome = delivering.deliver(UUID(pk), timezone.now())
     if not outcome.accepted:
         raise NotDelivered(outcome.problem)
+
+
+def expire_proposals() -> None:
+    """End what nobody decided on in time."""
+    expired = deciding.expire(timezone.now())
+    if expired:
+        log.info("proposals_expired", number=expired)
 
 
 def fold_counters() -> None:

@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 
-from inventory.audit.record import SYSTEM
+from inventory.audit.record import SYSTEM, Actor
 from inventory.issuing.authorities import AuthorityPlan, establish
 from inventory.issuing.certificates import Admission, issue, issue_many
 from inventory.models import Authority, Certificate, Device, Fleet, Profile
+from inventory.models.audit import ActorKind
 from inventory.sightings import Sighting, record_sighting, record_sightings
 from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import CertificationRequest, parse
@@ -100,6 +103,19 @@ def device(serial: str | None = None, **changes: object) -> Device:
     number = next(_numbers)
     values: dict[str, object] = {"fleet": fleet(), "registered_at": NOW - 1000 * DAY, **changes}
     return Device.objects.create(serial=serial or f"D{number:06}", **values)
+
+
+def person(name: str, *permissions: str, **changes: object) -> Actor:
+    """Return who acts as the account `name`, made with `permissions` (codenames) when there is none."""
+    users = get_user_model().objects
+    user = users.filter(username=name).first() or users.create_user(name, **changes)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
+    return Actor(ActorKind.USER, name, user_id=user.pk)
+
+
+def investigator(name: str) -> Actor:
+    """Return somebody who may open cases and decide on those of others."""
+    return person(name, "add_case", "decide_case")
 
 
 @dataclass(frozen=True)

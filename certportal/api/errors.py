@@ -16,6 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.views import exception_handler
 
+from certportal.api.throttling import count_refused
+
 _Context = dict[str, Any]
 
 
@@ -29,6 +31,10 @@ def response(
 
 def handle(exc: Exception, context: _Context) -> JsonResponse | None:
     """Translate what a view raised. None, and so Django's own error handling, for what is our fault."""
+    try:
+        count_refused(context["request"])
+    except exceptions.APIException as limit:
+        exc = limit
     answer = exception_handler(exc, context)
     if answer is None:
         return None

@@ -31,6 +31,7 @@ class Resource(models.TextChoices):
     MUTES = "mutes", _("mutes")
     SAVED_FILTERS = "saved-filters", _("saved filters")
     CASES = "cases", _("cases")
+    APPROVALS = "approvals", _("approvals")
     AUDIT_EVENTS = "audit-events", _("audit events")
 
 

@@ -11,13 +11,16 @@ from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from certportal.brakes import networks_of
 from certportal.models import ApiToken
+from inventory.audit.record import without_zone
 
 if TYPE_CHECKING:
     # That module loads this one, named in the settings, while it is loaded itself.
     from rest_framework.views import APIView
 
 _WINDOW = 60
+_COUNTED = "certportal.counted"
 
 
 class LimiterUnavailable(APIException):
@@ -32,8 +35,9 @@ class LimiterUnavailable(APIException):
 class MinuteThrottle(BaseThrottle):
     """So many requests in each minute of the clock: for a token, else for a user, else for an address."""
 
-    def allow_request(self, request: Request, view: "APIView") -> bool:
+    def allow_request(self, request: Request, view: "APIView | None") -> bool:
         """Count the request. Raises Throttled beyond the limit, LimiterUnavailable when it cannot be known."""
+        request._request.META[_COUNTED] = True
         client, limit = _client(request)
         minute, elapsed = divmod(time.time(), _WINDOW)
         key = f"api-requests:{client}:{minute:.0f}"
@@ -47,9 +51,20 @@ class MinuteThrottle(BaseThrottle):
         return True
 
 
+def count_refused(request: Request) -> None:
+    """Count a request that was refused before its turn to be counted: a wrong token, none, or one that may not.
+
+    Raises as `MinuteThrottle` does. A token that is good is known before this and counted by itself, so wrong ones
+    from behind the same address never stop it.
+    """
+    if _COUNTED not in request._request.META:
+        MinuteThrottle().allow_request(request, None)
+
+
 def _client(request: Request) -> tuple[str, int]:
     if isinstance(request.auth, ApiToken):
         return f"token:{request.auth.digest}", settings.API_REQUESTS_PER_MINUTE
     if request.user and request.user.is_authenticated:
         return f"user:{request.user.pk}", settings.API_REQUESTS_PER_MINUTE
-    return f"address:{request.META.get('REMOTE_ADDR', '')}", settings.API_ANONYMOUS_REQUESTS_PER_MINUTE
+    network = networks_of(without_zone(request.META.get("REMOTE_ADDR")))[0]
+    return f"address:{network}", settings.API_ANONYMOUS_REQUESTS_PER_MINUTE

@@ -74,6 +74,13 @@ def create_token(
     return token, secret
 
 
+def revoke_token(token: ApiToken, *, now: datetime, actor: Actor) -> None:
+    """Delete a token, which works no more from then on."""
+    with transaction.atomic():
+        record([event(AuditAction.TOKEN_REVOKED, now=now, actor=actor, object_name=str(token))])
+        token.delete()
+
+
 class ApiTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer TOKEN`, or `Token TOKEN`.
 

@@ -13,6 +13,7 @@ from certportal.api.idempotency import asked_once
 from certportal.api.saved_filters import SavedFilterViewSet
 from inventory.api.alert_settings import AlertPolicyViewSet, MuteViewSet, RecipientViewSet
 from inventory.api.alerts import AlertViewSet
+from inventory.api.approvals import ApprovalViewSet
 from inventory.api.audit_events import AuditEventViewSet
 from inventory.api.cases import CaseViewSet
 from inventory.api.certificates import CertificateViewSet
@@ -61,6 +62,7 @@ for viewset in (
     MuteViewSet,
     SavedFilterViewSet,
     CaseViewSet,
+    ApprovalViewSet,
     AuditEventViewSet,
 ):
     router.register(viewset.resource, asked_once(viewset), basename=viewset.resource)

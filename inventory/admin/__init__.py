@@ -7,6 +7,7 @@ from django.contrib import admin
 
 from inventory.admin.alert_settings import AlertPolicyAdmin, DeliveryAdmin, MuteAdmin, RecipientAdmin
 from inventory.admin.alerts import AlertAdmin
+from inventory.admin.approvals import ProposalAdmin
 from inventory.admin.audit import AuditEventAdmin
 from inventory.admin.cases import CaseAdmin
 from inventory.admin.certificate import CertificateAdmin
@@ -28,6 +29,7 @@ from inventory.models import (
     ImportRun,
     Mute,
     Profile,
+    Proposal,
     Recipient,
     Site,
     UnexpectedSighting,
@@ -44,6 +46,7 @@ admin.site.register(Authority, AuthorityAdmin)
 admin.site.register(AuditEvent, AuditEventAdmin)
 admin.site.register(UnexpectedSighting, UnexpectedSightingAdmin)
 admin.site.register(Case, CaseAdmin)
+admin.site.register(Proposal, ProposalAdmin)
 admin.site.register(ImportRun, ImportRunAdmin)
 admin.site.register(ColumnMapping, ColumnMappingAdmin)
 admin.site.register(Alert, AlertAdmin)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def actor_of(request: HttpRequest) -> Actor:
     """Return the person behind a request of the admin."""
-    return Actor(ActorKind.USER, request.user.get_username(), record.without_zone(request.META.get("REMOTE_ADDR")))
+    address = record.without_zone(request.META.get("REMOTE_ADDR"))
+    return Actor(ActorKind.USER, request.user.get_username(), address, user_id=request.user.pk)
 
 
 def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> None:
@@ -107,7 +108,7 @@ def _text(value: Any) -> Any:
     """Return a value as it stands in the JSON of an entry."""
     if value is None or isinstance(value, bool | int | str):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | QuerySet):
         return [_text(item) for item in value]
     if isinstance(value, Model):
         return value.pk  # as a form's initial value is

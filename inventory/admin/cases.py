@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
+from inventory.approvals.deciding import Refused
 from inventory.devices import cases
 from inventory.lists.exports import CASES
 from inventory.models import Case, CertificateState, Device, fleets_of
@@ -61,7 +62,7 @@ def open_view(request: HttpRequest, pk: int, site: admin.AdminSite) -> HttpRespo
             now=timezone.now(),
             actor=actor_of(request),
         )
-        if isinstance(opened, cases.CannotDecide):
+        if isinstance(opened, Refused):
             messages.error(request, str(opened.text))
             return HttpResponseRedirect(links.device(pk))
         messages.success(request, _("The case is open; a second person decides on it."))
@@ -101,7 +102,12 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
     list_filter = [WaitingFilter, filters.OfDeviceFleetFilter]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("device", "certificate").defer("certificate__der")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("device", "certificate", "approval__proposer__owner", "approval__decider")
+            .defer("certificate__der")
+        )
 
     def get_urls(self) -> list[URLPattern]:
         decide = self.admin_site.admin_view(self.decide)
@@ -123,11 +129,12 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("finding"))
     def found(self, case: Case) -> SafeString:
-        return cells.name(case.finding if len(case.finding) <= 80 else f"{case.finding[:79]}…")
+        finding = case.approval.reason
+        return cells.name(finding if len(finding) <= 80 else f"{finding[:79]}…")
 
     @admin.display(description=gettext_lazy("opened by"))
     def opener(self, case: Case) -> SafeString:
-        return cells.name(case.opened_by)
+        return cells.name(str(case.approval.proposer))
 
     @admin.display(description=gettext_lazy("opened"), ordering="opened_at")
     def opened(self, case: Case) -> SafeString:
@@ -135,7 +142,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("closed by"))
     def closer(self, case: Case) -> SafeString:
-        return cells.name(case.closed_by) if case.closed_by else cells.NOTHING
+        return cells.name(str(case.approval.decider)) if case.approval.decider else cells.NOTHING
 
     @admin.display(description=gettext_lazy("closed"))
     def closed(self, case: Case) -> SafeString:
@@ -147,7 +154,8 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
         case = self.get_object(request, object_id)
         page: dict[str, Any] = {}
         if case is not None and self.has_view_permission(request, case):
-            another = case.opened_by != actor_of(request).person
+            assert request.user.is_authenticated  # `admin_view` lets nobody else in
+            another = case.approval.proposer.person_id != request.user.person_id
             page = {
                 "case": case,
                 "now": timezone.now(),
@@ -173,7 +181,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
                 now=timezone.now(),
                 actor=actor_of(request),
             )
-            if isinstance(closed, cases.CannotDecide):
+            if isinstance(closed, Refused):
                 messages.error(request, str(closed.text))
             else:
                 text = _("The case is closed: %(outcome)s.")

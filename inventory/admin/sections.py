@@ -10,7 +10,7 @@ SECTIONS = (
     (_("Early warning"), ("AlertPolicy", "Recipient", "Mute", "Delivery")),
     (_("Devices cut off"), ("ExpiredDevice", "RevokedDevice", "Case")),
     (_("What comes in"), ("ImportRun", "ColumnMapping", "UnexpectedSighting")),
-    (_("Lists"), ("Device", "Certificate", "Alert", "AuditEvent")),
+    (_("Lists"), ("Device", "Certificate", "Alert", "Proposal", "AuditEvent")),
 )
 
 

@@ -18,6 +18,7 @@ from inventory.api.rest.fields import Flag, RowId, StrictSerializer, Text
 from inventory.api.rest.parameters import ETAG, IDEMPOTENCY_KEY, IF_MATCH
 from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer
 from inventory.api.rest.write_views import SeenViewSet
+from inventory.approvals.deciding import Refused
 from inventory.devices import cases
 from inventory.lists.filters import SlugFilter, after, before
 from inventory.models import Case, Device, Fleet, fleets_of
@@ -48,6 +49,10 @@ class CaseFilter(filters.FilterSet):
 class CaseSerializer(serializers.ModelSerializer[Case]):
     device = DeviceReferenceSerializer(read_only=True)
     certificate = CertificateReferenceSerializer(read_only=True, help_text="Whose revocation it is about")
+    finding = serializers.CharField(source="approval.reason", read_only=True)
+    opened_by = serializers.CharField(source="approval.proposer.username", read_only=True)
+    closed_by = serializers.SerializerMethodField(help_text="Empty while it waits, and when nobody decided on it")
+    note = serializers.CharField(source="approval.note", read_only=True)
     outcome = serializers.ChoiceField(
         CaseOutcome.choices, read_only=True, allow_blank=True, help_text="Empty while it waits for a second person"
     )
@@ -60,6 +65,7 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
             "certificate",
             "finding",
             "proposal",
+            "approval",
             "opened_at",
             "opened_by",
             "outcome",
@@ -68,6 +74,9 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
             "closed_by",
         ]
         read_only_fields = fields
+
+    def get_closed_by(self, case: Case) -> str:
+        return case.approval.decider.get_username() if case.approval.decider else ""
 
 
 class NewCaseSerializer(StrictSerializer):
@@ -92,7 +101,9 @@ class CaseViewSet(SeenViewSet[Case]):
     """Cases: a revoked device gets no certificate before one person has looked into it and another has agreed."""
 
     resource = "cases"
-    queryset = Case.objects.select_related("device__fleet", "certificate").defer("certificate__der")
+    queryset = Case.objects.select_related(
+        "device__fleet", "certificate", "approval__proposer", "approval__decider"
+    ).defer("certificate__der")
     serializer_class = CaseSerializer
     filterset_class = CaseFilter
     orderings = ("-opened_at", "opened_at")
@@ -133,8 +144,8 @@ class CaseViewSet(SeenViewSet[Case]):
             closed = cases.close_case(case.pk, **given.validated_data, now=timezone.now(), actor=actor_of(request))
         return self._shown(closed, status.HTTP_200_OK)
 
-    def _shown(self, done: Case | cases.CannotDecide, code: int) -> Response:
-        if isinstance(done, cases.CannotDecide):
+    def _shown(self, done: Case | Refused, code: int) -> Response:
+        if isinstance(done, Refused):
             raise CaseRefused(str(done.text))
         shown = self.get_serializer(self.get_queryset().get(pk=done.pk)).data
         return Response(shown, code, headers={"ETag": tag(shown)})

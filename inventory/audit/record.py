@@ -23,17 +23,15 @@ _INSERT_SELECTED = """
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acted, and from where. `name` of a program is that of its token, which bears the user's."""
+    """Who acted, and from where. `name` of a program is that of its token, which bears the user's.
+
+    `user_id` is the account that answers for it: with two tokens it is still one.
+    """
 
     kind: ActorKind
     name: str
     source_address: str | None = None
-    user: str = ""
-
-    @property
-    def person(self) -> str:
-        """Who answers for it: a person with two tokens is one person."""
-        return self.user or self.name
+    user_id: int | None = None
 
 
 def without_zone(address: str | None) -> str | None:

@@ -4,26 +4,35 @@ Until a case is closed as cleared, the gate gives the device no certificate. Who
 closes a case that he or she opened, which the database refuses as well.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from inventory.approvals.deciding import Refused, Why, decide, propose
+from inventory.approvals.kinds import Overtaken, Payload, Rules
 from inventory.audit.record import Actor, event, record
-from inventory.models import AuditAction, Case, Certificate, CertificateState, Device, DeviceStatus
+from inventory.models import (
+    AuditAction,
+    Case,
+    Certificate,
+    CertificateState,
+    Device,
+    DeviceStatus,
+    Proposal,
+    ProposalKind,
+    ProposalState,
+)
 from inventory.models.case import CaseOutcome, Verdict
 
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
-
-@dataclass(frozen=True)
-class CannotDecide:
-    """Why a case is not opened or closed, for people."""
-
-    text: "StrOrPromise"
+# An investigation waits for people who travel; after this the device's story is told anew.
+_LIFETIME = timedelta(days=30)
+_WITHOUT_VERDICT = {
+    ProposalState.REJECTED: CaseOutcome.DISMISSED,
+    ProposalState.WITHDRAWN: CaseOutcome.WITHDRAWN,
+    ProposalState.EXPIRED: CaseOutcome.LAPSED,
+}
 
 
 def newest(device: Device) -> Certificate | None:
@@ -31,50 +40,79 @@ def newest(device: Device) -> Certificate | None:
     return device.certificates.defer("der").order_by("-issued_at", "-pk").first()
 
 
-def open_case(device: Device, *, finding: str, proposal: Verdict, now: datetime, actor: Actor) -> Case | CannotDecide:
+def open_case(device: Device, *, finding: str, proposal: Verdict, now: datetime, actor: Actor) -> Case | Refused:
     """Open the case of a device whose newest certificate is revoked."""
     with transaction.atomic():
         Device.objects.select_for_update(no_key=True).get(pk=device.pk)
         certificate = newest(device)
         if certificate is None or certificate.state != CertificateState.REVOKED:
-            return CannotDecide(_("The last certificate of the device is not revoked: there is nothing to clear."))
-        known = Case.objects.filter(certificate=certificate)
-        if known.waiting().exists():
-            return CannotDecide(_("A case of this revocation is open; it waits for a second person."))
-        if known.cleared().exists():
-            return CannotDecide(_("The device was cleared of this revocation; it enrols with a one-time secret."))
-        case = Case.objects.create(
-            device=device,
-            certificate=certificate,
-            finding=finding[:1000],
-            proposal=proposal,
-            opened_at=now,
-            opened_by=actor.person,
+            return Refused(
+                Why.OVERTAKEN, _("The last certificate of the device is not revoked: there is nothing to clear.")
+            )
+        if Case.objects.filter(certificate=certificate).cleared().exists():
+            return Refused(
+                Why.OVERTAKEN, _("The device was cleared of this revocation; it enrols with a one-time secret.")
+            )
+        approval = propose(
+            ProposalKind.CASE_VERDICT,
+            {"certificate": certificate.pk, "device": device.pk, "serial": device.serial, "verdict": proposal.value},
+            subject=f"certificate:{certificate.pk}",
+            title=f"{device.serial}: {proposal.label}",
+            reason=finding,
+            now=now,
+            actor=actor,
         )
-        _tell(case, AuditAction.CASE_OPENED, {"finding": case.finding, "proposal": proposal.value}, now, actor)
+        if isinstance(approval, Refused):
+            return approval
+        case = Case.objects.create(
+            device=device, certificate=certificate, proposal=proposal, approval=approval, opened_at=now
+        )
+        _tell(case, AuditAction.CASE_OPENED, {"finding": approval.reason, "proposal": proposal.value}, now, actor)
         return case
 
 
-def close_case(pk: int, *, agrees: bool, note: str, now: datetime, actor: Actor) -> Case | CannotDecide:
+def close_case(pk: int, *, agrees: bool, note: str, now: datetime, actor: Actor) -> Case | Refused:
     """Decide on a proposal: it becomes the outcome, or the case is sent back and another may be opened.
 
     A device that is retired goes out of service in the same transaction.
     """
-    with transaction.atomic():
-        case = Case.objects.select_for_update(of=("self",), no_key=True).select_related("device").get(pk=pk)
-        if case.closed_at is not None:
-            return CannotDecide(_("The case was closed by %(who)s.") % {"who": case.closed_by})
-        if case.opened_by == actor.person:
-            return CannotDecide(_("You opened this case; a second person decides on it."))
-        case.outcome = CaseOutcome(case.proposal) if agrees else CaseOutcome.DISMISSED
-        case.closed_at, case.closed_by, case.note = now, actor.person, note[:1000]
-        case.save(update_fields=["outcome", "closed_at", "closed_by", "note"])
-        if case.outcome == CaseOutcome.RETIRED:
-            case.device.status = DeviceStatus.RETIRED
-            case.device.save(update_fields=["status"])
-        details = {"outcome": str(case.outcome), "opened_by": case.opened_by, "note": case.note}
-        _tell(case, AuditAction.CASE_CLOSED, details, now, actor)
-        return case
+    approval_pk = Case.objects.values_list("approval_id", flat=True).get(pk=pk)
+    decided = decide(approval_pk, approves=agrees, note=note, now=now, actor=actor)
+    return decided if isinstance(decided, Refused) else Case.objects.get(pk=pk)
+
+
+def _carry_out(payload: Payload, now: datetime, actor: Actor) -> None:
+    """Make the verdict of a payload the outcome of its case."""
+    case = _waiting(approval__state=ProposalState.APPROVED, certificate_id=payload["certificate"]).first()
+    verdict = Verdict(payload["verdict"])
+    if case is None or case.device_id != payload["device"] or case.proposal != verdict:
+        raise Overtaken(_("The case is not the one that was proposed."))
+    if verdict == Verdict.RETIRED:
+        case.device.status = DeviceStatus.RETIRED
+        case.device.save(update_fields=["status"])
+    _close(case, CaseOutcome(verdict), now, actor)
+
+
+def _ended(proposal: Proposal, now: datetime, actor: Actor) -> None:
+    case = _waiting(approval=proposal).get()
+    _close(case, _WITHOUT_VERDICT[ProposalState(proposal.state)], now, actor)
+
+
+RULES = Rules("inventory.add_case", "inventory.decide_case", _LIFETIME, _carry_out, _ended)
+
+
+def _waiting(**which: object) -> "QuerySet[Case]":
+    locked = Case.objects.waiting().select_for_update(of=("self",), no_key=True)
+    return (
+        locked.select_related("device", "certificate", "approval__proposer").defer("certificate__der").filter(**which)
+    )
+
+
+def _close(case: Case, outcome: CaseOutcome, now: datetime, actor: Actor) -> None:
+    case.outcome, case.closed_at = outcome, now
+    case.save(update_fields=["outcome", "closed_at"])
+    opened_by, note = case.approval.proposer.get_username(), case.approval.note
+    _tell(case, AuditAction.CASE_CLOSED, {"outcome": str(outcome), "opened_by": opened_by, "note": note}, now, actor)
 
 
 def is_cleared(certificate_pk: int) -> bool:

@@ -107,14 +107,15 @@ def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) 
 
 def _after_revocation(certificate: Certificate) -> Outlook:
     """Say how the investigation of a revoked device stands. One query."""
-    case = Case.objects.filter(certificate=certificate).order_by("-opened_at", "-pk").first()
+    found = Case.objects.filter(certificate=certificate).select_related("approval__proposer", "approval__decider")
+    case = found.order_by("-opened_at", "-pk").first()
     if case is not None and case.outcome == CaseOutcome.CLEARED:
         text = _("Cleared by %(who)s on %(when)s: it enrols anew with a one-time secret.")
-        return Outlook(text, "attention", case.closed_at, {"who": case.closed_by})
+        return Outlook(text, "attention", case.closed_at, {"who": str(case.approval.decider)})
     words = {"reason": str(certificate.get_revocation_reason_display())}
     if case is not None and case.closed_at is None:
         text = _("Revoked (%(reason)s) on %(when)s. %(who)s proposes: %(proposal)s. A second person decides.")
-        words |= {"who": case.opened_by, "proposal": str(case.get_proposal_display())}
+        words |= {"who": str(case.approval.proposer), "proposal": str(case.get_proposal_display())}
     else:
         text = _("Its certificate was revoked (%(reason)s) on %(when)s; it is given no other until a case clears it.")
     return Outlook(text, "stopped", certificate.revoked_at, words)

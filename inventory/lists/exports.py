@@ -240,8 +240,17 @@ def _alerts(now: datetime) -> list[Column]:
 def _cases(now: datetime) -> list[Column]:
     return [
         plain("id"), text("fleet", "device__fleet__slug"), text("device", "device__serial"),
-        plain("certificate", "certificate__serial"), text("finding"), plain("proposal"), moment("opened_at"),
-        text("opened_by"), plain("outcome"), moment("closed_at"), text("closed_by"), text("note"),
+        plain("certificate", "certificate__serial"), text("finding", "approval__reason"), plain("proposal"),
+        moment("opened_at"), text("opened_by", "approval__proposer__username"), plain("outcome"), moment("closed_at"),
+        text("closed_by", "approval__decider__username"), text("note", "approval__note"),
+    ]  # fmt: skip
+
+
+def _proposals(now: datetime) -> list[Column]:
+    return [
+        plain("id"), plain("kind"), text("title"), text("reason"), moment("proposed_at"),
+        text("proposer", "proposer__username"), moment("expires_at"), hexadecimal("sha256"), plain("state"),
+        moment("ended_at"), text("decider", "decider__username"), text("note"),
     ]  # fmt: skip
 
 
@@ -253,3 +262,4 @@ AUDIT_EVENTS = Listing("audit-events", _audit_events)
 ALERTS = Listing("alerts", _alerts)
 UNEXPECTED_SIGHTINGS = Listing("unexpected-sightings", _unexpected_sightings)
 CASES = Listing("cases", _cases)
+PROPOSALS = Listing("proposals", _proposals)

@@ -31,6 +31,7 @@ from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
 from inventory.models.profile import Profile
+from inventory.models.proposal import Proposal, ProposalKind, ProposalState
 from inventory.models.sighting import UnexpectedSighting
 
 __all__ = [
@@ -67,6 +68,9 @@ __all__ = [
     "ImportState",
     "Mute",
     "Profile",
+    "Proposal",
+    "ProposalKind",
+    "ProposalState",
     "Purpose",
     "Recipient",
     "Resolution",

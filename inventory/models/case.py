@@ -15,11 +15,16 @@ class Verdict(models.TextChoices):
 
 
 class CaseOutcome(models.TextChoices):
-    """What the second person made of a proposed verdict."""
+    """What became of a proposed verdict."""
 
     CLEARED = Verdict.CLEARED.value, _("cleared")
     RETIRED = Verdict.RETIRED.value, _("retired")
     DISMISSED = "dismissed", _("sent back")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+    LAPSED = "lapsed", _("not decided in time")
+
+
+_WITHOUT_VERDICT = [CaseOutcome.DISMISSED, CaseOutcome.WITHDRAWN, CaseOutcome.LAPSED]
 
 
 class CaseQuerySet(ScopedQuerySet["Case"]):
@@ -34,21 +39,23 @@ class CaseQuerySet(ScopedQuerySet["Case"]):
 
 
 class Case(models.Model):
-    """What one person found out about a device that a revocation cut off, and what another decided."""
+    """A device that a revocation cut off, and the verdict on it.
+
+    Who found what, who decided and why is in the approval.
+    """
 
     device = models.ForeignKey("inventory.Device", models.PROTECT, related_name="cases", verbose_name=_("device"))
     # The revocation that it is about: one that comes later needs a case of its own.
     certificate = models.ForeignKey(
         "inventory.Certificate", models.PROTECT, related_name="cases", verbose_name=_("revoked certificate")
     )
-    finding = models.CharField(_("finding"), max_length=1000)
     proposal = models.CharField(_("proposal"), max_length=16, choices=Verdict.choices)
+    approval = models.OneToOneField(
+        "inventory.Proposal", models.PROTECT, related_name="case", verbose_name=_("approval")
+    )
     opened_at = models.DateTimeField(_("opened"))
-    opened_by = models.CharField(_("opened by"), max_length=150)
     closed_at = models.DateTimeField(_("closed"), null=True)
-    closed_by = models.CharField(_("closed by"), max_length=150, blank=True)
     outcome = models.CharField(_("outcome"), max_length=16, choices=CaseOutcome.choices, blank=True)
-    note = models.CharField(_("note"), max_length=1000, blank=True)
 
     objects = CaseQuerySet.as_manager()
 
@@ -61,14 +68,12 @@ class Case(models.Model):
                 fields=["certificate"], condition=Q(closed_at=None), name="case_one_open_for_a_revocation"
             ),
             models.CheckConstraint(
-                condition=Q(closed_at=None, closed_by="", outcome="")
-                | Q(closed_at__isnull=False) & ~Q(closed_by="") & Q(outcome__in=CaseOutcome.values),
-                name="case_closed_by_somebody_with_an_outcome",
+                condition=Q(closed_at=None, outcome="") | Q(closed_at__isnull=False, outcome__in=CaseOutcome.values),
+                name="case_closed_with_an_outcome",
             ),
-            models.CheckConstraint(condition=~Q(closed_by=F("opened_by")), name="case_closed_by_a_second_person"),
             models.CheckConstraint(
                 condition=Q(proposal__in=Verdict.values)
-                & (Q(outcome__in=["", CaseOutcome.DISMISSED]) | Q(outcome=F("proposal"))),
+                & (Q(outcome__in=["", *_WITHOUT_VERDICT]) | Q(outcome=F("proposal"))),
                 name="case_outcome_was_proposed",
             ),
         ]

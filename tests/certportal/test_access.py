@@ -2,16 +2,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from certportal import access
-from inventory.audit import record
-from inventory.audit.record import Actor
+from certportal import access, brakes
+from certportal.models import Brake, User
 from inventory.models import AuditAction, AuditEvent, Fleet, Profile
-from inventory.models.audit import ActorKind
 from tests import factories
+from tests.certportal.forms import form_of
+from tests.parallel import at_once
 
 LOGIN = "/admin/login/"
 PASSWORD = "a long enough password"
@@ -42,59 +43,112 @@ def test_a_name_nobody_has_is_recorded_and_no_error(client, db, username):
     assert attempt(client, username=username).status_code == 200
 
 
-def failures(count: int, *, actor: str = "boss", address: str = "203.0.113.9", ago: timedelta = timedelta(0)) -> None:
-    guesser = Actor(ActorKind.UNKNOWN, actor, address)
-    at = timezone.now() - ago
-    event = AuditAction.LOGIN_FAILED
-    record.record(record.event(event, now=at, actor=guesser, object_name=actor) for _ in range(count))
+# --- Brakes -----------------------------------------------------------------------------------------------------------
+
+HOME, ELSEWHERE, STRANGER = "198.51.100.1", "198.51.100.2", "203.0.113.9"
+BRAKED = b"Too many attempts with this name"
 
 
-def test_after_ten_failures_in_five_minutes_even_the_right_password_waits(client, boss):
-    failures(10)
-    response = attempt(client, password=PASSWORD)
-    assert b"Too many failed logins" in response.content
-    assert "_auth_user_id" not in client.session
+def guess(times: int, username: str = "boss", address: str = STRANGER) -> Any:
+    """Try wrong passwords in a browser of one's own; return the last answer."""
+    return [attempt(Client(), username, REMOTE_ADDR=address) for _ in range(times)][-1]
 
 
-def test_nine_failures_do_not_lock_anybody_out(client, boss):
-    failures(9)
-    assert attempt(client, password=PASSWORD).status_code == 302
+def logs_in(client: Client, address: str = HOME) -> bool:
+    return attempt(client, password=PASSWORD, REMOTE_ADDR=address).status_code == 302
 
 
-def test_the_brake_comes_off_after_five_minutes(client, boss):
-    failures(10, ago=access.SPAN + timedelta(seconds=1))
-    assert attempt(client, password=PASSWORD).status_code == 302
+def later(span: timedelta) -> None:
+    """Let time pass: what is in the buckets was put there earlier."""
+    Brake.objects.update(at=F("at") - span)
 
 
-def test_the_brake_holds_an_address_that_tries_many_names(client, boss):
-    for index in range(10):
-        failures(1, actor=f"name{index}")
-    assert b"Too many failed logins" in attempt(client, password=PASSWORD, REMOTE_ADDR="203.0.113.9").content
-    assert attempt(client, password=PASSWORD, REMOTE_ADDR="198.51.100.1").status_code == 302
+def test_nobody_locks_a_person_out_by_the_name(boss):
+    assert BRAKED in guess(15).content
+    assert logs_in(Client(), HOME)
 
 
-def test_the_brake_counts_a_link_local_address_without_its_zone(client, boss):
-    """The same host is fe80::1%eth0 on one interface and fe80::1 in the log."""
-    zoned = "fe80::1%eth0"
-    assert b"Too many failed logins" not in attempt(client, REMOTE_ADDR=zoned).content
-    for index in range(9):
-        failures(1, actor=f"name{index}", address=zoned)
-    assert b"Too many failed logins" in attempt(client, password=PASSWORD, REMOTE_ADDR=zoned).content
+def test_who_guesses_is_slowed_down_to_one_attempt_in_half_a_minute(boss):
+    assert BRAKED not in guess(access.MOST_ATTEMPTS).content
+    assert BRAKED in guess(1).content
+    # What is braked is no attempt: it puts off nothing.
+    guess(5)
+    later(timedelta(seconds=access.SECONDS_BETWEEN))
+    assert BRAKED not in guess(1).content
+    assert BRAKED in guess(1).content
+
+
+def test_a_browser_that_is_known_gets_through_behind_the_address_of_a_guesser(boss):
+    known = Client()
+    assert logs_in(known, HOME)
+    known.post("/admin/logout/")
+    guess(15, address=ELSEWHERE)
+    assert not logs_in(Client(), ELSEWHERE)
+    assert logs_in(known, ELSEWHERE)
+
+
+def test_a_known_browser_guesses_no_faster_and_for_no_other_name(boss):
+    User.objects.create_superuser("other", password=PASSWORD)
+    known = Client()
+    assert logs_in(known, HOME)
+    known.post("/admin/logout/")
+    for _ in range(access.MOST_ATTEMPTS):
+        attempt(known, REMOTE_ADDR=HOME)
+    assert BRAKED in attempt(known, REMOTE_ADDR=HOME).content
+    # The cookie of one account says nothing of another.
+    guess(access.MOST_ATTEMPTS, "other", HOME)
+    assert BRAKED in attempt(known, "other", REMOTE_ADDR=HOME).content
+
+
+def test_a_forged_cookie_makes_no_browser_known(boss):
+    guess(access.MOST_ATTEMPTS)
+    forged = Client()
+    forged.cookies[access.KNOWN_DEVICE] = f"{boss.pk}:nonce:1tXyz:signature"
+    assert BRAKED in attempt(forged, password=PASSWORD, REMOTE_ADDR=STRANGER).content
+
+
+def test_the_right_password_costs_no_attempt(boss):
+    assert all(logs_in(Client(), HOME) for _ in range(access.MOST_ATTEMPTS + 3))
+
+
+@pytest.mark.parametrize(
+    ("address", "same"),
+    [("2001:db8::1", "2001:db8::ffff:2"), ("fe80::1%eth0", "fe80::1"), ("::ffff:192.0.2.1", "192.0.2.1")],
+)
+def test_a_network_is_braked_and_not_one_of_its_addresses(boss, address, same):
+    guess(access.MOST_ATTEMPTS, address=address)
+    assert BRAKED in guess(1, address=same).content
+
+
+def test_who_has_many_networks_of_ipv6_is_braked_beyond_them(boss):
+    for net in range(4):
+        assert BRAKED not in guess(access.MOST_ATTEMPTS, address=f"2001:db8:1:{net}::1").content
+    assert BRAKED in guess(1, address="2001:db8:1:4::1").content
+    assert BRAKED not in guess(1, address="2001:db8:2:4::1").content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_attempts_at_the_same_moment_are_counted_before_a_password_is_looked_at(boss):
+    answers = at_once([lambda: guess(1) for _ in range(access.MOST_ATTEMPTS + 6)])
+    assert sum(BRAKED in answer.content for answer in answers) == 6
+    assert AuditEvent.objects.filter(action=AuditAction.LOGIN_FAILED).count() == access.MOST_ATTEMPTS
+
+
+def test_names_that_nobody_has_are_hashed_for_a_while_only_and_stop_nobody(boss):
+    answers = [guess(1, f"nobody{number}", HOME).content for number in range(40)]
+    assert all(b"Please enter the correct username" in answer for answer in answers)
+    assert AuditEvent.objects.filter(action=AuditAction.LOGIN_FAILED).count() == 30
+    assert logs_in(Client(), HOME)
+
+
+def test_what_is_long_empty_is_forgotten(boss):
+    guess(1)
+    assert brakes.forget(timezone.now()) == 0
+    later(timedelta(days=2))
+    assert brakes.forget(timezone.now()) == 1
 
 
 # --- Changes of configuration ---------------------------------------------------------------------------------------
-
-
-def form_of(client: Client, address: str) -> dict[str, Any]:
-    """Return what a browser would send back unchanged."""
-    form = client.get(address).context["adminform"].form
-    sent: dict[str, Any] = {}
-    for name, field in form.fields.items():
-        value = form[name].field.prepare_value(form[name].value())
-        sent[name] = "" if value is None else value
-        if field.show_hidden_initial:
-            sent[f"initial-{name}"] = sent[name]
-    return sent
 
 
 def test_a_change_of_a_profile_is_an_event_with_old_and_new_values(page, db):

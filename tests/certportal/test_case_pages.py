@@ -46,7 +46,7 @@ def test_a_revoked_device_leads_to_its_case_and_a_second_person_to_its_end(page,
     assert [need.text for need in needs(timezone.now())][-1] == "1 case is open."
     assert "decide on its case" in page(reverse("admin:inventory_revokeddevice_changelist"))
 
-    assert "You opened this case" in decide(client, case, agree="").content.decode()
+    assert "You proposed this" in decide(client, case, agree="").content.decode()
     case.refresh_from_db()
     assert case.closed_at is None
 

@@ -27,12 +27,13 @@ from inventory.models import (
     ImportRun,
     Mute,
     Profile,
+    Proposal,
     Recipient,
     Site,
     UnexpectedSighting,
 )
 from renewal.models import Attempt, Campaign, CoverageCount, EnrolmentSecret, Target
-from tests.factories import DAY, NOW, device, enrolled, fleet
+from tests.factories import DAY, NOW, device, enrolled, fleet, person
 from tests.renewal.rows import campaign_with_targets, secret_of
 
 pytestmark = pytest.mark.django_db
@@ -74,11 +75,10 @@ REFUSED = [
     ("campaign_retry_positive", Campaign, "retry_interval = interval '0'"),
     ("campaign_selects_a_span", Campaign, "expires_before = expires_from"),
     ("campaign_state_known", Campaign, "state = 'resting'"),
-    ("case_closed_by_a_second_person", Case, "closed_at = now(), closed_by = opened_by, outcome = 'cleared'"),
-    ("case_closed_by_somebody_with_an_outcome", Case, "closed_at = now()"),
-    ("case_closed_by_somebody_with_an_outcome", Case, "outcome = 'cleared'"),
+    ("case_closed_with_an_outcome", Case, "closed_at = now()"),
+    ("case_closed_with_an_outcome", Case, "outcome = 'cleared'"),
     ("case_one_open_for_a_revocation", Case, "certificate_id = {certificate}"),
-    ("case_outcome_was_proposed", Case, "closed_at = now(), closed_by = 'bob', outcome = 'retired'"),
+    ("case_outcome_was_proposed", Case, "closed_at = now(), outcome = 'retired'"),
     ("case_outcome_was_proposed", Case, "proposal = 'forgiven'"),
     ("certificate_confirmed_was_used", Certificate, "state = 'confirmed', activated_at = NULL"),
     ("certificate_device_iff_purpose", Certificate, "purpose = 'tls_server'"),
@@ -144,6 +144,20 @@ REFUSED = [
     ("unexpectedsighting_was_seen", UnexpectedSighting, "count = 0"),
     ("unexpectedsighting_was_seen", UnexpectedSighting, "last_seen_at = first_seen_at - interval '1 second'"),
     ("profile_allows_a_renewal", Profile, "max_unconfirmed = 0"),
+    (
+        "proposal_decided_by_a_second_person",
+        Proposal,
+        "state = 'rejected', ended_at = proposed_at, decider_id = proposer_id",
+    ),
+    ("proposal_expires_later", Proposal, "expires_at = proposed_at"),
+    ("proposal_kind_known", Proposal, "kind = 'device:wish:granted'"),
+    ("proposal_one_waits_for_a_subject", Proposal, "subject = 'same'"),
+    ("proposal_state_fits_its_end", Proposal, "state = 'approved', ended_at = proposed_at"),
+    ("proposal_state_fits_its_end", Proposal, "state = 'approved', ended_at = expires_at, decider_id = {bob}"),
+    ("proposal_state_fits_its_end", Proposal, "state = 'expired', ended_at = proposed_at"),
+    ("proposal_state_fits_its_end", Proposal, "state = 'withdrawn'"),
+    ("proposal_state_fits_its_end", Proposal, "state = 'done', ended_at = expires_at"),
+    ("proposal_state_fits_its_end", Proposal, "decider_id = {bob}"),
     ("profile_jitter_not_negative", Profile, "jitter_max = interval '-1 second'"),
     ("profile_key_types_known", Profile, "key_types = '{{}}'"),
     ("profile_key_types_known", Profile, "key_types = '{{rsa-1024}}'"),
@@ -189,17 +203,22 @@ def rows(class_db):
         )
     alerting(meters[0].certificate)
     counting()
+    ann, bob = person("ann"), person("bob")
     for meter in meters:
-        Case.objects.create(
-            device=meter.device, certificate=meter.certificate, finding="x", proposal="cleared", opened_at=NOW,
-            opened_by="ann",
+        approval = Proposal.objects.create(
+            kind="device:case:verdict", subject=f"certificate:{meter.certificate.pk}", title="x", payload="{}",
+            reason="x", proposer_id=ann.user_id, proposed_at=NOW, expires_at=NOW + DAY, sha256=b"x",
         )  # fmt: skip
+        Case.objects.create(
+            device=meter.device, certificate=meter.certificate, proposal="cleared", approval=approval, opened_at=NOW
+        )
     return {
         "certificate": meters[0].certificate.pk,
         "device": meters[0].device.pk,
         "target": targets[0].pk,
         "site_elsewhere": elsewhere[Site].pk,
         "batch_elsewhere": elsewhere[Batch].pk,
+        "bob": bob.user_id,
     }
 
 

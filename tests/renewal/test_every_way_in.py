@@ -4,13 +4,12 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
-from inventory.audit.record import SYSTEM, Actor
+from inventory.audit.record import SYSTEM
 from inventory.devices.cases import close_case, open_case
 from inventory.models import AuditEvent, Case, Certificate, Device, DeviceStatus, RevocationReason
-from inventory.models.audit import ActorKind
 from inventory.models.case import Verdict
 from revocation import orders
-from tests.factories import DAY, Enrolled, enrolled
+from tests.factories import DAY, Enrolled, enrolled, investigator
 from tests.renewal.ways_in import WAYS_IN, WayIn
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("certportal.urls.device")]
@@ -33,14 +32,14 @@ def revoke(certificate: Certificate) -> None:
 
 
 def opened_case(meter: Enrolled) -> Case:
-    ann = Actor(ActorKind.USER, "ann")
+    ann = investigator("ann")
     case = open_case(meter.device, finding="Found.", proposal=Verdict.CLEARED, now=timezone.now(), actor=ann)
     assert isinstance(case, Case)
     return case
 
 
 def clear(case: Case) -> None:
-    close_case(case.pk, agrees=True, note="", now=timezone.now(), actor=Actor(ActorKind.USER, "bob"))
+    close_case(case.pk, agrees=True, note="", now=timezone.now(), actor=investigator("bob"))
 
 
 def issued(meter: Enrolled) -> int:

@@ -12,5 +12,5 @@ def actor_of(request: Request) -> Actor:
         ActorKind.USER,
         str(request.auth or request.user),
         without_zone(request.META.get("REMOTE_ADDR")),
-        user=request.user.get_username(),
+        user_id=request.user.pk,
     )

@@ -87,6 +87,8 @@ def test_the_names_of_vocabularies_stay(schema):
         "ImportState",
         "KeyType",
         "Oddity",
+        "ProposalKind",
+        "ProposalState",
         "Purpose",
         "RevocationReason",
         "RowOutcome",

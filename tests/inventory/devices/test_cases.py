@@ -2,20 +2,21 @@
 
 import pytest
 
-from inventory.audit.record import SYSTEM, Actor
+from inventory.approvals import deciding
+from inventory.approvals.deciding import Refused
+from inventory.audit.record import SYSTEM
 from inventory.devices import cases
-from inventory.devices.cases import CannotDecide, close_case, open_case
+from inventory.devices.cases import close_case, open_case
 from inventory.devices.locked_out import Queue, in_queue
 from inventory.models import AuditAction, AuditEvent, Case, Certificate, Device, RevocationReason
-from inventory.models.audit import ActorKind
 from inventory.models.case import CaseOutcome, Verdict
 from revocation import orders
 from tests.certportal.api import rows
-from tests.factories import DAY, NOW, Enrolled, enrolled
+from tests.factories import DAY, NOW, Enrolled, enrolled, investigator
 from tests.parallel import at_once
 
 pytestmark = pytest.mark.django_db
-ANN, BOB = Actor(ActorKind.USER, "ann"), Actor(ActorKind.USER, "bob")
+ANN, BOB = "ann", "bob"
 
 
 @pytest.fixture
@@ -32,18 +33,20 @@ def revoke(certificate: Certificate, now=NOW) -> None:
 
 
 def opened(meter: Enrolled, proposal=Verdict.CLEARED, actor=ANN) -> Case:
-    case = open_case(meter.device, finding="Key never left the lab.", proposal=proposal, now=NOW, actor=actor)
+    case = open_case(
+        meter.device, finding="Key never left the lab.", proposal=proposal, now=NOW, actor=investigator(actor)
+    )
     assert isinstance(case, Case), case
     return case
 
 
-def refused(answer: Case | CannotDecide) -> str:
-    assert isinstance(answer, CannotDecide), answer
+def refused(answer: Case | Refused) -> str:
+    assert isinstance(answer, Refused), answer
     return str(answer.text)
 
 
-def decided(case: Case, *, agrees=True, actor=BOB, now=NOW) -> Case | CannotDecide:
-    return close_case(case.pk, agrees=agrees, note="Seen.", now=now, actor=actor)
+def decided(case: Case, *, agrees=True, actor=BOB, now=NOW) -> Case | Refused:
+    return close_case(case.pk, agrees=agrees, note="Seen.", now=now, actor=investigator(actor))
 
 
 def queues_of(device: Device) -> set[Queue]:
@@ -55,7 +58,8 @@ def test_a_second_person_clears_a_device_and_both_stand_in_the_log(meter):
     case = opened(meter)
     assert queues_of(meter.device) == {Queue.REVOKED}
     closed = decided(case)
-    assert (closed.outcome, closed.opened_by, closed.closed_by) == (CaseOutcome.CLEARED, "ann", "bob")
+    people = (closed.approval.proposer.username, closed.approval.decider.username)
+    assert (closed.outcome, *people) == (CaseOutcome.CLEARED, "ann", "bob")
     assert cases.is_cleared(meter.certificate.pk)
     # Nobody distrusts it any more, and it has nothing to authenticate with: it waits to be enrolled anew.
     assert queues_of(meter.device) == {Queue.EXPIRED}
@@ -89,18 +93,22 @@ def test_a_device_is_retired_by_two_and_leaves_every_queue(meter):
 
 def test_a_case_that_is_sent_back_clears_nothing_and_may_be_followed_by_another(meter):
     first = opened(meter)
-    assert "is open" in refused(open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=BOB))
+    assert "waits for a second person already" in refused(
+        open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=investigator(BOB))
+    )
     decided(first, agrees=False)
     assert not cases.is_cleared(meter.certificate.pk)
     assert queues_of(meter.device) == {Queue.REVOKED}
     decided(opened(meter, actor=BOB), actor=ANN)
     assert cases.is_cleared(meter.certificate.pk)
-    assert "was cleared" in refused(open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=ANN))
+    assert "was cleared" in refused(
+        open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=investigator(ANN))
+    )
 
 
 def test_only_a_revoked_device_has_a_case():
     trusted = enrolled(expires_in=300 * DAY)
-    answer = open_case(trusted.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=ANN)
+    answer = open_case(trusted.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=investigator(ANN))
     assert "not revoked" in refused(answer)
 
 
@@ -115,7 +123,30 @@ def test_a_later_revocation_needs_a_case_of_its_own(meter):
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_decide_at_once_one_is_told_that_it_is_closed(meter):
     case = opened(meter)
-    carl = Actor(ActorKind.USER, "carl")
-    answers = at_once([lambda: decided(case, actor=BOB), lambda: decided(case, agrees=False, actor=carl)])
+    investigator(BOB), investigator("carl")
+    answers = at_once([lambda: decided(case, actor=BOB), lambda: decided(case, agrees=False, actor="carl")])
     assert sorted(type(answer) is Case for answer in answers) == [False, True]
     assert AuditEvent.objects.filter(action=AuditAction.CASE_CLOSED).count() == 1
+
+
+@pytest.mark.parametrize("outcome", [CaseOutcome.WITHDRAWN, CaseOutcome.LAPSED])
+def test_a_case_that_nobody_decides_on_ends_and_another_may_be_opened(meter, outcome):
+    case = opened(meter)
+    if outcome == CaseOutcome.LAPSED:
+        assert deciding.expire(case.approval.expires_at) == 1
+    else:
+        deciding.withdraw(case.approval_id, note="Wrong meter.", now=NOW + DAY, actor=investigator(ANN))
+    case.refresh_from_db()
+    assert case.outcome == outcome
+    assert not cases.is_cleared(meter.certificate.pk)
+    assert queues_of(meter.device) == {Queue.REVOKED}
+    assert AuditEvent.objects.get(action=AuditAction.CASE_CLOSED).details["outcome"] == outcome
+    assert opened(meter, actor=BOB).closed_at is None
+
+
+def test_the_verdict_is_the_one_that_was_frozen_whatever_the_row_says(meter):
+    case = opened(meter, Verdict.RETIRED)
+    Case.objects.update(proposal=Verdict.CLEARED)
+    assert "not the one that was proposed" in refused(decided(case))
+    assert not cases.is_cleared(meter.certificate.pk)
+    assert Case.objects.waiting().count() == 1

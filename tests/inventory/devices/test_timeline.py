@@ -6,14 +6,13 @@ from datetime import timedelta
 import pytest
 
 from inventory.admin import cells
-from inventory.audit.record import SYSTEM, Actor
+from inventory.audit.record import SYSTEM
 from inventory.devices.cases import close_case, open_case
 from inventory.devices.timeline import Outlook, outlook
 from inventory.issuing.certificates import Admission, issue
 from inventory.models import Certificate, Device
-from inventory.models.audit import ActorKind
 from inventory.models.case import Verdict
-from tests.factories import DAY, NOW, certification_request, device, enrolled
+from tests.factories import DAY, NOW, certification_request, device, enrolled, investigator
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +76,7 @@ def test_a_revoked_certificate_says_why_and_when():
 def test_a_revoked_device_says_how_its_case_stands():
     meter = enrolled()
     Certificate.objects.update(state="revoked", revoked_at=NOW - 3 * DAY, revocation_reason="keyCompromise")
-    ann, bob = (Actor(ActorKind.USER, name) for name in ("ann", "bob"))
+    ann, bob = (investigator(name) for name in ("ann", "bob"))
     case = open_case(meter.device, finding="x", proposal=Verdict.CLEARED, now=NOW, actor=ann)
     assert said(meter.device) == (
         "Revoked (key compromise) on 2027-02-26, 3 d ago. ann proposes: it may enrol again. A second person decides."
