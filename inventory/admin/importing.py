@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.admin import cells, links
+from inventory.admin import cells, filters, links
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.formats.imports import Target
 from inventory.importing import runs, uploads
@@ -151,7 +151,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         run = (
             ImportRun.objects.select_related("fleet").filter(pk=int(object_id)).first()
-            if object_id.isdecimal()
+            if filters.is_key(object_id)
             else None
         )
         context = self.page(run) if run else {}
