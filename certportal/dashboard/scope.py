@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
+from inventory.admin.filters import is_key
 from inventory.models import Axis, FleetIds
 from inventory.models.access import within
 
@@ -34,7 +35,7 @@ class Scope:
         """Read the scope from an address; what is not understood is left at its default."""
         fleet, rows, span = query.get("fleet", ""), query.get("rows", ""), query.get("span", "")
         return cls(
-            int(fleet) if fleet.isdecimal() and len(fleet) < 19 else None,
+            int(fleet) if is_key(fleet) else None,
             Axis(rows) if rows in Axis.values else Axis.SITE,
             int(span) if span in map(str, SPANS) else _DEFAULT_SPAN,
             allowed,

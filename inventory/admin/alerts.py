@@ -78,7 +78,7 @@ class _NumberFilter(admin.SimpleListFilter):
         value = self.value()
         if value is None:
             return None
-        if not value.isdecimal() or int(value) > _LARGEST:
+        if not filters.is_key(value) or int(value) > _LARGEST:
             raise IncorrectLookupParameters
         return queryset.filter(**{self.parameter_name or "": int(value)})
 

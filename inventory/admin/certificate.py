@@ -145,7 +145,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
         found = Certificate.objects.visible_to(request.user).select_related(
             "device", "device__site", "device__batch", "authority", "profile"
         )
-        certificate = found.filter(pk=object_id).first() if object_id.isdecimal() else None
+        certificate = found.filter(pk=object_id).first() if filters.is_key(object_id) else None
         context = self.page(certificate, timezone.now()) if certificate else {}
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

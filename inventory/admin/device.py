@@ -72,7 +72,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         # A site or batch of another fleet would be wrong; on a new device the fleet is not known yet.
         device_id = request.resolver_match.kwargs.get("object_id", "") if request.resolver_match else ""
-        if db_field.name in {"site", "batch"} and device_id.isdecimal():
+        if db_field.name in {"site", "batch"} and filters.is_key(device_id):
             model: type[Site] | type[Batch] = db_field.remote_field.model
             kwargs["queryset"] = model.objects.of_fleets(fleets_of(request.user)).filter(fleet__devices=int(device_id))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)

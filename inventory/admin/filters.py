@@ -27,6 +27,13 @@ from inventory.models.device import DeviceQuerySet
 # A choice list longer than this is cut; the search finds what is beyond it.
 MOST_CHOICES = 200
 NONE = "none"
+# Digits of the largest key, 2^63 - 1.
+_LONGEST_ID = 19
+
+
+def is_key(text: str) -> bool:
+    """Return whether `text` can be the key of a row. int() alone fails on thousands of digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID
 
 
 # What devices stand on, ended or not: a question of its own and no status of one certificate.
@@ -100,7 +107,7 @@ class _GroupFilter(admin.SimpleListFilter):
             # Of devices: what has none has no place in any group.
             of_devices = {f"{self.path}pk__isnull": False, f"{self.path}{self.field}__isnull": True}
             return queryset.filter(**of_devices)
-        if not value.isdecimal():
+        if not is_key(value):
             raise IncorrectLookupParameters
         return queryset.filter(**{f"{self.path}{self.field}": int(value)})
 
@@ -108,7 +115,7 @@ class _GroupFilter(admin.SimpleListFilter):
         """Return the groups of the chosen fleet; those of all fleets bear its name too."""
         fleet = request.GET.get("fleet", "")
         seen = model.objects.of_fleets(fleets_of(request.user))
-        if fleet.isdecimal():
+        if is_key(fleet):
             names = seen.filter(fleet_id=int(fleet)).values_list("id", "name")[:MOST_CHOICES]
             return [*((str(pk), cells.name(name)) for pk, name in names), (NONE, _("none"))]
         rows = seen.values_list("id", "name", "fleet__name")[:MOST_CHOICES]

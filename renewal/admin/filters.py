@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin.filters import CountedByDay, by_days
+from inventory.admin.filters import CountedByDay, by_days, is_key
 from inventory.lists.scan_plan import Portion
 from inventory.models import fleets_of
 from inventory.models.access import within
@@ -44,7 +44,7 @@ class CoverageFilter(CountedByDay, admin.SimpleListFilter):
         if value is None:
             return None
         fleets = fleets_of(request.user)
-        if fleet.isdecimal():
+        if is_key(fleet):
             fleets = within(fleets, int(fleet))
         days = by_day(date.min, date.max, timezone.now(), fleets=fleets)
         return by_days((day, parts.get(Coverage(value), 0)) for day, parts in sorted(days.items()))

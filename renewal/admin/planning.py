@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import cells, links
 from inventory.admin.audited import actor_of
+from inventory.admin.filters import is_key
 from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
 from renewal.campaigns import planning
@@ -109,7 +110,7 @@ def url_for_list(query: Mapping[str, str], seen: FleetIds) -> str | None:
     A campaign is for one fleet, and one site or batch of it or none, and for whole days of expiry.
     """
     start, end = (_midnight(query.get(bound, "")) for bound in ("not_after__gte", "not_after__lt"))
-    groups = {name: query[name] for name in ("fleet", "site", "batch") if query.get(name, "").isdecimal()}
+    groups = {name: query[name] for name in ("fleet", "site", "batch") if is_key(query.get(name, ""))}
     fleet = groups.get("fleet") or _fleet_of(groups, seen)
     wanted = query.get("state", "standing") == "standing" and query.get("coverage", "unplanned") == "unplanned"
     if start is None or end is None or fleet is None or not wanted or set(query) - _PLANNABLE:
