@@ -110,7 +110,9 @@ def test_honest_devices_do_not_wait_for_each_other():
 
 
 @pytest.mark.parametrize(
-    "ways", [(by_certificate, by_certificate), (by_secret, by_secret), (by_certificate, by_secret)], ids=str
+    "ways",
+    [(by_certificate, by_certificate), (by_secret, by_secret), (by_certificate, by_secret)],
+    ids=["two certificates", "two secrets", "a certificate and a secret"],
 )
 def test_of_two_devices_with_one_key_only_one_gets_a_certificate_and_operators_are_told(ways):
     asking, cloned = [way() for way in ways], key()
