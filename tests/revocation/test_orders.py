@@ -141,7 +141,7 @@ def test_exactly_the_shard_is_enqueued_and_only_after_the_commit(queues):
         assert queues["urgent"].count == 0
 
     (job,) = queues["urgent"].jobs
-    assert (job.func_name, job.args) == ("revocation.jobs.publish_crl", ("sharded", certificate.crl_shard, "urgent"))
+    assert (job.func_name, [*job.args]) == ("revocation.jobs.publish_crl", ["sharded", certificate.crl_shard, "urgent"])
 
 
 @pytest.mark.django_db(transaction=True)
