@@ -22,7 +22,7 @@ def read(content: bytes, layout: Layout) -> list[Record | Reject]:
 
 
 @pytest.mark.parametrize("value", ["1E5", "12345.0", "NaN", "-Infinity", "true", "[1]", '{"a": 1}'])
-@pytest.mark.parametrize("target", set(Target) - {Target.STATE})
+@pytest.mark.parametrize("target", [target for target in Target if target is not Target.STATE])
 def test_json_that_is_neither_text_nor_a_whole_number_is_refused(target, value):
     allowed = {Target.LATITUDE, Target.LONGITUDE, Target.LAST_SEEN, Target.ISSUED, Target.REVOKED_AT}
     number = value in {"1E5", "12345.0", "NaN", "-Infinity"}
