@@ -12,6 +12,7 @@ from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling, story
 from renewal.campaigns.ticking import tick
+from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, Target
 from tests.factories import NOW
@@ -53,7 +54,7 @@ def test_the_latest_of_a_campaign_are_its_triggers_and_what_came_of_them(django_
     first, _second, third = meters(3)
     Device.objects.filter(pk=third.device.pk).update(mqtt_id="")
     campaign = running_campaign(retry_interval=HOUR)
-    tick(campaign, NOW, RecordingChannel("connection lost"))
+    tick(campaign, NOW, RecordingChannel(takes=0, fate=Fate.IN_DOUBT, detail="connection lost"))
     renewed = enrolling.renew(
         first.der, parse(first.renewal_request()), label=None, now=NOW + HOUR, source_address=None
     )
@@ -66,8 +67,8 @@ def test_the_latest_of_a_campaign_are_its_triggers_and_what_came_of_them(django_
     assert latest[0] == ("M0000", "confirmed", "")
     assert sorted(latest[1:]) == [
         ("M0000", "issued", ""),
-        ("M0000", "trigger 1 over MQTT", "failed, connection lost"),
-        ("M0001", "trigger 1 over MQTT", "failed, connection lost"),
+        ("M0000", "trigger 1 over MQTT", "in doubt, connection lost"),
+        ("M0001", "trigger 1 over MQTT", "in doubt, connection lost"),
         ("M0001", "trigger 2 over MQTT", "accepted by the broker"),
         ("M0002", "escalated", "it has no MQTT id"),
     ]
