@@ -12,14 +12,15 @@ from django.db import connection
 
 from certportal.invariants import INVARIANTS, violations
 from inventory.audit.record import SYSTEM
-from inventory.models import Case, Certificate, CertificateState, ImportRun, ImportState, RevocationReason
+from inventory.devices.cases import open_case
+from inventory.models import Certificate, CertificateState, ImportRun, ImportState, RevocationReason
 from inventory.models.case import Verdict
 from renewal.models import EnrolmentSecret, Target
 from revocation import crl_files
 from revocation.orders import Order, revoke
 from revocation.publishing import publish
 from revocation.scopes import Scope
-from tests.factories import DAY, NOW, authority, device, enrolled, fleet, root
+from tests.factories import DAY, NOW, authority, device, enrolled, fleet, investigator, root
 from tests.renewal.rows import running_campaign, secret_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,14 +111,7 @@ def a_certificate_after_its_authority(first, _second):
 
 
 def a_certificate_in_spite_of_a_case(_first, second):
-    Case.objects.create(
-        device=second.device,
-        certificate=second.certificate,
-        finding="?",
-        proposal=Verdict.CLEARED,
-        opened_at=NOW,
-        opened_by="boss",
-    )
+    open_case(second.device, finding="?", proposal=Verdict.CLEARED, now=NOW, actor=investigator("ann"))
     Certificate.objects.filter(pk=second.certificate.pk).update(issued_at=NOW - DAY)
     unrevoked = {"state": CertificateState.ISSUED, "revoked_at": None, "revocation_reason": ""}
     made = copy_of(second.certificate, issued_at=NOW + SECOND, **unrevoked)

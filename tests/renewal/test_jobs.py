@@ -33,7 +33,7 @@ def test_each_open_campaign_has_one_job_waiting_however_often_it_is_asked_for(qu
     first, second = running("A1", "a"), running("B1", "b")
     for _ in range(3):
         jobs.tick_campaigns()
-    assert [job.args for job in queue.get_jobs()] == [(first.pk,), (second.pk,)]
+    assert [job.args for job in queue.get_jobs()] == [[first.pk], [second.pk]]
 
 
 def test_a_job_that_failed_or_was_killed_does_not_bar_the_next(queue):
@@ -43,7 +43,7 @@ def test_a_job_that_failed_or_was_killed_does_not_bar_the_next(queue):
     queue.pop_job_id()
     jobs._claim(campaign.pk).begin()
     jobs.tick_campaigns()
-    assert [job.args for job in queue.get_jobs()] == [(campaign.pk,)]
+    assert [job.args for job in queue.get_jobs()] == [[campaign.pk]]
     assert killed.id not in queue.get_job_ids()
 
 

@@ -8,12 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import connection, transaction
 
+from inventory.devices.cases import close_case, open_case
 from inventory.models import AuditAction, AuditEvent, Case, Certificate, CertificateState, Device, DeviceStatus, Fleet
+from inventory.models.case import Verdict
 from inventory.models.certificate import RevocationReason
 from inventory.x509.csr import parse
 from renewal import brakes, enrolling
 from renewal.refusals import Refusal, RefusalCode
-from tests.factories import DAY, NOW, Enrolled, authority, csr_der, enrolled, key, profile
+from tests.factories import DAY, NOW, Enrolled, authority, csr_der, enrolled, investigator, key, profile
 from tests.parallel import until_blocked
 
 SECOND = timedelta(seconds=1)
@@ -35,11 +37,11 @@ def revoke(certificate: Certificate, reason: RevocationReason = RevocationReason
     )
 
 
-def clear(device: Device, revoked: Certificate) -> None:
-    Case.objects.create(
-        device=device, certificate=revoked, finding="A mistake.", proposal="cleared", outcome="cleared",
-        opened_at=NOW, opened_by="ann", closed_at=NOW, closed_by="bob",
-    )  # fmt: skip
+def clear(device: Device) -> None:
+    ann, bob = investigator("ann"), investigator("bob")
+    case = open_case(device, finding="A mistake.", proposal=Verdict.CLEARED, now=NOW, actor=ann)
+    assert isinstance(case, Case), case
+    close_case(case.pk, agrees=True, note="", now=NOW, actor=bob)
 
 
 def test_a_renewal_in_the_window_is_issued_stored_and_audited_in_five_queries(meter, django_assert_num_queries):
@@ -265,5 +267,5 @@ def test_an_answer_that_was_revoked_is_not_given_again_and_its_key_is_used_up(me
     for new_key in (key(), meter.private_key):
         answer = renew(meter, meter.renewal_request(new_key))
         revoke(answer, RevocationReason.SUPERSEDED)
-        clear(meter.device, answer)
+        clear(meter.device)
         assert code(renew(meter, meter.renewal_request(new_key))) == RefusalCode.KEY_REUSED

@@ -67,7 +67,7 @@ def answers(tree: Tree) -> dict[str, object]:
     signers.renew_if_due(tree.issuing, at)
     answer = Responders().of("issuing", at).answer(ocsp.parse(asking_for(meter.certificate)), at)
     assert isinstance(answer, Answer)
-    [single] = reference.load_der_ocsp_response(answer.encoded).responses
+    [single] = reference.load_der_ocsp_response(answer.encoded()).responses
     return {
         "enrolment": enrolment.code if isinstance(enrolment, Refusal) else None,
         "renewal": renewal.code if isinstance(renewal, Refusal) else None,

@@ -34,7 +34,7 @@ from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
 from revocation.models import Crl
 from tests import factories
-from tests.factories import DAY
+from tests.factories import DAY, investigator
 
 # Enough of one day that it is a cliff.
 _DEVICES = 12
@@ -70,7 +70,9 @@ def plant(mark: str) -> OneFleet:
     revoked.revocation_reason, revoked.activated_at = RevocationReason.KEY_COMPROMISE, None
     revoked.save()
     device, certificate = held[0].device, held[0].certificate
-    case = cases.open_case(stolen.device, finding=f"found {mark}", proposal=Verdict.CLEARED, now=now, actor=SYSTEM)
+    case = cases.open_case(
+        stolen.device, finding=f"found {mark}", proposal=Verdict.CLEARED, now=now, actor=investigator(f"finder-{mark}")
+    )
     campaign = planning.plan(
         Plan(f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY), now=now, actor=SYSTEM
     )
@@ -96,7 +98,14 @@ def plant(mark: str) -> OneFleet:
     of_none = record.event(AuditAction.CONFIGURATION_CHANGED, now=now, actor=SYSTEM, object_name=f"fleet: {mark}")
     record.record([happened, of_none])
     crl = Crl.objects.create(
-        authority=authority, number=1, this_update=now, next_update=now + DAY, entries=1, size=1, sha256=b"1" * 32
+        authority=authority,
+        number=1,
+        published_at=now,
+        this_update=now,
+        next_update=now + DAY,
+        entries=1,
+        size=1,
+        sha256=b"1" * 32,
     )
     CliffNotice.objects.create(fleet=fleet, day=certificate.not_after.date(), count=1, noticed_at=now, grew_at=now)
     # People belong to no fleet: their names are no secret of one.

@@ -58,7 +58,7 @@ class History(RuleBasedStateMachine):
         devices = [data.draw(st.sampled_from(self.devices)) for _ in range(many)]
         admissions: list[Admission] = []
         for device in devices:
-            held = list(Certificate.objects.status().filter(device=device, renewals=None))
+            held = list(Certificate.objects.standing().filter(device=device, renewals=None))
             predecessor = data.draw(st.sampled_from([None, *held]))
             taken = {admission.predecessor.pk for admission in admissions if admission.predecessor}
             predecessor = None if predecessor and predecessor.pk in taken else predecessor
