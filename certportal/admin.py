@@ -108,6 +108,10 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         ),
     ]
 
+    def get_inlines(self, request: HttpRequest, obj: User | None = None) -> list[type[admin.TabularInline]]:  # type: ignore[type-arg,override]
+        # An account is made with name and password first, as everywhere in Django.
+        return [*self.inlines] if obj else []
+
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         own = super().has_change_permission(request, obj)
         return own and (obj is None or not obj.is_superuser or request.user.is_superuser)

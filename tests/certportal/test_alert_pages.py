@@ -294,7 +294,7 @@ def test_a_queue_is_counted_to_the_row_so_far_as_asked(db, queue):
         revoked(f"R{number}", now)
         factories.enrolled(factories.device(f"E{number}"), expires_in=-3 * DAY, now=now)
     count = in_queue(Device.objects.all(), queue, now).count()
-    assert count_up_to(count + 1, queue, now, factories.fleet().pk) == Count(count, exact=True)
+    assert count_up_to(count + 1, queue, now, [factories.fleet().pk]) == Count(count, exact=True)
     assert count_up_to(2, queue, now) == Count(2, exact=False)
     assert count_up_to(10, queue, now, fleets=[-1]) == Count(0, exact=True)
 
@@ -323,7 +323,7 @@ def test_the_lists_that_needs_lead_to_hold_what_they_count(alerts, page):
     run = AlertRun.objects.get()
     to = Recipient.objects.create(name="ops", channel="email", address="ops@example.org")
     Delivery.objects.create(run=run, recipient=to, content={}, certificates=1, created_at=now - DAY)
-    texts = [page(each.url) for each in needs(now, factories.fleet().pk)]
+    texts = [page(each.url) for each in needs(now, [factories.fleet().pk])]
     assert ["1 alert digest" in texts[0], "REVOKED-1" in texts[1], "3 alerts" in texts[2]] == [True] * 3
 
 

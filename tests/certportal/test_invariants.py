@@ -62,7 +62,7 @@ def copy_of(certificate: Certificate, **changes: object) -> Certificate:
     """Write a certificate past the door, without an event."""
     made = Certificate.objects.get(pk=certificate.pk)
     made.pk, made._state.adding = None, True
-    made.serial, made.sha256 = f"7{secrets.token_hex(10)}", secrets.token_bytes(32)
+    made.serial, made.sha256, made.issuance_index = f"7{secrets.token_hex(10)}", secrets.token_bytes(32), None
     for name, value in changes.items():
         setattr(made, name, value)
     made.save(force_insert=True)

@@ -296,7 +296,8 @@ def test_a_batch_and_a_renewal_by_the_old_certificate_at_once_are_both_answered(
     new = successor(meter)
     request = parse(meter.renewal_request())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
-        Certificate.objects.select_for_update(no_key=True).get(pk=meter.certificate.pk)
+        # The newest first, as gate and sightings lock them.
+        Certificate.objects.select_for_update(no_key=True).get(pk=new.pk)
         reporting = beside(threads, lambda: report(seen(new), seen(meter.certificate)))
         until_blocked()
         renewed = enrolling.renew(meter.der, request, label="demo", now=NOW, source_address=None)

@@ -132,7 +132,8 @@ def test_a_device_that_uses_its_new_certificate_and_renews_by_its_old_one_at_onc
     new = successor(meter)
     request = parse(meter.renewal_request())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
-        Certificate.objects.select_for_update(no_key=True).get(pk=meter.certificate.pk)
+        # The newest first, as gate and sightings lock them.
+        Certificate.objects.select_for_update(no_key=True).get(pk=new.pk)
         using = beside(threads, lambda: see(new, meter))
         until_blocked()
         renewed = enrolling.renew(meter.der, request, label="demo", now=NOW, source_address=None)
