@@ -76,7 +76,8 @@ class DueJob(CronJob):
 
     def enqueue(self, connection: Redis) -> Job:
         queue = django_rq.get_queue(self.queue_name, connection=connection, commit_mode="auto")
-        return queue.enqueue(self.func_name, **self.job_options)
+        job: Job = queue.enqueue(self.func_name, **self.job_options)
+        return job
 
 
 class Scheduler(CronScheduler):

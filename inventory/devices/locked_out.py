@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.lists.row_counts import Count
 from inventory.models import Case, Certificate, Device, DeviceStatus, FleetIds
-from inventory.models.certificate import LIVE_STATES
+from inventory.models.certificate import LIVE_STATES, CertificateQuerySet
 
 
 class Queue(models.TextChoices):
@@ -66,7 +66,7 @@ def count_up_to(most: int, queue: Queue, now: datetime, fleets: FleetIds = None)
     return Count(len(set(found)), exact=len(found) < most)
 
 
-def _stranding(queue: Queue, now: datetime) -> "list[QuerySet[Certificate]]":
+def _stranding(queue: Queue, now: datetime) -> list[CertificateQuerySet]:
     """Return the certificates that put their devices into a queue, unless those can use another one, in parts."""
     certificates = Certificate.objects.of_devices()
     later_revoked = Exists(Certificate.objects.revoked().newer())

@@ -31,10 +31,8 @@ def default_extended_key_usages() -> list[str]:
 class ProfileQuerySet(ScopedQuerySet["Profile"]):
     def _belonging_to(self, ids: Sequence[int]) -> Q:
         """Those by which certificates of the fleets are made, or were."""
-        return Q(pk__in=self._used_now(ids)) | Q(pk__in=used_by(ids, Axis.PROFILE))
-
-    def _used_now(self, ids: Sequence[int]) -> "models.QuerySet[Profile]":
-        return self.model._base_manager.filter(fleets__in=ids).values("pk")
+        now = self.model._base_manager.filter(fleets__in=ids).values("pk")
+        return Q(pk__in=now) | Q(pk__in=used_by(ids, Axis.PROFILE))
 
 
 class Profile(models.Model):
