@@ -145,8 +145,8 @@ class SavedFilterQuerySet(models.QuerySet["SavedFilter"]):
         ids = fleets_of(user)
         if ids is not None:
             elsewhere = FleetMembership.objects.filter(user=models.OuterRef("owner")).exclude(fleet_id__in=ids)
-            within = models.Q(owner__all_fleets=False, owner__is_superuser=False) & ~models.Q(models.Exists(elsewhere))
-            shared = shared & within
+            shared &= models.Q(owner__all_fleets=False, owner__is_superuser=False)
+            shared &= models.Q(~models.Exists(elsewhere))
         return self.filter(models.Q(owner=user) | shared)
 
 

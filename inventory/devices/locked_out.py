@@ -66,7 +66,7 @@ def count_up_to(most: int, queue: Queue, now: datetime, fleets: FleetIds = None)
     return Count(len(set(found)), exact=len(found) < most)
 
 
-def _stranding(queue: Queue, now: datetime) -> "list[CertificateQuerySet]":
+def _stranding(queue: Queue, now: datetime) -> list[CertificateQuerySet]:
     """Return the certificates that put their devices into a queue, unless those can use another one, in parts."""
     certificates = Certificate.objects.of_devices()
     later_revoked = Exists(Certificate.objects.revoked().newer())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -33,10 +32,8 @@ def default_extended_key_usages() -> list[str]:
 class ProfileQuerySet(ScopedQuerySet["Profile"]):
     def _belonging_to(self, ids: Sequence[int]) -> Q:
         """Those by which certificates of the fleets are made, or were."""
-        return Q(pk__in=self._used_now(ids)) | Q(pk__in=used_by(ids, Axis.PROFILE))
-
-    def _used_now(self, ids: Sequence[int]) -> Any:
-        return self.model._base_manager.filter(fleets__in=ids).values("pk")
+        now = self.model._base_manager.filter(fleets__in=ids).values("pk")
+        return Q(pk__in=now) | Q(pk__in=used_by(ids, Axis.PROFILE))
 
 
 class Profile(models.Model):
