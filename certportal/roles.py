@@ -10,7 +10,7 @@ def _view(app: str, *models: str) -> frozenset[str]:
     return frozenset(f"{app}.view_{model}" for model in models)
 
 
-_PLACES = _view("inventory", "fleet", "site", "batch", "device", "certificate", "alert", "case") | {
+_PLACES = _view("inventory", "fleet", "site", "batch", "device", "certificate", "alert", "case", "proposal") | {
     "certportal.view_savedfilter"
 }
 _CAMPAIGNS = _view("renewal", "campaign", "target")

@@ -103,7 +103,7 @@ class ProposalAdmin(ListAdmin, ReadOnlyAdmin):
         """End a proposal as its page offers it: `approve`, `reject` or `withdraw`."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if not Proposal.objects.filter(pk=pk).exists():
+        if not Proposal.objects.visible_to(request.user).filter(pk=pk).exists():
             raise Http404
         form = NoteForm(request.POST)
         asked = [act for act in ("approve", "reject", "withdraw") if act in request.POST]

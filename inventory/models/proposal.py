@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from inventory.models.access import ScopedQuerySet
+
 
 class ProposalKind(models.TextChoices):
     """Closed vocabulary of what two people decide, `subject:thing:what would happen`."""
@@ -30,7 +32,10 @@ DECIDED = (ProposalState.APPROVED, ProposalState.REJECTED)
 UNDECIDED = (ProposalState.WITHDRAWN, ProposalState.EXPIRED)
 
 
-class ProposalQuerySet(models.QuerySet["Proposal"]):
+class ProposalQuerySet(ScopedQuerySet["Proposal"]):
+    # What a proposal is about belongs to a fleet, as far as there are kinds: the device of a case.
+    fleet_path = "case__device__fleet_id"
+
     def waiting(self) -> "ProposalQuerySet":
         return self.filter(state=ProposalState.WAITING)
 

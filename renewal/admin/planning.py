@@ -115,7 +115,7 @@ def url_for_list(query: Mapping[str, str], seen: FleetIds) -> str | None:
     wanted = query.get("state", "standing") == "standing" and query.get("coverage", "unplanned") == "unplanned"
     if start is None or end is None or fleet is None or not wanted or set(query) - _PLANNABLE:
         return None
-    name = _("Expiry of %s") % start if end == start + timedelta(days=1) else _("Expiry %s to %s") % (start, end)
+    name = _("Expiry of %s") % start if end - start == timedelta(days=1) else _("Expiry %s to %s") % (start, end)
     question = {**groups, "name": name, "fleet": fleet, "expires_from": start, "expires_before": end}
     return links.with_query(reverse("admin:renewal_campaign_plan"), question)
 
@@ -139,7 +139,7 @@ def _midnight(text: str) -> date | None:
     """Return the day that begins at the moment of an address, None when none does."""
     try:
         moment = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment.date() if start_of(moment.date()) == moment else None
 

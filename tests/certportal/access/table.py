@@ -51,6 +51,7 @@ RULES = (
     Rule("admin:profile_jitter", "inventory.view_profile", "inventory.change_profile" + PORTAL),
     Rule("admin:revoke_certificate", "inventory.revoke_certificate", "inventory.revoke_certificate"),
     Rule("admin:inventory_case_decide", "inventory.decide_case", "inventory.decide_case"),
+    Rule("admin:inventory_proposal_decide", VIEW, VIEW),  # a word of the form says what; without one nothing is done
     Rule("admin:inventory_device_case", "inventory.add_case", "inventory.add_case"),
     Rule("admin:inventory_importrun_begin", "inventory.add_importrun", "inventory.add_importrun"),
     Rule("admin:inventory_importrun_progress", VIEW, VIEW),
@@ -80,7 +81,8 @@ RULES = (
     *(
         Rule(f"admin:{model}_{page}", NOBODY, NOBODY)
         for model in (
-            "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_importrun",
+            "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
+            "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
             "renewal_campaign", "renewal_target", "inventory_certificate", "revocation_crl", "certportal_apitoken",
             "inventory_authority",
@@ -105,7 +107,8 @@ RULES = (
     *(
         Rule(f"admin:{model}_change", VIEW, NOBODY)
         for model in (
-            "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_importrun",
+            "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
+            "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
             "renewal_campaign", "renewal_target", "inventory_certificate", "revocation_crl", "certportal_apitoken",
         )
@@ -131,6 +134,8 @@ RULES = (
     Rule("api:imports-resume", "", "inventory.add_importrun"),
     Rule("api:alerts-acknowledge", "", "inventory.change_alert"),
     Rule("api:alerts-mute", "", "inventory.add_mute"),
+    Rule("api:approvals-decide", "", "inventory.view_proposal"),
+    Rule("api:approvals-withdraw", "", "inventory.view_proposal"),
     Rule("api:cases-decide", "", "inventory.decide_case"),
     Rule("api:devices-list", VIEW, ADD, CHANGE),
     Rule("api:sites-list", VIEW, ADD),

@@ -119,6 +119,7 @@ def plant(mark: str) -> OneFleet:
         "inventory_fleet": fleet.pk, "inventory_site": site.pk, "inventory_batch": batch.pk,
         "inventory_profile": profile.pk, "inventory_authority": authority.pk, "inventory_device": device.pk,
         "inventory_certificate": certificate.pk, "inventory_auditevent": happened.pk, "inventory_case": case.pk,
+        "inventory_proposal": case.approval_id,
         "inventory_unexpectedsighting": sighting.pk, "inventory_importrun": run.pk, "inventory_alert": alert.pk,
         "inventory_alertpolicy": policy.pk, "inventory_mute": mute.pk, "inventory_expireddevice": ended.device.pk,
         "inventory_revokeddevice": stolen.device.pk, "renewal_campaign": campaign.pk,

@@ -13,7 +13,8 @@ RESOURCES = {
     "sightings": "inventory_unexpectedsighting", "campaigns": "renewal_campaign", "crls": "revocation_crl",
     "alerts": "inventory_alert", "alert-policies": "inventory_alertpolicy",
     "alert-recipients": "inventory_recipient", "mutes": "inventory_mute", "saved-filters": "certportal_savedfilter",
-    "cases": "inventory_case", "audit-events": "inventory_auditevent", "expiry": "", "campaign-targets": "",
+    "cases": "inventory_case",
+    "approvals": "inventory_proposal", "audit-events": "inventory_auditevent", "expiry": "", "campaign-targets": "",
 }  # fmt: skip
 _PAGES = {
     "profile_jitter": "inventory_profile", "saved_filter": "certportal_savedfilter",

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -87,7 +88,8 @@ def database_url(name: str) -> str:
     """Return the address of a database on the server of the test run."""
     connection.ensure_connection()
     assert connection.connection
-    return f"postgres://{connection.connection.info.user}@/{name}?host={connection.connection.info.host}"
+    info = connection.connection.info
+    return f"postgres://{info.user}:{quote(info.password)}@/{name}?host={info.host}"
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, object]]) -> Path:
