@@ -108,9 +108,9 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
         ),
     ]
 
-    def get_inlines(self, request: HttpRequest, obj: User | None = None) -> list[type[admin.TabularInline]]:  # type: ignore[type-arg,override]
+    def get_inlines(self, request: HttpRequest, obj: User | None = None) -> Any:
         # An account is made with name and password first, as everywhere in Django.
-        return [*self.inlines] if obj else []
+        return self.inlines if obj else []
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         own = super().has_change_permission(request, obj)
