@@ -140,6 +140,7 @@ class DocumentationView(SpectacularSwaggerSplitView):
     """The description as pages that can be tried out."""
 
     url_name = "api-schema"
+    http_method_names = ["get", "head"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

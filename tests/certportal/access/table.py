@@ -14,6 +14,7 @@ from tests.certportal.access.values import row_of
 ANYBODY = "anybody"  # who is not logged in, too
 STAFF = "staff"  # whoever may log in
 NOBODY = "nobody"  # not even a superuser
+SUPERUSER = "superusers.only"  # a permission that nobody is given
 # Stand for the permission of the model that the address names; VIEW is what who may change has too, as in the admin.
 VIEW, ADD, CHANGE, DELETE = "view", "add", "change", "delete"
 # What only people of all fleets may.
@@ -40,8 +41,9 @@ RULES = (
     Rule("admin:index", STAFF, STAFF),
     Rule("admin:search", STAFF, STAFF),
     Rule("admin:dashboard_block", STAFF, STAFF),  # tiles; each of them needs its permission
-    Rule("admin:password_change*", STAFF, STAFF),
-    Rule("admin:jsi18n", STAFF, STAFF),
+    Rule("admin:password_change_done", STAFF),
+    Rule("admin:password_change", STAFF, STAFF),
+    Rule("admin:jsi18n", STAFF),
     Rule("admin:app_list", "any permission of the app", "any permission of the app"),
     Rule("admin:autocomplete", NOBODY, NOBODY),  # nothing asks it: it is refused without its parameters
     Rule("admin:saved_filter_keep", "", NOBODY),  # without a list there is nothing to keep
@@ -96,6 +98,7 @@ RULES = (
             "inventory_columnmapping",
         )
     ),
+    Rule("admin:auth_group_add", SUPERUSER, SUPERUSER),
     Rule("admin:*_add", ADD, ADD),
     Rule("admin:certportal_apitoken_delete", DELETE, DELETE),
     Rule("admin:*_delete", NOBODY, NOBODY),

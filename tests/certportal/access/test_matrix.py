@@ -173,7 +173,7 @@ def expected(asker: Asker, address: Address, rule: table.Rule, method: str, *, o
     row = values.row_of(address)
     if row in _OF_FLEETS and not (of_ours or sees_theirs) and need != table.STAFF:
         return {DENIED}
-    if row in _OF_PORTAL and not sees_theirs:
+    if row in _OF_PORTAL and not sees_theirs and need != table.STAFF:
         return {DENIED}
     return {ANSWERED}
 
@@ -182,6 +182,7 @@ _OF_PORTAL = {"inventory_recipient", "inventory_delivery"}
 _OF_FLEETS = {
     "inventory_fleet", "inventory_site", "inventory_batch", "inventory_profile", "inventory_authority",
     "inventory_device", "inventory_certificate", "inventory_auditevent", "inventory_case",
+    "inventory_proposal",
     "inventory_unexpectedsighting", "inventory_importrun", "inventory_alert", "inventory_alertpolicy",
     "inventory_mute", "inventory_expireddevice", "inventory_revokeddevice", "renewal_campaign", "renewal_target",
     "revocation_crl", "certportal_savedfilter", "slug_fleet", "slug_profile", "slug_authority",

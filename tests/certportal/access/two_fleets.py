@@ -71,7 +71,11 @@ def plant(mark: str) -> OneFleet:
     revoked.save()
     device, certificate = held[0].device, held[0].certificate
     case = cases.open_case(
-        stolen.device, finding=f"found {mark}", proposal=Verdict.CLEARED, now=now, actor=investigator(f"finder-{mark}")
+        stolen.device,
+        finding=f"found {mark}",
+        proposal=Verdict.CLEARED,
+        now=now,
+        actor=investigator(f"finder-{fleet.pk}"),
     )
     campaign = planning.plan(
         Plan(f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY), now=now, actor=SYSTEM

@@ -66,7 +66,7 @@ def test_the_planted_cliff_is_found_and_its_batch_is_named(planted):
 def test_a_cliff_of_another_fleet_is_left_out(planted):
     other = factories.fleet("pumps")
     assert cliffs(NOW, [other.pk]) == []
-    assert len(cliffs(NOW, planted.pk)) == 1
+    assert len(cliffs(NOW, [planted.pk])) == 1
 
 
 def test_what_is_revoked_ends_no_more(planted):
