@@ -137,7 +137,7 @@ RULES = (
     Rule("api:imports-resume", "", "inventory.add_importrun"),
     Rule("api:alerts-acknowledge", "", "inventory.change_alert"),
     Rule("api:alerts-mute", "", "inventory.add_mute"),
-    Rule("api:approvals-decide", "", "inventory.view_proposal"),
+    Rule("api:approvals-decide", "", "inventory.view_proposal inventory.decide_case"),
     Rule("api:approvals-withdraw", "", "inventory.view_proposal"),
     Rule("api:cases-decide", "", "inventory.decide_case"),
     Rule("api:devices-list", VIEW, ADD, CHANGE),

@@ -34,6 +34,7 @@ _TWO = {"nobody", "superuser"}
 _SLOW = {"api-schema", "api-docs"}
 # What POST needs to come as far as the row: bodies that say nothing are refused before.
 _BODIES = {
+    "api:approvals-decide": {"approves": False},
     "api:cases-decide": {"agrees": True},
     "api:alerts-mute": {"until": "2099-01-01T00:00:00Z", "reason": "x"},
 }
