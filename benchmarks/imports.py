@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, TextIO
+from urllib.parse import quote
 
 import psycopg
 from cryptography import x509
@@ -91,7 +92,7 @@ def _clone(name: str) -> Iterator[str]:
 
 def _address(database: str) -> str:
     own = settings.DATABASES["default"]
-    return f"postgresql://{own['USER']}@/{database}?host={own['HOST']}"
+    return f"postgresql://{own['USER']}:{quote(own['PASSWORD'])}@/{database}?host={own['HOST']}"
 
 
 def _timed_import(database: str, path: Path, fleet: Fleet) -> tuple[float, float]:

@@ -31,13 +31,14 @@ THE_OTHERS = "*"
 
 _ADD = """
     INSERT INTO renewal_refusaltally AS tally (action, "window", network, count, first_at, last_at)
-    SELECT %(action)s, %(window)s,
+    SELECT %(action)s::varchar, %(window)s::timestamptz,
            CASE WHEN EXISTS (SELECT FROM renewal_refusaltally
-                             WHERE action = %(action)s AND "window" = %(window)s AND network = %(network)s)
+                             WHERE action = %(action)s::varchar AND "window" = %(window)s::timestamptz
+                               AND network = %(network)s::varchar)
                   OR (SELECT count(*) FROM renewal_refusaltally
-                      WHERE action = %(action)s AND "window" = %(window)s) < %(most)s
-                THEN %(network)s ELSE %(others)s END,
-           1, %(now)s, %(now)s
+                      WHERE action = %(action)s::varchar AND "window" = %(window)s::timestamptz) < %(most)s::bigint
+                THEN %(network)s::varchar ELSE %(others)s::varchar END,
+           1, %(now)s::timestamptz, %(now)s::timestamptz
     ON CONFLICT (action, "window", network) DO UPDATE
         SET count = tally.count + 1,
             first_at = least(tally.first_at, excluded.first_at), last_at = greatest(tally.last_at, excluded.last_at)
