@@ -1,6 +1,7 @@
 """django-ca beside us: an environment of its own, the same PostgreSQL, one process that issues when it is told."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,11 @@ def running() -> Iterator[Peer]:
     keys = settings.HOME / "django-ca"
     keys.mkdir()
     command = [str(python), str(_PROGRAM), str(where["HOST"]), str(where["USER"]), "django_ca", str(keys)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # Not an argument: those are seen by everybody on the machine.
+    environment = {**os.environ, "PGPASSWORD": where["PASSWORD"]}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdin
         assert process.stdout
         assert process.stdout.readline() == "ready\n", "django-ca did not start; its own words are above."
