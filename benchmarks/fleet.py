@@ -29,8 +29,9 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 3
-_TABLES = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
+_RECIPE = 4
+_NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
+_TABLES = (*_NUMBERED, "inventory_devicepresence")
 
 
 @contextmanager
@@ -81,6 +82,7 @@ def plant(size: Size) -> None:
         for table in _TABLES:
             connection.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(sql.Identifier(table)))
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
+        for table in _NUMBERED:
             last = sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), max(id)) FROM {}")
             connection.execute(last.format(sql.Literal(table), sql.Identifier(table)))
     # No triggers ran: the counters learn here what there is.
@@ -146,7 +148,7 @@ def _without_indexes(connection: "psycopg.Connection[tuple[str, ...]]") -> Itera
 _STATEMENTS = {
     "devices": """
         INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity,
-                                      status, last_seen_at, registered_at, had_certificate)
+                                      status, registered_at, had_certificate)
         SELECT n, (%(fleets)s::bigint[])[fleet], 'MTR-' || lpad(n::text, 8, '0'),
                CASE WHEN fleet = 1 THEN
                    (%(batches)s::bigint[])[1 + (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s] END,
@@ -157,11 +159,15 @@ _STATEMENTS = {
                CASE WHEN n %% 10 < 7 THEN '+60' || (100000000 + n) ELSE '' END,
                CASE WHEN n %% 10 = 0 THEN 'always_on' WHEN n %% 10 < 7 THEN 'daily' ELSE 'intermittent' END,
                CASE WHEN n %% 250 = 1 THEN 'suspended' WHEN n %% 160 = 2 THEN 'retired' ELSE 'in_service' END,
-               CASE WHEN n %% 33 = 0 THEN NULL WHEN n %% 14 = 0 THEN %(now)s - random() * interval '120 days'
-                    ELSE %(now)s - random() * interval '2 days' END,
                %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years', true
         FROM generate_series(1, %(devices)s::bigint) n
         CROSS JOIN LATERAL (SELECT CASE WHEN n %% 20 = 0 THEN 2 WHEN n %% 7 = 0 THEN 3 ELSE 1 END AS fleet) its
+    """,
+    "presences": """
+        INSERT INTO inventory_devicepresence (device_id, last_seen_at)
+        SELECT n, CASE WHEN n %% 33 = 0 THEN NULL WHEN n %% 14 = 0 THEN %(now)s - random() * interval '120 days'
+                       ELSE %(now)s - random() * interval '2 days' END
+        FROM generate_series(1, %(devices)s::bigint) n
     """,
     "certificates": """
         INSERT INTO inventory_certificate (id, authority_id, serial, purpose, device_id, profile_id, subject, key_type,

@@ -21,11 +21,13 @@ _ENDS = (
 )
 _DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity, status,
-                                  last_seen_at, registered_at)
+                                  registered_at)
     SELECT n, %(fleet)s, 'PLANT-' || lpad(n::text, 9, '0'), %(batch)s + n %% %(batches)s, %(site)s + n %% %(sites)s, '',
-           '', 'daily', 'in_service',
-           CASE WHEN n %% 50 > 0 THEN %(now)s::timestamptz - (n %% 86400) * interval '1 second' END, %(now)s
+           '', 'daily', 'in_service', %(now)s
     FROM generate_series(%(first)s::bigint, %(last)s) n"""
+_SEEN = """
+    UPDATE inventory_devicepresence SET last_seen_at = %(now)s::timestamptz - (device_id %% 86400) * interval '1 second'
+    WHERE device_id BETWEEN %(first)s AND %(last)s AND device_id %% 50 > 0"""
 _CURRENT = {
     "device_id": "n",
     "serial": "to_hex(n * 8 + %(generation)s)",
@@ -69,6 +71,7 @@ def fleet(devices: int, now: datetime) -> Planted:
     for first, last in _chunks(planted):
         with connection.cursor() as cursor:
             cursor.execute(_DEVICES, {**places, "first": first, "last": last, "now": now})
+            cursor.execute(_SEEN, {"first": first, "last": last, "now": now})
         _certificates(template, _CURRENT, _ENDS, first, last, now, generation=0)
     _settle()
     return planted
@@ -91,6 +94,7 @@ def spike(planted: Planted, count: int, ends: datetime, now: datetime) -> Batch:
     places["site"] = Site.objects.filter(fleet=planted.fleet).earliest("pk").pk
     with connection.cursor() as cursor:
         cursor.execute(_DEVICES, {**places, "first": first, "last": first + count - 1, "now": now})
+        cursor.execute(_SEEN, {"first": first, "last": first + count - 1, "now": now})
     in_use = {**_CURRENT, "state": "'confirmed'", "activated_at": "ends", "revoked_at": "NULL::timestamptz"}
     in_use["revocation_reason"] = "''"
     day = f"'{ends.isoformat()}'::timestamptz + (n %% 86400) * interval '1 second'"
@@ -121,5 +125,5 @@ def _settle() -> None:
     """Let the planner know what there is, and the index of devices' ids where it ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval(pg_get_serial_sequence('inventory_device', 'id'), max(id)) FROM inventory_device")
-        for table in ("inventory_device", "inventory_certificate"):
+        for table in ("inventory_device", "inventory_devicepresence", "inventory_certificate"):
             cursor.execute(f"VACUUM (ANALYZE) {table}")

@@ -50,13 +50,15 @@ _MAKE_CERTIFICATES = """
            decode(repeat(encode(digest, 'hex'), 20), 'hex'), digest, sha256(digest), now() - interval '100 days',
            now() + interval '1 year', interval '0', now() - interval '99 days', 0, %s, %s, ''
     FROM inventory_device d CROSS JOIN LATERAL (SELECT sha256(convert_to(d.serial || %s, 'UTF8')) AS digest) AS made
-    WHERE d.serial LIKE 'SEEN-%%' AND d.last_seen_at IS NULL AND NOT EXISTS (
+    WHERE d.serial LIKE 'SEEN-%%' AND NOT EXISTS (
+        SELECT FROM inventory_devicepresence p WHERE p.device_id = d.id AND p.last_seen_at IS NOT NULL
+    ) AND NOT EXISTS (
         SELECT FROM inventory_certificate c WHERE c.device_id = d.id AND c.state = %s)"""
 _BARE_UPDATE = """
-    UPDATE inventory_device d SET last_seen_at = seen.at
+    UPDATE inventory_devicepresence p SET last_seen_at = seen.at
     FROM unnest(%s::bytea[], %s::timestamptz[]) AS seen (sha256, at)
     JOIN inventory_certificate c ON c.sha256 = seen.sha256
-    WHERE d.id = c.device_id"""
+    WHERE p.device_id = c.device_id"""
 
 
 class _Fleet:
@@ -76,7 +78,7 @@ class _Fleet:
             cursor.execute("SELECT count(*) FROM inventory_device WHERE serial LIKE 'SEEN-%%'")
             [there] = cursor.fetchone()
             cursor.execute(_MAKE_DEVICES, [fleet.pk, there, devices - 1])
-            cursor.execute("VACUUM (ANALYZE) inventory_device")
+            cursor.execute("VACUUM (ANALYZE) inventory_device, inventory_devicepresence")
             for state, used_at in (("confirmed", datetime.now(UTC)), ("issued", None)):
                 cursor.execute(_MAKE_CERTIFICATES, [fleet.authority_id, fleet.profile_id, state, used_at, state, state])
                 # Without it the next is planned for an empty table, and takes a time that is quadratic.

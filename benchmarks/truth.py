@@ -46,10 +46,11 @@ _COVERAGES = {
     "in_campaign": f"{_LEFT} AND c.not_after >= now() AND {_PLANNED}",
     "unplanned": f"{_LEFT} AND c.not_after >= now() AND NOT {_PLANNED}",
 }
+_PRESENCE = "EXISTS (SELECT FROM inventory_devicepresence p WHERE p.device_id = d.id AND {})"
 _SEEN = {
-    "never": "d.last_seen_at IS NULL",
-    "day": "d.last_seen_at >= now() - interval '1 day'",
-    "silent": "d.last_seen_at < now() - interval '7 days'",
+    "never": _PRESENCE.format("p.last_seen_at IS NULL"),
+    "day": _PRESENCE.format("p.last_seen_at >= now() - interval '1 day'"),
+    "silent": _PRESENCE.format("p.last_seen_at < now() - interval '7 days'"),
 }
 # Of one certificate, half open.
 _BOUNDS = {"not_after__gte": ">=", "not_after__lt": "<"}

@@ -36,6 +36,7 @@ LARGE = frozenset(
         ("inventory", "certificatedelta"),
         ("inventory", "device"),
         ("inventory", "devicedelta"),
+        ("inventory", "devicepresence"),
         ("inventory", "unexpectedsighting"),
         ("renewal", "attempt"),
         ("renewal", "enrolmentsecret"),

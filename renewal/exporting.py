@@ -13,7 +13,7 @@ def _targets(now: datetime) -> Sequence[Column]:
         text("phone_number", "device__phone_number"), plain("state"), plain("attempts_made"), moment("next_step_at"),
         moment("triggered_at"), moment("issued_at"), moment("confirmed_at"), moment("escalated_at"),
         plain("certificate", "certificate__serial"), moment("certificate_ends", "certificate__not_after"),
-        moment("last_seen_at", "device__last_seen_at"),
+        moment("last_seen_at", "device__presence__last_seen_at"),
     ]  # fmt: skip
 
 

@@ -11,7 +11,8 @@ and revocations keep too, so that no two transactions wait for each other:
 1. the locks of requests, by their numbers;
 2. certificates FOR SHARE, from the newest to the oldest, those of external authorities last: the live ones of the
    device, its newest, all with the keys in question, and those of every authority above;
-3. devices FOR NO KEY UPDATE, by their keys; a secret after its device.
+3. devices FOR NO KEY UPDATE, by their keys; a secret after its device;
+4. presences of devices, by their keys, by the sighting that follows.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,7 +18,7 @@ from django.contrib.auth.models import Permission
 from inventory.audit.record import SYSTEM, Actor
 from inventory.issuing.authorities import AuthorityPlan, establish
 from inventory.issuing.certificates import Admission, issue, issue_many
-from inventory.models import Authority, Certificate, Device, Fleet, Profile
+from inventory.models import Authority, Certificate, Device, DevicePresence, Fleet, Profile
 from inventory.models.audit import ActorKind
 from inventory.sightings import Sighting, record_sighting, record_sightings
 from inventory.sightings.identifiers import Fingerprint
@@ -103,6 +103,12 @@ def device(serial: str | None = None, **changes: object) -> Device:
     number = next(_numbers)
     values: dict[str, object] = {"fleet": fleet(), "registered_at": NOW - 1000 * DAY, **changes}
     return Device.objects.create(serial=serial or f"D{number:06}", **values)
+
+
+def note_last_seen(moments: Mapping[Device, datetime | None]) -> None:
+    """Let each device have been seen last at its moment, or never."""
+    presences = [DevicePresence(device=device, last_seen_at=at) for device, at in moments.items()]
+    DevicePresence.objects.bulk_update(presences, ["last_seen_at"])
 
 
 def person(name: str, *permissions: str, **changes: object) -> Actor:

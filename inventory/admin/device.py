@@ -23,6 +23,7 @@ from inventory.lists.exports import DEVICES
 from inventory.lists.search import devices_named
 from inventory.models import AuditAction, Batch, Case, Certificate, CertificateState, Device, Site, fleets_of
 from inventory.models.case import CaseOutcome
+from inventory.models.presence import BY_LAST_SEEN
 from inventory.sightings import story as sightings_story
 
 
@@ -32,9 +33,9 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     change_list_template = "admin/inventory/devices.html"
     change_form_template = "admin/inventory/device.html"
     list_display = ["serial", "fleet_name", "site_name", "batch_name", "connectivity", "expires", "state", "seen"]
-    list_select_related = ["fleet", "site", "batch"]
     # Only columns with an index.
     sortable_by = ["serial", "seen"]
+    indexed_orders = {"presence__last_seen_at": BY_LAST_SEEN}
     list_filter = [
         filters.DeviceStatusFilter,
         filters.DeviceExpiryFilter,
@@ -60,7 +61,8 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
         certificates = Certificate.objects.defer("der")
-        return super().get_queryset(request).prefetch_related(Prefetch("certificates", certificates, to_attr="held"))
+        devices = super().get_queryset(request).select_related("fleet", "site", "batch", "presence")
+        return devices.prefetch_related(Prefetch("certificates", certificates, to_attr="held"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -113,7 +115,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
         now = timezone.now()
         return cells.status(current(device.held, now), now)  # type: ignore[attr-defined]
 
-    @admin.display(description=_("last seen"), ordering="last_seen_at")
+    @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
     def seen(self, device: Device) -> SafeString:
         if device.last_seen_at is None:
             return cells.state("neutral", _("never seen"))

@@ -3,7 +3,7 @@
 The whole state of a list is its address: filters, search, order, position. So Back works, and an address can be sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,10 @@ class KeysetChangeList(ChangeList):
     def column(self, request: HttpRequest) -> str:
         """Return what the list is ordered by, with a minus sign for downwards."""
         asked = self.get_ordering(request, self.queryset)[0] if self.params.get(ORDER_VAR) else None
-        return asked if isinstance(asked, str) else self.model_admin.list_order
+        if not isinstance(asked, str):
+            return self.model_admin.list_order
+        name = asked.removeprefix("-")
+        return asked.removesuffix(name) + self.model_admin.indexed_orders.get(name, name)
 
     def _at(self, cursor: Cursor | None) -> str | None:
         return self.get_query_string({CURSOR: cursor.encode()}, [PAGE_VAR]) if cursor else None
@@ -86,6 +89,8 @@ class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
 
     listing: Listing
     list_order = "-id"
+    # By columns that have none themselves: the order that says the same and begins with one that has.
+    indexed_orders: Mapping[str, str] = {}
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return tuple(self.list_order.split(","))

@@ -16,6 +16,7 @@ from inventory.admin.listing import ListAdmin
 from inventory.devices.locked_out import READINGS, Queue, in_queue
 from inventory.lists.exports import EXPIRED_DEVICES, REVOKED_DEVICES
 from inventory.models import Case, Certificate, CertificateState, Device
+from inventory.models.presence import BY_LAST_SEEN
 
 
 class QueueAdmin(ListAdmin, ReadOnlyAdmin):
@@ -26,6 +27,7 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
     change_list_template = "admin/inventory/queue.html"
     list_order = "id"
     sortable_by = ("device_serial", "seen")
+    indexed_orders = {"presence__last_seen_at": BY_LAST_SEEN}
     list_display = ["device_serial", "fleet_name", "site_name", "stopped", "why", "seen", "step"]
     list_display_links = None
     list_filter = [filters.FleetFilter, filters.SiteFilter, filters.BatchFilter]
@@ -42,7 +44,7 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
         held = Prefetch("certificates", ended, to_attr="ended")
         waiting = Prefetch("cases", Case.objects.waiting(), to_attr="open_cases")
         devices = in_queue(super().get_queryset(request), self.queue, timezone.now())
-        return devices.select_related("fleet", "site").prefetch_related(held, waiting)
+        return devices.select_related("fleet", "site", "presence").prefetch_related(held, waiting)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         queue = {"reading": READINGS[self.queue], "queue": self.queue}
@@ -75,7 +77,7 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
             return cells.state("attention", gettext("revoked, then cleared"))
         return cells.state(READINGS[self.queue].tone, self.queue.label)
 
-    @admin.display(description=_("last seen"), ordering="last_seen_at")
+    @admin.display(description=_("last seen"), ordering="presence__last_seen_at")
     def seen(self, device: Device) -> SafeString:
         return cells.when(device.last_seen_at, timezone.now(), to_the_minute=True)
 

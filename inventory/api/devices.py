@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ValidationError
@@ -28,6 +29,9 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     fleet = SlugOf()
     batch = NameOf(allow_null=True)
     site = NameOf(allow_null=True)
+    last_seen_at = serializers.DateTimeField(
+        source="presence.last_seen_at", allow_null=True, read_only=True, label=_("Last seen")
+    )
 
     class Meta:
         model = Device
@@ -90,7 +94,7 @@ class DeviceViewSet(ExportMixin, ReadViewSet[Device]):
 
     listing = DEVICES
     resource = "devices"
-    queryset = Device.objects.select_related("fleet", "batch", "site")
+    queryset = Device.objects.select_related("fleet", "batch", "site", "presence")
     serializer_class = DeviceSerializer
     filterset_class = DeviceFilter
     orderings = ("-id", "id", "serial", "-serial")

@@ -38,7 +38,9 @@ _DEVICE_DIFFERENCES = """
         UNION ALL
         SELECT fleet_id, number, 0, never_seen, 0 FROM inventory_devicedelta
         UNION ALL
-        SELECT fleet_id, 0, count(*), 0, count(*) FILTER (WHERE last_seen_at IS NULL) FROM inventory_device GROUP BY 1
+        SELECT fleet_id, 0, count(*), 0, count(*) FILTER (WHERE last_seen_at IS NULL)
+        FROM inventory_device LEFT JOIN inventory_devicepresence ON device_id = inventory_device.id
+        GROUP BY 1
     ) numbers
     GROUP BY 1
     HAVING (sum(counted), sum(counted_unseen)) IS DISTINCT FROM (sum(there), sum(there_unseen))"""

@@ -15,7 +15,7 @@ from django.db.models import Q
 from inventory.audit.changes import changed
 from inventory.audit.record import Actor, event, record
 from inventory.devices.bulk_results import Refused, Result, RowOutcome, in_one_transaction
-from inventory.models import AuditAction, Batch, Device, Fleet, FleetIds, Site
+from inventory.models import AuditAction, Batch, Device, DevicePresence, Fleet, FleetIds, Site
 
 # What of a device can be changed. Fleet and serial stand in certificates: with others it is another device.
 CHANGEABLE = ("batch", "site", "latitude", "longitude", "mqtt_id", "phone_number", "connectivity", "status")
@@ -110,6 +110,9 @@ def _register(
         made.append(device)
         results[place] = Result(RowOutcome.REGISTERED, device)
     Device.objects.bulk_create(made)
+    for device in made:
+        # As the database made it: nobody has seen the device yet.
+        device.presence = DevicePresence(device=device)
     action = AuditAction.DEVICE_REGISTERED
     record(event(action, now=now, actor=actor, object_name=device.serial, device=device) for device in made)
     return results
@@ -167,7 +170,7 @@ def _locked(changes: Mapping[int, Change], fleets: Mapping[str, Fleet], within: 
         named |= Q(fleet__in=fleets.values(), serial__in=serials)
     seen = Device.objects.of_fleets(within).select_for_update()
     locked = list(seen.filter(named).order_by("pk").values_list("pk", flat=True))
-    return list(Device.objects.select_related("fleet", "site", "batch").filter(pk__in=locked))
+    return list(Device.objects.select_related("fleet", "site", "batch", "presence").filter(pk__in=locked))
 
 
 def _apply(

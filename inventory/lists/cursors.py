@@ -2,7 +2,8 @@
 
 Lists are ordered by columns, ties by id, all in one direction; empty values stand behind all others, or before all when
 the order is turned around. Orderings are columns with commas between, and an optional minus sign before the first. Of
-several columns none may be empty.
+several columns all are empty or none. They are the model's own, or all of one row that belongs to the listed one, by
+its name: `presence__last_seen_at`.
 """
 
 import base64
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Func, Model, TextField, Value
+from django.db.models import Field, Func, GeneratedField, Model, TextField, Value
 from django.db.models.expressions import F, OrderBy
 from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual, Lookup
 from django.utils.encoding import force_str
@@ -72,31 +73,69 @@ def check(model: type[Model], ordering: str, cursor: Cursor) -> None:
         position(model, cursor)
 
 
-def columns(model: type[Model], ordering: str) -> "list[Field[Any, Any]]":
+@dataclass(frozen=True)
+class Column:
+    """A column of an ordering. `relation`: the name of the row that has it, empty when the listed row does."""
+
+    relation: str
+    field: "Field[Any, Any]"
+
+    @property
+    def path(self) -> str:
+        return f"{self.relation}__{self.field.attname}" if self.relation else self.field.attname
+
+    @property
+    def type(self) -> "Field[Any, Any]":
+        """What its values are."""
+        generated = isinstance(self.field, GeneratedField)
+        return self.field.output_field if generated else self.field  # type: ignore[attr-defined,no-any-return]
+
+    def text(self, row: Any) -> str | None:
+        """Return its value in a listed row, None when it is empty."""
+        holder = getattr(row, self.relation) if self.relation else row
+        return None if getattr(holder, self.field.attname) is None else self.field.value_to_string(holder)
+
+
+def columns(model: type[Model], ordering: str) -> list[Column]:
     """Return the columns of an ordering."""
-    return [model._meta.get_field(name) for name in ordering.lstrip("-").split(",")]  # type: ignore[misc]  # columns
+    found = []
+    for path in ordering.lstrip("-").split(","):
+        relation, _, name = path.rpartition("__")
+        of: Any = model._meta.get_field(relation).related_model if relation else model
+        found.append(Column(relation, of._meta.get_field(name)))
+    return found
+
+
+def tie(model: type[Model], ordering: str) -> Column:
+    """Return what decides between equals: the id of the row, taken from where the other columns are."""
+    [relation] = {each.relation for each in columns(model, ordering)}
+    of: Any = model._meta.get_field(relation).related_model if relation else model
+    return Column(relation, of._meta.pk)
 
 
 def can_be_empty(model: type[Model], ordering: str) -> bool:
-    return any(each.null for each in columns(model, ordering))
+    return any(each.field.null for each in columns(model, ordering))
 
 
-def order_by(model: type[Model], ordering: str, *, reverse: bool) -> list[str | OrderBy]:
-    """Return what to order rows by, from the end on when `reverse`."""
-    names = ordering.lstrip("-").split(",")
+def order_by(model: type[Model], ordering: str, *, reverse: bool, empty: bool = False) -> list[str | OrderBy]:
+    """Return what to order rows by, from the end on when `reverse`; `empty`, rows whose columns all are."""
+    ordered_by, last = columns(model, ordering), tie(model, ordering).path
     descending = ordering.startswith("-") is not reverse
-    if can_be_empty(model, ordering):
-        [name] = names
-        empty_last = F(name).desc(nulls_last=True) if descending else F(name).asc(nulls_first=True)
-        return [empty_last, "-id" if descending else "id"]
     sign = "-" if descending else ""
-    return list(dict.fromkeys(f"{sign}{name}" for name in [*names, "id"]))
+    if not can_be_empty(model, ordering):
+        return list(dict.fromkeys(f"{sign}{path}" for path in [*(each.path for each in ordered_by), last]))
+    if empty:
+        # The first column says nothing, but what it begins is the order of an index.
+        ordered_by = ordered_by[:1]
+    filled = [F(each.path) for each in ordered_by]
+    empty_last = [each.desc(nulls_last=True) if descending else each.asc(nulls_first=True) for each in filled]
+    return [*empty_last, f"{sign}{last}"]
 
 
 def position(model: type[Model], cursor: Cursor) -> list[Any]:
     """Return the values of the cursor's columns. Raises InvalidCursor when a text is none, or none PostgreSQL holds."""
     ordered_by = columns(model, cursor.ordering)
-    return [_value(each, text) for each, text in zip(ordered_by, _texts(cursor, len(ordered_by)), strict=True)]
+    return [_value(each.type, text) for each, text in zip(ordered_by, _texts(cursor, len(ordered_by)), strict=True)]
 
 
 def _texts(cursor: Cursor, number: int) -> list[str]:
@@ -142,12 +181,12 @@ def _descending(cursor: Cursor) -> bool:
 
 def _sides(model: type[Model], cursor: Cursor) -> tuple[Any, Any]:
     ordered_by = columns(model, cursor.ordering)
-    here: Any = F("id")
+    here: Any = F(tie(model, cursor.ordering).path)
     there: Any = Value(cursor.id)
-    if not ordered_by[0].primary_key and cursor.value is not None:
+    if not ordered_by[0].field.primary_key and cursor.value is not None:
         values = zip(position(model, cursor), ordered_by, strict=True)
-        here = _row(*(F(each.attname) for each in ordered_by), here)
-        there = _row(*(Value(value, output_field=each) for value, each in values), there)
+        here = _row(*(F(each.path) for each in ordered_by), here)
+        there = _row(*(Value(value, output_field=each.type) for value, each in values), there)
     return here, there
 
 
@@ -157,14 +196,13 @@ def _row(*parts: Any) -> Func:
 
 def sort_by(model: type[Model], ordering: str, *, reverse: bool) -> OrderBy:
     """Return the order of `order_by`, of filled values, written so that it is the order of no index."""
-    names = dict.fromkeys([*(each.attname for each in columns(model, ordering)), "id"])
+    names = dict.fromkeys(each.path for each in [*columns(model, ordering), tie(model, ordering)])
     row = _row(*(F(name) for name in names))
     return row.desc() if ordering.startswith("-") is not reverse else row.asc()
 
 
 def cursor_at(row: Any, ordering: str, *, backwards: bool) -> Cursor:
     """Return the position of a row."""
-    ordered_by = columns(type(row), ordering)
-    texts = [None if getattr(row, each.attname) is None else each.value_to_string(row) for each in ordered_by]
-    value = texts[0] if len(texts) == 1 else json.dumps(texts)
+    texts = [each.text(row) for each in columns(type(row), ordering)]
+    value = texts[0] if len(texts) == 1 or texts[0] is None else json.dumps(texts)
     return Cursor(type(row)._meta.label_lower, ordering, backwards, value, row.pk)

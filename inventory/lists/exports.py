@@ -196,7 +196,8 @@ def _devices(now: datetime) -> list[Column]:
     return [
         plain("id"), text("fleet", "fleet__slug"), text("serial"), text("batch", "batch__name"),
         text("site", "site__name"), plain("latitude"), plain("longitude"), text("mqtt_id"), text("phone_number"),
-        plain("connectivity"), plain("status"), moment("last_seen_at"), moment("registered_at"),
+        plain("connectivity"), plain("status"), moment("last_seen_at", "presence__last_seen_at"),
+        moment("registered_at"),
     ]  # fmt: skip
 
 

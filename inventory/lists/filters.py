@@ -191,8 +191,8 @@ class DeviceFilter(filters.FilterSet):
     status = filters.ChoiceFilter(choices=DeviceStatus.choices)
     mqtt_id = filters.CharFilter(help_text="MQTT client id, exactly")
     phone_number = PhoneNumberFilter(help_text="E.164; the plus sign is written %2B in an address")
-    last_seen_after = after("last_seen_at", "Last seen")
-    last_seen_before = before("last_seen_at", "Last seen")
+    last_seen_after = MomentFilter(method="filter_last_seen_after", help_text="Last seen at this time or later")
+    last_seen_before = MomentFilter(method="filter_last_seen_before", help_text="Last seen before this time")
     never_seen = filters.ChoiceFilter(choices=_YES_OR_NO, method="filter_never_seen", help_text="Never seen at all")
     never_certified = filters.ChoiceFilter(
         choices=_YES_OR_NO, method="filter_never_certified", help_text="Never had a certificate, of any issuer"
@@ -205,8 +205,14 @@ class DeviceFilter(filters.FilterSet):
     def filter_search(self, devices: DeviceQuerySet, name: str, value: str) -> Any:
         return devices_named(devices, value, fleets_of(self.request.user))
 
+    def filter_last_seen_after(self, devices: DeviceQuerySet, name: str, value: datetime) -> DeviceQuerySet:
+        return devices.seen_since(value)
+
+    def filter_last_seen_before(self, devices: DeviceQuerySet, name: str, value: datetime) -> DeviceQuerySet:
+        return devices.silent_since(value)
+
     def filter_never_seen(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
-        return devices.never_seen() if value == "true" else devices.filter(last_seen_at__isnull=False)
+        return devices.never_seen() if value == "true" else devices.ever_seen()
 
     def filter_never_certified(self, devices: DeviceQuerySet, name: str, value: str) -> DeviceQuerySet:
         return devices.without_certificate() if value == "true" else devices.with_certificate()

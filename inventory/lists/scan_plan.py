@@ -15,7 +15,18 @@ from django.db.models.expressions import Col, OrderBy
 from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual, Lookup
 from django.db.models.sql.where import WhereNode
 
-from inventory.lists.cursors import Cursor, behind, can_be_empty, columns, cursor_at, order_by, position, sort_by, up_to
+from inventory.lists.cursors import (
+    Cursor,
+    behind,
+    can_be_empty,
+    columns,
+    cursor_at,
+    order_by,
+    position,
+    sort_by,
+    tie,
+    up_to,
+)
 from inventory.lists.row_counts import expected
 
 # So many rows are read along the order, in some 30 ms, before the rest is asked for from the filter's side.
@@ -46,37 +57,43 @@ def stretches(
     Where there are `portions`, ascending, no other place is read.
     """
     model, backwards = queryset.model, cursor is not None and cursor.backwards
-    order = order_by(model, ordering, reverse=backwards)
     scattered = _is_scattered(queryset, ordering)
-    for conditions in _filled_and_empty(model, ordering, cursor, backwards=backwards):
+    for empty, conditions in _filled_and_empty(model, ordering, cursor, backwards=backwards):
+        order = order_by(model, ordering, reverse=backwards, empty=empty)
         rows = queryset.filter(*conditions)
         if portions is not None:
             for span in _spans(model, ordering, cursor, wanted, portions):
                 yield rows.filter(span).order_by(*order)
         elif scattered and expected(rows).number <= _SORTABLE:
             yield _sorted(rows, sort_by(model, ordering, reverse=backwards), wanted).order_by(*order)
-        elif scattered and (near := _end_of_near(model, ordering, conditions, backwards=backwards)):
+        elif scattered and (near := _end_of_near(model, ordering, conditions, order, backwards=backwards)):
             yield rows.filter(up_to(model, near)).order_by(*order)
-            yield _far(rows.filter(behind(model, near)), ordering, wanted, backwards=backwards)
+            yield _far(rows.filter(behind(model, near)), ordering, order, wanted, backwards=backwards)
         else:
             yield rows.order_by(*order)
 
 
-def _filled_and_empty(model: type[Model], ordering: str, cursor: Cursor | None, *, backwards: bool) -> list[list[Any]]:
+def _filled_and_empty(
+    model: type[Model], ordering: str, cursor: Cursor | None, *, backwards: bool
+) -> list[tuple[bool, list[Any]]]:
     """Return the conditions of what is behind the cursor: of filled and of empty values, in the order of reading.
 
-    They are asked for apart: only so is each a range of the index.
+    They are asked for apart: only so is each a range of the index. Each with whether it is of empty ones.
     """
     if not can_be_empty(model, ordering):
-        return [[behind(model, cursor)] if cursor else []]
+        return [(False, [behind(model, cursor)] if cursor else [])]
     filled_first = ordering.startswith("-") is not backwards
     empty_ones = [False, True] if filled_first else [True, False]
     if cursor is not None:
         empty_ones = empty_ones[empty_ones.index(cursor.value is None) :]
-    [name] = (each.attname for each in columns(model, ordering))
-    found: list[list[Any]] = [[Q(**{f"{name}__isnull": empty})] for empty in empty_ones]
+    first, *_others = columns(model, ordering)
+    # A row that belongs to the listed one is there. PostgreSQL must know, to begin with its index.
+    there = [Q(**{f"{first.relation}__isnull": False})] if first.relation else []
+    found: list[tuple[bool, list[Any]]] = [
+        (empty, [Q(*there, **{f"{first.path}__isnull": empty})]) for empty in empty_ones
+    ]
     if cursor is not None:
-        found[0].append(behind(model, cursor))
+        found[0][1].append(behind(model, cursor))
     return found
 
 
@@ -87,10 +104,12 @@ def _is_scattered(queryset: QuerySet[Any], ordering: str) -> bool:
     """Tell whether the filter says nothing about where in this order its rows are: it is about other tables, or it is a
     range of another column.
     """
-    own, ordered_by = queryset.model._meta.db_table, set(columns(queryset.model, ordering))
+    own = queryset.model._meta.db_table
+    ordered_by = {each.field for each in [*columns(queryset.model, ordering), tie(queryset.model, ordering)]}
     lookups = [lookup for lookup in _lookups(queryset.query.where) if isinstance(lookup.lhs, Col)]
-    ranges = [lookup.lhs.target for lookup in lookups if isinstance(lookup, _RANGES) and lookup.lhs.alias == own]
-    return any(lookup.lhs.alias != own for lookup in lookups) or bool(ranges and ordered_by.isdisjoint(ranges))
+    elsewhere = [each for each in lookups if each.lhs.alias != own and each.lhs.target not in ordered_by]
+    ranges = [each.lhs.target for each in lookups if isinstance(each, _RANGES)]
+    return bool(elsewhere) or bool(ranges and ordered_by.isdisjoint(ranges))
 
 
 def _lookups(node: WhereNode) -> "Iterator[Lookup[Any]]":
@@ -101,9 +120,10 @@ def _lookups(node: WhereNode) -> "Iterator[Lookup[Any]]":
             yield child
 
 
-def _far(rows: QuerySet[Any], ordering: str, wanted: int, *, backwards: bool) -> QuerySet[Any]:
+def _far(
+    rows: QuerySet[Any], ordering: str, order: list[str | OrderBy], wanted: int, *, backwards: bool
+) -> QuerySet[Any]:
     """Return the first rows of the rest. Counted: the planner expects too many where columns depend on each other."""
-    order = order_by(rows.model, ordering, reverse=backwards)
     if rows.order_by()[: _SORTABLE + 1].count() > _SORTABLE:
         return rows.order_by(*order)
     return _sorted(rows, sort_by(rows.model, ordering, reverse=backwards), wanted).order_by(*order)
@@ -115,10 +135,15 @@ def _sorted(rows: QuerySet[Any], sort: OrderBy, wanted: int) -> QuerySet[Any]:
     return rows.filter(pk__in=ids[:wanted])
 
 
-def _end_of_near(model: type[Model], ordering: str, conditions: list[Any], *, backwards: bool) -> Cursor | None:
+def _end_of_near(
+    model: type[Model], ordering: str, conditions: list[Any], order: list[str | OrderBy], *, backwards: bool
+) -> Cursor | None:
     """Return the position `NEAR` rows on, whether they match or not; None when there are fewer."""
-    rows = model._base_manager.filter(*conditions).order_by(*order_by(model, ordering, reverse=backwards))
-    row = next(iter(rows.only(*(each.attname for each in columns(model, ordering)))[NEAR : NEAR + 1]), None)
+    ordered_by = columns(model, ordering)
+    rows = model._base_manager.filter(*conditions).order_by(*order).only(*(each.path for each in ordered_by))
+    if ordered_by[0].relation:
+        rows = rows.select_related(ordered_by[0].relation)
+    row = next(iter(rows[NEAR : NEAR + 1]), None)
     return cursor_at(row, ordering, backwards=backwards) if row else None
 
 

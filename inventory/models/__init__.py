@@ -30,6 +30,7 @@ from inventory.models.counters import (
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
+from inventory.models.presence import DevicePresence
 from inventory.models.profile import Profile
 from inventory.models.proposal import Proposal, ProposalKind, ProposalState
 from inventory.models.sighting import UnexpectedSighting
@@ -60,6 +61,7 @@ __all__ = [
     "Device",
     "DeviceCount",
     "DeviceDelta",
+    "DevicePresence",
     "DeviceStatus",
     "Fleet",
     "FleetIds",

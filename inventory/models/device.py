@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.formats import device_fields
 from inventory.models.access import ScopedQuerySet
 from inventory.models.certificate import Certificate
+from inventory.models.presence import hour_of
 
 
 class Connectivity(models.TextChoices):
@@ -31,11 +32,21 @@ class DeviceStatus(models.TextChoices):
 
 
 class DeviceQuerySet(ScopedQuerySet["Device"]):
+    # The hour has the index; the moment decides within it.
+
     def seen_since(self, moment: datetime) -> "DeviceQuerySet":
-        return self.filter(last_seen_at__gte=moment)
+        return self.filter(presence__last_seen_hour__gte=hour_of(moment), presence__last_seen_at__gte=moment)
+
+    def silent_since(self, moment: datetime) -> "DeviceQuerySet":
+        """Those that were seen, and last before `moment`."""
+        return self.filter(presence__last_seen_hour__lte=moment, presence__last_seen_at__lt=moment)
+
+    def ever_seen(self) -> "DeviceQuerySet":
+        return self.filter(presence__last_seen_hour__isnull=False)
 
     def never_seen(self) -> "DeviceQuerySet":
-        return self.filter(last_seen_at__isnull=True)
+        # That there is a presence, as always: else Django would join those that have none, and PostgreSQL read all.
+        return self.filter(presence__isnull=False, presence__last_seen_hour__isnull=True)
 
     def with_certificate(self) -> "DeviceQuerySet":
         """Those that ever had one, of any authority."""
@@ -86,7 +97,6 @@ class Device(models.Model):
         _("connectivity class"), max_length=16, choices=Connectivity.choices, default=Connectivity.DAILY
     )
     status = models.CharField(_("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE)
-    last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
     registered_at = models.DateTimeField(_("registered"), editable=False)
     # True is true, by a trigger (migration 0013), so that the few others are found at once; false may be what somebody
     # saved who had read the row before: `without_certificate` looks.
@@ -125,7 +135,6 @@ class Device(models.Model):
             models.CheckConstraint(condition=Q(status__in=DeviceStatus.values), name="device_status_known"),
         ]
         indexes = [
-            models.Index(F("last_seen_at").desc(nulls_last=True), F("id").desc(), name="device_last_seen"),
             models.Index(fields=["serial", "id"], name="device_serial"),
             models.Index(fields=["mqtt_id"], condition=~Q(mqtt_id=""), name="device_mqtt_id"),
             # One a filter of the lists, in their order: a choice that few devices meet is read as fast as any.
@@ -142,6 +151,11 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.serial
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        """When it was last seen, None while it never was. A query, unless its `presence` is selected."""
+        return self.presence.last_seen_at
 
     def clean(self) -> None:
         wrong = {

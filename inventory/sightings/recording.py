@@ -1,8 +1,8 @@
 """Writing down what sightings tell: one at a time on the way of a request, or by the thousand from those who report.
 
 Locks are taken as everywhere: certificates from the newest to the oldest, those of external authorities after ours,
-then devices. In another order a device that uses its new certificate and renews by its old one at once would be a
-deadlock.
+then presences of devices. In another order a device that uses its new certificate and renews by its old one at once
+would be a deadlock. No device itself is locked, but by the counters when it is seen for the first time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from inventory.audit.record import SYSTEM, Actor, record_selected
-from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
+from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, DevicePresence, FleetIds
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
 from inventory.sightings import pg_arrays
@@ -54,13 +54,13 @@ _CONFIRMED = """
 # Locked in the order of their keys first: an UPDATE with a join takes rows in whatever order its plan gives.
 _DEVICES_SEEN = """
     WITH seen AS MATERIALIZED (
-        SELECT d.id, seen.at FROM inventory_device d
-        JOIN unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) ON seen.id = d.id
-        WHERE d.last_seen_at IS NULL OR d.last_seen_at < seen.at
-        ORDER BY d.id FOR NO KEY UPDATE OF d
+        SELECT p.device_id, seen.at FROM inventory_devicepresence p
+        JOIN unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) ON seen.id = p.device_id
+        WHERE p.last_seen_at IS NULL OR p.last_seen_at < seen.at
+        ORDER BY p.device_id FOR NO KEY UPDATE OF p
     )
-    UPDATE inventory_device d SET last_seen_at = seen.at FROM seen
-    WHERE d.id = seen.id AND (d.last_seen_at IS NULL OR d.last_seen_at < seen.at)"""
+    UPDATE inventory_devicepresence p SET last_seen_at = seen.at FROM seen
+    WHERE p.device_id = seen.device_id AND (p.last_seen_at IS NULL OR p.last_seen_at < seen.at)"""
 _COUNT_ODD = """
     INSERT INTO inventory_unexpectedsighting AS known
         (source, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count)
@@ -104,7 +104,8 @@ def record_sighting(certificate: Certificate, device: Device, *, now: datetime, 
     with transaction.atomic(savepoint=False):
         is_new = certificate.state == CertificateState.ISSUED
         confirmed = _confirm([Use(device.pk, certificate.pk, certificate.issued_at, now)], actor) if is_new else {}
-        Device.objects.filter(Q(last_seen_at__lt=now) | Q(last_seen_at=None), pk=device.pk).update(last_seen_at=now)
+        older = Q(last_seen_at__lt=now) | Q(last_seen_at=None)
+        DevicePresence.objects.filter(older, device=device.pk).update(last_seen_at=now)
         return bool(confirmed)
 
 

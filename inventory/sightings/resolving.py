@@ -18,29 +18,33 @@ from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAnd
 
 _CERTIFICATE = """
     c.id, c.sha256, c.state, c.issued_at, c.not_before, c.not_after, c.revoked_at, c.authority_id,
-    d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
+    d.id, d.fleet_id, d.mqtt_id, d.status, p.last_seen_at"""
 _NO_CERTIFICATE = """
     NULL::bigint, NULL::bytea, NULL::varchar, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz,
-    NULL::timestamptz, NULL::bigint, d.id, d.fleet_id, d.mqtt_id, d.status, d.last_seen_at"""
+    NULL::timestamptz, NULL::bigint, d.id, d.fleet_id, d.mqtt_id, d.status, p.last_seen_at"""
 # Each name of a batch once. The arms of kinds that the batch does not hold cost nothing.
 _FIND = f"""
     SELECT asked.number, {_CERTIFICATE}
     FROM unnest(%s::integer[], %s::bytea[]) AS asked (number, sha256)
     JOIN inventory_certificate c ON c.sha256 = asked.sha256
     LEFT JOIN inventory_device d ON d.id = c.device_id
+    LEFT JOIN inventory_devicepresence p ON p.device_id = d.id
     UNION ALL
     SELECT asked.number, {_CERTIFICATE}
     FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, authority_id, serial)
     JOIN inventory_certificate c ON c.authority_id = asked.authority_id AND c.serial = asked.serial
     LEFT JOIN inventory_device d ON d.id = c.device_id
+    LEFT JOIN inventory_devicepresence p ON p.device_id = d.id
     UNION ALL
     SELECT asked.number, {_NO_CERTIFICATE}
     FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, fleet_id, serial)
     JOIN inventory_device d ON d.fleet_id = asked.fleet_id AND d.serial = asked.serial
+    JOIN inventory_devicepresence p ON p.device_id = d.id
     UNION ALL
     SELECT asked.number, {_NO_CERTIFICATE}
     FROM unnest(%s::integer[], %s::bigint[], %s::varchar[]) AS asked (number, fleet_id, mqtt_id)
-    JOIN inventory_device d ON d.fleet_id = asked.fleet_id AND d.mqtt_id = asked.mqtt_id AND d.mqtt_id <> ''"""  # noqa: S608 - of the pieces above
+    JOIN inventory_device d ON d.fleet_id = asked.fleet_id AND d.mqtt_id = asked.mqtt_id AND d.mqtt_id <> ''
+    JOIN inventory_devicepresence p ON p.device_id = d.id"""  # noqa: S608 - of the pieces above
 
 
 @dataclass

@@ -77,7 +77,9 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
         # Here and not in `list_select_related`, which the admin leaves aside once a queryset selects for itself.
-        targets = super().get_queryset(request).select_related("campaign", "device__site", "certificate")
+        targets = (
+            super().get_queryset(request).select_related("campaign", "device__site", "device__presence", "certificate")
+        )
         return targets.defer("certificate__der")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:

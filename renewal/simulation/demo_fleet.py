@@ -29,6 +29,7 @@ from inventory.models import (
     CertificateState,
     Connectivity,
     Device,
+    DevicePresence,
     Fleet,
     Profile,
     RevocationReason,
@@ -201,15 +202,16 @@ def _issue(fleet: Fleet, planted: list[_Planted], now: datetime) -> dict[int, Ce
 def _use(planted: list[_Planted], certificates: dict[int, Certificate], draw: random.Random, now: datetime) -> None:
     """Let every device but the never seen have used its certificate the day after, and be seen now and then since."""
     used = [each for each in planted if each.fate.since is not _Since.NEVER_SEEN]
+    seen = []
     for each in used:
         certificate = certificates[each.device.pk]
         certificate.state, certificate.activated_at = CertificateState.CONFIRMED, certificate.issued_at + DAY
         silence = timedelta(days=draw.uniform(26, 60)) if each.fate.since is _Since.SILENT else DAY * draw.random()
-        each.device.last_seen_at = now - silence
+        seen.append(DevicePresence(device=each.device, last_seen_at=now - silence))
     Certificate.objects.filter(device__in=[each.device for each in used]).update(
         state=CertificateState.CONFIRMED, activated_at=F("issued_at") + DAY
     )
-    Device.objects.bulk_update([each.device for each in used], ["last_seen_at"], batch_size=500)
+    DevicePresence.objects.bulk_update(seen, ["last_seen_at"], batch_size=500)
     record(
         event(
             AuditAction.CERTIFICATE_CONFIRMED,

@@ -68,9 +68,9 @@ def walk(page, address: str, rel: str = "next"):
 @pytest.mark.parametrize("order", ["", "?o=1", "?o=-1", "?o=8", "?o=-8"])
 def test_every_device_is_shown_exactly_once_while_others_are_added(page, db, order):
     made = rows.devices(130)
-    for number, device in enumerate(made):
-        device.last_seen_at = NOW - DAY * (number % 7) if number % 3 else None
-    Device.objects.bulk_update(made, ["last_seen_at"])
+    factories.note_last_seen(
+        {device: NOW - DAY / 50 * (number % 70) if number % 3 else None for number, device in enumerate(made)}
+    )
     seen: list[int] = []
     for number, (ids, _) in enumerate(walk(page, reverse(DEVICES) + order)):
         seen += ids

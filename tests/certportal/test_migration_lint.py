@@ -120,7 +120,7 @@ FELT = {
         field("x", models.ForeignKey("inventory.Site", models.PROTECT, null=True, db_index=False))
     ],
     "from varchar": [AlterField("device", "serial", models.CharField(max_length=5))],
-    "to NOT NULL": [AlterField("device", "last_seen_at", models.DateTimeField())],
+    "to NOT NULL": [AlterField("device", "latitude", models.DecimalField(max_digits=8, decimal_places=6))],
     "AlterUniqueTogether": [AlterUniqueTogether("device", {("mqtt_id", "serial")})],
 }
 FELT_SQL = {

@@ -19,10 +19,12 @@ _GROUPS = 25
 # Each fifth of the devices differs in one column from the rest, in every combination.
 _DEVICES_DIFFER = """
     UPDATE inventory_device SET
-        last_seen_at = CASE id %% 3 WHEN 0 THEN NULL WHEN 1 THEN now() - interval '1 hour'
-                       ELSE now() - (id %% 30) * interval '1 day' END,
         connectivity = (ARRAY['always_on', 'daily', 'intermittent'])[1 + id %% 7 %% 3],
         status = CASE WHEN id %% 11 = 0 THEN 'retired' ELSE 'in_service' END"""
+_PRESENCES_DIFFER = """
+    UPDATE inventory_devicepresence SET
+        last_seen_at = CASE device_id %% 3 WHEN 0 THEN NULL WHEN 1 THEN now() - interval '1 hour'
+                       ELSE now() - (device_id %% 30) * interval '1 day' END"""
 _CERTIFICATES_DIFFER = """
     UPDATE inventory_certificate SET
         state = (ARRAY['confirmed', 'issued', 'superseded', 'revoked'])[1 + id %% 13 %% 4],
@@ -46,10 +48,11 @@ def varied(db):
         places = {"site_id": [*sites, None][number % 5], "batch_id": [*batches, None][number % 7]}
         plant(template, DEVICES // _GROUPS, not_after=now + (number * 24 - 100) * DAY, **places)
     execute(_DEVICES_DIFFER)
+    execute(_PRESENCES_DIFFER)
     execute(_CERTIFICATES_DIFFER)
     rows.devices(40)
     rows.certificates(list(Device.objects.order_by("pk")[:500]), issued_at=now, step=DAY / 10)
-    execute("ANALYZE inventory_device, inventory_certificate")
+    execute("ANALYZE inventory_device, inventory_devicepresence, inventory_certificate")
     selection = Selection(fleet, now + 30 * DAY, now + 90 * DAY)
     planning.plan(Plan("spring", selection, due_at=now + 95 * DAY), now=now, actor=factories.SYSTEM)
     fold_all()

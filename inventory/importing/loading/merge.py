@@ -22,10 +22,10 @@ DEVICES, CERTIFICATES = "import_device", "import_certificate"
 
 _INSERT_DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, site_id, batch_id, latitude, longitude, mqtt_id, phone_number,
-        connectivity, status, last_seen_at, registered_at, had_certificate)
+        connectivity, status, registered_at, had_certificate)
     SELECT staged.id, staged.fleet_id, staged.serial, {site}, {batch}, staged.latitude::numeric,
         staged.longitude::numeric, mqtt_id, phone_number, coalesce(nullif(connectivity, ''), 'daily'), status,
-        last_seen_at, %(now)s, certified AND %(all_new)s
+        %(now)s, certified AND %(all_new)s
     FROM import_device staged {places}
 """
 _WITHOUT_PLACES = _INSERT_DEVICES.format(site="NULL", batch="NULL", places="")
@@ -36,6 +36,16 @@ _WITH_PLACES = _INSERT_DEVICES.format(
     LEFT JOIN inventory_site site ON site.fleet_id = staged.fleet_id AND site.name = staged.site
     LEFT JOIN inventory_batch batch ON batch.fleet_id = staged.fleet_id AND batch.name = staged.batch""",
 )
+# Only devices that are new have the keys that were staged. As arrays, in which PostgreSQL expects few elements: it
+# looks for each by its key, and does not read the presences of a whole fleet for a block.
+_NOTE_LAST_SEEN = """
+    UPDATE inventory_devicepresence presence SET last_seen_at = staged.last_seen_at
+    FROM unnest(
+        ARRAY(SELECT id FROM import_device WHERE last_seen_at IS NOT NULL ORDER BY id),
+        ARRAY(SELECT last_seen_at FROM import_device WHERE last_seen_at IS NOT NULL ORDER BY id)
+    ) AS staged (id, last_seen_at)
+    WHERE presence.device_id = staged.id
+"""
 _INSERT_SITES = """
     INSERT INTO inventory_site (fleet_id, name)
     SELECT DISTINCT fleet_id, site FROM import_device WHERE site <> '' ORDER BY 1, 2 ON CONFLICT DO NOTHING
@@ -230,6 +240,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
         with transaction.atomic():
             if staged.device_count:
                 cursor.execute(insert_devices, {"now": now, "all_new": True})
+                cursor.execute(_NOTE_LAST_SEEN)
             if staged.certificate_count:
                 cursor.execute(_OF_STAGED_DEVICE)
                 if cursor.rowcount != staged.certificate_count:
@@ -245,6 +256,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
 def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now: Any) -> None:
     cursor.execute(insert + _UNLESS_KNOWN, {"now": now, "all_new": False})
     merged.devices_new = cursor.rowcount
+    cursor.execute(_NOTE_LAST_SEEN)
     if merged.devices_new == staged.device_count:
         return
     cursor.execute(_DEVICES_LEFT)

@@ -47,7 +47,7 @@ CREATE TRIGGER count_{event.lower()} AFTER {event} ON inventory_certificate
     for event, (tables, changed) in _TRIGGERS.items()
 )
 
-# By row, because that costs nothing when a device was only seen: `WHEN` is decided before anything is called.
+# By row, because that costs nothing when a device changes otherwise: `WHEN` is decided before anything is called.
 MOVES = f"""
 CREATE FUNCTION inventory_lock_moving_device() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -68,6 +68,12 @@ BEGIN
         AS place (fleet_id, site_id, batch_id, number)
     WHERE device_id = NEW.id
     GROUP BY 1, 2, 3, 4, 5, 6, 7;
+    IF OLD.fleet_id <> NEW.fleet_id THEN
+        INSERT INTO inventory_devicedelta (fleet_id, number, never_seen)
+        SELECT place.fleet_id, place.number, place.number * (last_seen_at IS NULL)::integer
+        FROM inventory_devicepresence CROSS JOIN (VALUES (OLD.fleet_id, -1), (NEW.fleet_id, 1)) place (fleet_id, number)
+        WHERE device_id = NEW.id;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -76,28 +82,54 @@ CREATE TRIGGER count_move AFTER UPDATE OF fleet_id, site_id, batch_id ON invento
     EXECUTE FUNCTION inventory_count_moved_device();
 """
 
-_ADDED_DEVICES = "SELECT fleet_id, 1 AS number, (last_seen_at IS NULL)::integer AS never_seen FROM new_rows"
-_TAKEN_DEVICES = "SELECT fleet_id, -1 AS number, -(last_seen_at IS NULL)::integer AS never_seen FROM old_rows"
+# A device is new before it is seen. One that is deleted is counted as its presence says, which goes after it.
 _DEVICE_TRIGGERS = {
-    "INSERT": ("NEW TABLE AS new_rows", _ADDED_DEVICES),
-    "UPDATE": ("OLD TABLE AS old_rows NEW TABLE AS new_rows", f"{_ADDED_DEVICES} UNION ALL {_TAKEN_DEVICES}"),
-    "DELETE": ("OLD TABLE AS old_rows", _TAKEN_DEVICES),
+    "INSERT": ("NEW TABLE AS new_rows", "SELECT fleet_id, count(*), count(*) FROM new_rows GROUP BY 1"),
+    "DELETE": (
+        "OLD TABLE AS old_rows",
+        """
+    SELECT fleet_id, -count(*), -count(*) FILTER (WHERE last_seen_at IS NULL)
+    FROM old_rows LEFT JOIN inventory_devicepresence ON device_id = old_rows.id
+    GROUP BY 1""",
+    ),
 }
 DEVICES = "".join(
     f"""
-CREATE FUNCTION inventory_count_devices_on_{event.lower()}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION inventory_count_devices_on_{event.lower()}() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
-    INSERT INTO inventory_devicedelta (fleet_id, number, never_seen)
-    SELECT fleet_id, sum(number), sum(never_seen) FROM ({changed}) changed
-    GROUP BY 1 HAVING sum(number) <> 0 OR sum(never_seen) <> 0;
+    INSERT INTO inventory_devicedelta (fleet_id, number, never_seen) {counted};
     RETURN NULL;
 END
 $$;
 CREATE TRIGGER count_{event.lower()} AFTER {event} ON inventory_device
     REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION inventory_count_devices_on_{event.lower()}();
 """
-    for event, (tables, changed) in _DEVICE_TRIGGERS.items()
+    for event, (tables, counted) in _DEVICE_TRIGGERS.items()
 )
+
+# A device that was never seen counts where it is: of its first sighting and of a move to another fleet the second waits
+# for the first, as of a certificate and a move. Its locks are taken in the order of their keys.
+FIRST_SIGHTINGS = """
+CREATE FUNCTION inventory_count_first_sightings() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
+BEGIN
+    INSERT INTO inventory_devicedelta (fleet_id, number, never_seen)
+    SELECT fleet_id, 0, sum(never_seen)
+    FROM (
+        SELECT device_id, -1 AS never_seen FROM old_rows WHERE last_seen_at IS NULL
+        UNION ALL
+        SELECT device_id, 1 FROM new_rows WHERE last_seen_at IS NULL
+        ORDER BY device_id
+    ) changed CROSS JOIN LATERAL (SELECT fleet_id FROM inventory_device WHERE id = device_id FOR KEY SHARE) device
+    GROUP BY 1 HAVING sum(never_seen) <> 0;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER count_update AFTER UPDATE ON inventory_devicepresence
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION inventory_count_first_sightings();
+"""
 
 # Nothing is left to count, folded or not.
 TRUNCATION = """
@@ -127,14 +159,12 @@ ALTER TABLE inventory_certificatecount SET (fillfactor = 70);
 ALTER TABLE inventory_devicecount SET (fillfactor = 70);
 """
 
-COUNT = STATE + CERTIFICATES + MOVES + DEVICES + TRUNCATION + STORAGE
+COUNT = STATE + CERTIFICATES + MOVES + DEVICES + FIRST_SIGHTINGS + TRUNCATION + STORAGE
 
-FORGET = "".join(
-    f"DROP FUNCTION inventory_count_{rows}_on_{event.lower()}() CASCADE;"
-    for event in _TRIGGERS
-    for rows in ("certificates", "devices")
-)
+FORGET = "".join(f"DROP FUNCTION inventory_count_certificates_on_{event.lower()}() CASCADE;" for event in _TRIGGERS)
+FORGET += "".join(f"DROP FUNCTION inventory_count_devices_on_{event.lower()}() CASCADE;" for event in _DEVICE_TRIGGERS)
 FORGET += """
+DROP FUNCTION inventory_count_first_sightings() CASCADE;
 DROP FUNCTION inventory_lock_moving_device() CASCADE;
 DROP FUNCTION inventory_count_moved_device() CASCADE;
 DROP FUNCTION inventory_count_truncation() CASCADE;

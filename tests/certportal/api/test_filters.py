@@ -51,9 +51,9 @@ def population(db):
                 phone_number=f"+6012345{number:04}" if index % 2 else "",
                 connectivity=Connectivity.values[index % 3],
                 status=DeviceStatus.values[index % 3],
-                last_seen_at=now - index * DAY if index % 4 else None,
                 registered_at=now,
             )
+            factories.note_last_seen({device: now - index * DAY if index % 4 else None})
             first = rows.certificate(device, not_after=now + (index - 4) * 10 * DAY)
             first.save()
             later = rows.certificate(
@@ -84,6 +84,7 @@ def population(db):
     Certificate.objects.filter(pk=named.pk).update(serial=f"{SERIAL:x}", sha256=FINGERPRINT, spki_sha256=KEY_HASH)
 
 
+_SEEN = "id IN (SELECT device_id FROM inventory_devicepresence WHERE {})"
 DEVICES = {
     "fleet=one": "fleet_id = (SELECT id FROM inventory_fleet WHERE slug = 'one')",
     "serial=M0003": "serial = 'M0003'",
@@ -95,12 +96,12 @@ DEVICES = {
     "status=retired": "status = 'retired'",
     "mqtt_id=mqtt-3": "mqtt_id = 'mqtt-3'",
     "phone_number=%2B60123450003": "phone_number = '+60123450003'",
-    "never_seen=true": "last_seen_at IS NULL",
-    "never_seen=false": "last_seen_at IS NOT NULL",
+    "never_seen=true": _SEEN.format("last_seen_at IS NULL"),
+    "never_seen=false": _SEEN.format("last_seen_at IS NOT NULL"),
     "never_certified=true": "id NOT IN (SELECT device_id FROM inventory_certificate WHERE device_id IS NOT NULL)",
     "never_certified=false": "id IN (SELECT device_id FROM inventory_certificate)",
-    "last_seen_after={day:-5}": "last_seen_at >= '{day:-5}'",
-    "last_seen_before={day:-5}": "last_seen_at < '{day:-5}'",
+    "last_seen_after={day:-5}": _SEEN.format("last_seen_at >= '{{day:-5}}'"),
+    "last_seen_before={day:-5}": _SEEN.format("last_seen_at < '{{day:-5}}'"),
 }
 _STANDING = "state IN ('issued', 'confirmed')"
 _OF = "device_id IN (SELECT id FROM inventory_device WHERE {})"

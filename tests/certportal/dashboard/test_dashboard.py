@@ -37,7 +37,7 @@ SQL = {
     "revoked": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state = 'revoked'",
     "unconfirmed": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state = 'issued'"
     " AND predecessor_id IS NOT NULL AND now() BETWEEN not_before AND not_after",
-    "never seen": "SELECT count(*) FROM inventory_device WHERE last_seen_at IS NULL",
+    "never seen": "SELECT count(*) FROM inventory_devicepresence WHERE last_seen_at IS NULL",
 }
 
 

@@ -51,7 +51,9 @@ class History(RuleBasedStateMachine):
 
     @rule(seen=st.booleans(), fleet=st.integers(0, 1))
     def register(self, seen: bool, fleet: int) -> None:
-        self.devices.append(factories.device(fleet=self.fleets[fleet], last_seen_at=NOW if seen else None))
+        device = factories.device(fleet=self.fleets[fleet])
+        factories.note_last_seen({device: NOW if seen else None})
+        self.devices.append(device)
 
     @rule(data=st.data(), profile=st.integers(0, 1), many=st.integers(1, 3))
     def issue(self, data, profile: int, many: int) -> None:
@@ -92,6 +94,16 @@ class History(RuleBasedStateMachine):
         device.fleet = self.fleets[fleet]
         device.save()
 
+    @rule(data=st.data(), hours=st.none() | st.integers(0, 50))
+    def be_seen(self, data, hours: int | None) -> None:
+        """Be seen at whatever moment, earlier ones too; None is never, as SQL by hand may say."""
+        devices = data.draw(st.sets(st.sampled_from(self.devices)))
+        factories.note_last_seen(dict.fromkeys(devices, None if hours is None else NOW + timedelta(hours=hours)))
+
+    @rule(fleet=st.integers(0, 1))
+    def move_everything(self, fleet: int) -> None:
+        Device.objects.update(fleet=self.fleets[fleet], site=None, batch=None)
+
     @rule(site=st.integers(0, 1), fleet=st.integers(0, 1))
     def move_all(self, site: int, fleet: int) -> None:
         Device.objects.filter(fleet=self.fleets[fleet]).update(site=self.sites[fleet][site])
@@ -112,6 +124,13 @@ class History(RuleBasedStateMachine):
             " AND id NOT IN (SELECT successor_id FROM inventory_certificate WHERE successor_id IS NOT NULL)"
             " AND id NOT IN (SELECT predecessor_id FROM inventory_certificate WHERE predecessor_id IS NOT NULL)"
         )
+
+    @rule(data=st.data())
+    def delete_a_device(self, data) -> None:
+        device = data.draw(st.sampled_from(self.devices))
+        if len(self.devices) > 1 and not Certificate.objects.filter(device=device).exists():
+            self.devices.remove(device)
+            execute("DELETE FROM inventory_device WHERE id = %s", device.pk)
 
     @rule(hours=st.integers(1, 100 * 24))
     def wait(self, hours: int) -> None:

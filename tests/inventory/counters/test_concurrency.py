@@ -9,7 +9,7 @@ from inventory.audit.record import SYSTEM
 from inventory.counters.checking import differences, repair
 from inventory.counters.folding import fold, fold_all
 from inventory.issuing.certificates import Admission, issue
-from inventory.models import CertificateCount, CertificateDelta, Device, RevocationReason, Site
+from inventory.models import CertificateCount, CertificateDelta, Device, DevicePresence, RevocationReason, Site
 from inventory.sightings import record_sighting
 from revocation import orders
 from tests import factories
@@ -87,9 +87,38 @@ def test_a_sighting_does_not_wait_for_certificates_of_the_same_device(threads):
     device = factories.enrolled().device
     with transaction.atomic():
         issue(admission(device), NOW)
-        seen = beside(threads, lambda: Device.objects.filter(pk=device.pk).update(last_seen_at=NOW + DAY))
+        seen = beside(threads, lambda: DevicePresence.objects.filter(device=device).update(last_seen_at=NOW + DAY))
         assert seen.result(timeout=60) == 1
     assert differences() == []
+
+
+def test_a_device_seen_for_the_first_time_while_it_moves_is_counted_where_it_arrives(threads):
+    device, pumps = factories.device(), factories.fleet("pumps")
+    with transaction.atomic():
+        Device.objects.filter(pk=device.pk).update(fleet=pumps)
+        seen = beside(threads, lambda: DevicePresence.objects.filter(device=device).update(last_seen_at=NOW))
+        until_blocked()
+    assert seen.result() == 1
+    assert differences() == []
+
+
+def test_a_device_that_moves_while_it_is_seen_for_the_first_time_is_counted_where_it_arrives(threads):
+    device, pumps = factories.device(), factories.fleet("pumps")
+    with transaction.atomic():
+        DevicePresence.objects.filter(device=device).update(last_seen_at=NOW)
+        moved = beside(threads, lambda: Device.objects.filter(pk=device.pk).update(fleet=pumps))
+        until_blocked()
+    assert moved.result() == 1
+    assert differences() == []
+
+
+def test_a_sighting_does_not_wait_for_whoever_changes_the_device(threads):
+    device = factories.device()
+    factories.note_last_seen({device: NOW})
+    with transaction.atomic():
+        Device.objects.select_for_update().get(pk=device.pk)
+        seen = beside(threads, lambda: DevicePresence.objects.filter(device=device).update(last_seen_at=NOW + DAY))
+        assert seen.result(timeout=60) == 1
 
 
 def test_of_two_folders_one_folds(threads):

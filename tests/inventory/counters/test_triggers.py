@@ -15,7 +15,9 @@ from inventory.models import (
     CertificateCount,
     CertificateDelta,
     Device,
+    DeviceCount,
     DeviceDelta,
+    DevicePresence,
     RevocationReason,
     Site,
 )
@@ -134,9 +136,29 @@ def test_first_sightings_are_counted_once(agrees):
     device = factories.device()
     agrees()
     for hours in (1, 2):
-        Device.objects.filter(pk=device.pk).update(last_seen_at=NOW + hours * DAY / 24)
+        factories.note_last_seen({device: NOW + hours * DAY / 24})
         agrees()
     assert not DeviceDelta.objects.exists()
+
+
+def test_a_device_that_moves_to_another_fleet_is_counted_there_as_seen_or_never_seen(agrees):
+    pumps = factories.fleet("pumps")
+    devices = [factories.device() for _ in range(3)]
+    factories.note_last_seen({devices[0]: NOW})
+    Device.objects.filter(pk__in=[device.pk for device in devices[:2]]).update(fleet=pumps)
+    agrees()
+    arrived = DeviceCount.objects.get(fleet_id=pumps.pk)
+    assert (arrived.number, arrived.never_seen) == (2, 1)
+
+
+def test_a_device_that_is_deleted_takes_its_presence_along(agrees):
+    devices = [factories.device() for _ in range(3)]
+    factories.note_last_seen({devices[0]: NOW})
+    execute("DELETE FROM inventory_device WHERE id = ANY(%s)", [device.pk for device in devices[:2]])
+    agrees()
+    devices[2].delete()
+    agrees()
+    assert not DevicePresence.objects.exists()
 
 
 def test_a_wrong_counter_is_named_and_put_right(agrees):

@@ -9,6 +9,7 @@ from inventory.counters.folding import fold_all
 from inventory.lists import pages, scan_plan
 from inventory.lists.scan_plan import Portion
 from inventory.models import Axis, Certificate, Device
+from inventory.models.presence import BY_LAST_SEEN
 from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
@@ -24,8 +25,9 @@ def scattered(module_db):
     owners = rows.devices(60)
     for number, owner in enumerate(owners):
         owner.batch = first if number < 20 else last if number >= 40 else None
-        owner.last_seen_at = NOW - number % 9 * DAY if number % 4 else None
-    Device.objects.bulk_update(owners, ["batch", "last_seen_at"])
+    Device.objects.bulk_update(owners, ["batch"])
+    seen = {owner: NOW - number % 9 * DAY / 3 if number % 4 else None for number, owner in enumerate(owners)}
+    factories.note_last_seen(seen)
     made = [rows.certificate(owner, not_after=NOW + (number // 3) ** 2 * DAY) for number, owner in enumerate(owners)]
     Certificate.objects.bulk_create(made)
     return fleet
@@ -72,7 +74,26 @@ def test_every_row_stands_on_one_page_whichever_way_it_is_found(scattered, monke
     assert all(len(page) == 7 for page in walked[:-1])
 
 
-@pytest.mark.parametrize("ordering", ["last_seen_at", "-last_seen_at"])
+@pytest.mark.parametrize("sortable", [0, 5, 1000])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("condition", [Q(), Q(batch__name__in="AB"), Q(presence__last_seen_hour__lt=NOW - DAY)])
+def test_devices_stand_in_the_order_of_their_last_sighting_and_the_never_seen_at_its_end(
+    scattered, monkeypatch, condition, sign, sortable
+):
+    monkeypatch.setattr(scan_plan, "NEAR", 5)
+    monkeypatch.setattr(scan_plan, "_SORTABLE", sortable)
+    queryset = Device.objects.filter(condition)
+    devices = list(queryset.select_related("presence"))
+    seen = sorted((each for each in devices if each.last_seen_at), key=lambda each: (each.last_seen_at, each.pk))
+    never = sorted((each for each in devices if not each.last_seen_at), key=lambda each: each.pk)
+    ascending = [each.pk for each in [*never, *seen]]
+    expected = ascending[::-1] if sign else ascending
+    walked = walk(queryset, f"{sign}{BY_LAST_SEEN}", limit=4)
+    assert flat(walked) == expected
+    assert all(len(page) == 4 for page in walked[:-1])
+
+
+@pytest.mark.parametrize("ordering", [BY_LAST_SEEN, f"-{BY_LAST_SEEN}"])
 def test_empty_values_have_their_place_in_a_scattered_list(scattered, monkeypatch, ordering):
     monkeypatch.setattr(scan_plan, "NEAR", 5)
     monkeypatch.setattr(scan_plan, "_SORTABLE", 0)

@@ -15,6 +15,7 @@ from inventory.models import (
     Certificate,
     CertificateState,
     Device,
+    DevicePresence,
     DeviceStatus,
     RevocationReason,
     UnexpectedSighting,
@@ -268,7 +269,7 @@ def _facts():
     events = AuditEvent.objects.filter(action=AuditAction.CERTIFICATE_CONFIRMED)
     return (
         list(certificates),
-        list(Device.objects.order_by("id").values_list("id", "last_seen_at")),
+        list(DevicePresence.objects.order_by("device").values_list("device", "last_seen_at")),
         sorted(events.values_list("certificate_id", "at", "details__superseded")),
     )
 

@@ -94,7 +94,7 @@ def picture() -> list[tuple]:
             "device__site__name",
             "device__batch__name",
             "device__latitude",
-            "device__last_seen_at",
+            "device__presence__last_seen_at",
             "day",
             "state",
             "revoked_at",
