@@ -88,7 +88,7 @@ class Column:
     def type(self) -> "Field[Any, Any]":
         """What its values are."""
         generated = isinstance(self.field, GeneratedField)
-        return self.field.output_field if generated else self.field  # type: ignore[attr-defined,no-any-return]
+        return self.field.output_field if generated else self.field  # type: ignore[attr-defined]
 
     def text(self, row: Any) -> str | None:
         """Return its value in a listed row, None when it is empty."""

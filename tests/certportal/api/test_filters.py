@@ -100,8 +100,8 @@ DEVICES = {
     "never_seen=false": _SEEN.format("last_seen_at IS NOT NULL"),
     "never_certified=true": "id NOT IN (SELECT device_id FROM inventory_certificate WHERE device_id IS NOT NULL)",
     "never_certified=false": "id IN (SELECT device_id FROM inventory_certificate)",
-    "last_seen_after={day:-5}": _SEEN.format("last_seen_at >= '{{day:-5}}'"),
-    "last_seen_before={day:-5}": _SEEN.format("last_seen_at < '{{day:-5}}'"),
+    "last_seen_after={day:-5}": _SEEN.format("last_seen_at >= '{day:-5}'"),
+    "last_seen_before={day:-5}": _SEEN.format("last_seen_at < '{day:-5}'"),
 }
 _STANDING = "state IN ('issued', 'confirmed')"
 _OF = "device_id IN (SELECT id FROM inventory_device WHERE {})"

@@ -28,7 +28,7 @@ def import_rows(tmp_path):
 def of_device(serial: str) -> tuple[object, ...]:
     columns = (
         *("site__name", "batch__name", "latitude", "longitude", "mqtt_id", "phone_number", "connectivity"),
-        *("status", "last_seen_at"),
+        *("status", "presence__last_seen_at"),
     )
     return Device.objects.values_list(*columns).get(serial=serial)
 
@@ -67,6 +67,16 @@ def test_status_and_last_seen_are_not_for_a_file_to_correct(import_rows):
     before = of_device("M1")
     run = import_rows({"device_serial": "M1", "status": "retired", "last_seen": "2027-01-01"}, update_known=True)
     assert run.devices_updated == 0 and of_device("M1") == before
+
+
+def test_new_devices_beside_known_ones_are_last_seen_when_the_file_says(import_rows):
+    import_rows({"device_serial": "M1", "last_seen": "2027-01-02"}, {"device_serial": "M2"})
+    rows = [{"device_serial": f"M{number}", "last_seen": f"2027-01-1{number}"} for number in range(1, 5)]
+    import_rows(*rows, {"device_serial": "M5"}, update_known=True)
+    seen = dict(Device.objects.values_list("serial", "presence__last_seen_at"))
+    days = {serial: at and at.date().isoformat() for serial, at in seen.items()}
+    assert days == {"M1": "2027-01-02", "M2": None, "M3": "2027-01-13", "M4": "2027-01-14", "M5": None}
+    assert differences() == []
 
 
 def test_the_same_correction_again_changes_nothing(import_rows):
