@@ -106,10 +106,15 @@ def _is_scattered(queryset: QuerySet[Any], ordering: str) -> bool:
     """
     own = queryset.model._meta.db_table
     ordered_by = {each.field for each in [*columns(queryset.model, ordering), tie(queryset.model, ordering)]}
-    lookups = [lookup for lookup in _lookups(queryset.query.where) if isinstance(lookup.lhs, Col)]
-    elsewhere = [each for each in lookups if each.lhs.alias != own and each.lhs.target not in ordered_by]
-    ranges = [each.lhs.target for each in lookups if isinstance(each, _RANGES)]
+    found = [(lookup, column) for lookup in _lookups(queryset.query.where) for column in _columns_in(lookup)]
+    elsewhere = [column for _, column in found if column.alias != own and column.target not in ordered_by]
+    ranges = [column.target for lookup, column in found if isinstance(lookup, _RANGES)]
     return bool(elsewhere) or bool(ranges and ordered_by.isdisjoint(ranges))
+
+
+def _columns_in(lookup: "Lookup[Any]") -> list[Col]:
+    """Return the columns that a lookup is about: one, or those of a row of them."""
+    return [each for each in lookup.lhs.flatten() if isinstance(each, Col)] if hasattr(lookup.lhs, "flatten") else []
 
 
 def _lookups(node: WhereNode) -> "Iterator[Lookup[Any]]":

@@ -239,7 +239,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('device', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='presence', serialize=False, to='inventory.device')),
                 ('last_seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
-                ('last_seen_hour', models.GeneratedField(db_persist=True, expression=models.Func(models.F('last_seen_at'), template="date_bin('1 hour', %(expressions)s, '2000-01-01 00:00:00+00')"), output_field=models.DateTimeField(null=True))),
+                ('last_seen_slot', models.GeneratedField(db_persist=True, expression=models.Func(models.F('last_seen_at'), template="date_bin('5 minutes', %(expressions)s, '2000-01-01 00:00:00+00')"), output_field=models.DateTimeField(null=True))),
             ],
             options={
                 'default_permissions': (),
@@ -626,7 +626,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='devicepresence',
-            index=models.Index(models.OrderBy(models.F('last_seen_hour'), nulls_first=True), models.OrderBy(models.F('device')), name='devicepresence_last_seen_hour'),
+            index=models.Index(models.OrderBy(models.F('last_seen_slot'), nulls_first=True), models.OrderBy(models.F('device')), name='devicepresence_last_seen_slot'),
         ),
         migrations.AddIndex(
             model_name='auditevent',

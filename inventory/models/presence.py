@@ -1,18 +1,20 @@
 """When each device was last seen, in a table of its own: a sighting rewrites a short row, and no index of devices."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
 
-# The order of devices by last seen, for `inventory.lists`: hours have the index, moments decide within one.
-BY_LAST_SEEN = "presence__last_seen_hour,presence__last_seen_at"
+# The order of devices by last seen, for `inventory.lists`: slots have the index, moments decide within one.
+BY_LAST_SEEN = "presence__last_seen_slot,presence__last_seen_at"
+_SLOT = timedelta(minutes=5)
 
 
-def hour_of(moment: datetime) -> datetime:
-    """Return the hour of UTC in which a moment lies, as `DevicePresence.last_seen_hour` has it."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def slot_of(moment: datetime) -> datetime:
+    """Return when the five minutes of UTC began in which a moment lies, as `DevicePresence.last_seen_slot` has it."""
+    utc = moment.astimezone(UTC)
+    return utc - (utc - utc.replace(hour=0, minute=0, second=0, microsecond=0)) % _SLOT
 
 
 class DevicePresence(models.Model):
@@ -23,10 +25,10 @@ class DevicePresence(models.Model):
         "inventory.Device", models.DO_NOTHING, primary_key=True, related_name="presence", db_constraint=False
     )
     last_seen_at = models.DateTimeField(_("last seen"), null=True, editable=False)
-    # Indexed in the place of the moment: while it stays, a sighting rewrites no index of this table either. A list
-    # sorts the devices of an hour, which are a few in a hundred of a fleet that is seen daily; those of a day are all.
-    last_seen_hour = models.GeneratedField(
-        expression=Func(F("last_seen_at"), template="date_bin('1 hour', %(expressions)s, '2000-01-01 00:00:00+00')"),
+    # The five minutes in which it lies, indexed in its place: while they last, a sighting rewrites no index of this
+    # table either. A list sorts the devices of one slot, so it must hold few.
+    last_seen_slot = models.GeneratedField(
+        expression=Func(F("last_seen_at"), template="date_bin('5 minutes', %(expressions)s, '2000-01-01 00:00:00+00')"),
         output_field=models.DateTimeField(null=True),
         db_persist=True,
     )
@@ -35,7 +37,7 @@ class DevicePresence(models.Model):
         default_permissions = ()
         indexes = [
             models.Index(
-                F("last_seen_hour").asc(nulls_first=True), F("device").asc(), name="devicepresence_last_seen_hour"
+                F("last_seen_slot").asc(nulls_first=True), F("device").asc(), name="devicepresence_last_seen_slot"
             )
         ]
 

@@ -76,7 +76,7 @@ def test_every_row_stands_on_one_page_whichever_way_it_is_found(scattered, monke
 
 @pytest.mark.parametrize("sortable", [0, 5, 1000])
 @pytest.mark.parametrize("sign", ["", "-"])
-@pytest.mark.parametrize("condition", [Q(), Q(batch__name__in="AB"), Q(presence__last_seen_hour__lt=NOW - DAY)])
+@pytest.mark.parametrize("condition", [Q(), Q(batch__name__in="AB"), Q(presence__last_seen_at__lt=NOW - DAY)])
 def test_devices_stand_in_the_order_of_their_last_sighting_and_the_never_seen_at_its_end(
     scattered, monkeypatch, condition, sign, sortable
 ):

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from inventory.audit.record import SYSTEM
 from inventory.models import Device, DevicePresence
-from inventory.models.presence import hour_of
+from inventory.models.presence import slot_of
 from inventory.sightings import Sighting, record_sighting, record_sightings
 from inventory.sightings.identifiers import DeviceSerial
 from tests import factories
@@ -38,14 +38,14 @@ def devices(db):
     return [factories.device() for _ in range(20)]
 
 
-def test_a_sighting_writes_no_device_and_in_the_same_hour_no_index(devices):
+def test_a_sighting_writes_no_device_and_in_the_same_five_minutes_no_index(devices):
     of_devices = updates("inventory_device")
     all_before, in_place_before = updates("inventory_devicepresence")
     report(devices, NOW)
-    report(devices, NOW + 5 * MINUTE)
+    report(devices, NOW + 4 * MINUTE)
     meter = factories.enrolled(devices[0])
-    record_sighting(meter.certificate, devices[0], now=NOW + 50 * MINUTE, actor=SYSTEM)
-    assert {each.last_seen_at for each in Device.objects.all()} == {NOW + 5 * MINUTE, NOW + 50 * MINUTE}
+    record_sighting(meter.certificate, devices[0], now=NOW + 4.5 * MINUTE, actor=SYSTEM)
+    assert {each.last_seen_at for each in Device.objects.all()} == {NOW + 4 * MINUTE, NOW + 4.5 * MINUTE}
     all_after, in_place_after = updates("inventory_devicepresence")
     assert (all_after - all_before, in_place_after - in_place_before) == (41, 21)
     # What the certificate noted on its device aside.
@@ -62,14 +62,14 @@ def test_an_older_sighting_writes_nothing(devices):
 
 
 @pytest.mark.parametrize("time_zone", ["UTC", "Asia/Kathmandu"])
-@pytest.mark.parametrize("time", ["11:59:59.999999", "12:00:00", "12:59:59.999999"])
-def test_the_hour_is_that_of_utc_whatever_the_session(devices, time_zone, time):
+@pytest.mark.parametrize("time", ["11:59:59.999999", "12:00:00", "12:04:59.999999"])
+def test_the_slot_is_that_of_utc_whatever_the_session(devices, time_zone, time):
     execute("SET LOCAL TIME ZONE %s", time_zone)
     execute("UPDATE inventory_devicepresence SET last_seen_at = %s", f"2027-03-01T{time}Z")
     execute("SET LOCAL TIME ZONE 'UTC'")
-    [found] = set(DevicePresence.objects.values_list("last_seen_hour", flat=True))
-    assert found == hour_of(datetime.fromisoformat(f"2027-03-01T{time}+00:00"))
-    assert (found.minute, found.second, found.microsecond) == (0, 0, 0)
+    [found] = set(DevicePresence.objects.values_list("last_seen_slot", flat=True))
+    assert found == slot_of(datetime.fromisoformat(f"2027-03-01T{time}+00:00"))
+    assert (found.minute % 5, found.second, found.microsecond) == (0, 0, 0)
 
 
 def test_every_device_has_one_presence_however_it_came_and_went(devices):
@@ -80,8 +80,8 @@ def test_every_device_has_one_presence_however_it_came_and_went(devices):
     assert set(DevicePresence.objects.values_list("device", flat=True)) == {each.pk for each in devices[1:]}
 
 
-def test_questions_about_last_seen_are_exact_within_the_hour(devices):
-    moments = [NOW - 61 * MINUTE, NOW - MINUTE, NOW, NOW + MINUTE, NOW + 61 * MINUTE]
+def test_questions_about_last_seen_are_exact_within_a_slot(devices):
+    moments = [NOW - 6 * MINUTE, NOW - MINUTE, NOW, NOW + MINUTE, NOW + 6 * MINUTE]
     factories.note_last_seen(dict(zip(devices, moments, strict=False)))
     for moment in [*moments, NOW + timedelta(seconds=30), NOW.replace(year=1), NOW.replace(year=9999)]:
         since = {each for each, at in zip(devices, moments, strict=False) if at >= moment}
