@@ -43,8 +43,8 @@ def _at(moment: datetime) -> Func:
 
 
 class DeviceQuerySet(ScopedQuerySet["Device"]):
-    # Slot and moment together, as one row: the slot has the index, and PostgreSQL expects as many rows as it says. By two
-    # conditions it would expect a tenth, as if they had nothing to do with each other.
+    # Slot and moment together, as one row: the slot has the index, and PostgreSQL expects as many rows as it says. By
+    # two conditions it would expect a tenth, as if they had nothing to do with each other.
 
     def seen_since(self, moment: datetime) -> "DeviceQuerySet":
         return self.filter(GreaterThanOrEqual(_LAST_SEEN, _at(moment)), presence__isnull=False)
