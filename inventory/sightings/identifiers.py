@@ -16,7 +16,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class IssuerAndSerial:
-    """A certificate by the slug or the subject (RFC 4514) of its issuer, and its serial number (hexadecimal)."""
+    """A certificate by its issuer's slug or name (RFC 4514 or RFC 2253), and its serial number (hexadecimal)."""
 
     issuer: str
     serial: str

@@ -156,7 +156,7 @@ def _algorithm(identifier: Element) -> ObjectIdentifier:
     parts = elements(identifier.content, "signatureAlgorithm")
     if not parts or parts[0].tag != _OID:
         raise Malformed("signatureAlgorithm has no object identifier")
-    return _object_identifier(parts[0].content)
+    return object_identifier(parts[0].content)
 
 
 def _spelled(attribute: Attribute) -> str:
@@ -180,7 +180,7 @@ def _attribute(element: Element, what: str) -> Attribute:
     value = parts[1]
     encoding = _ENCODINGS.get(value.tag)
     shown = value.content.decode(encoding, "replace") if encoding else f"#{value.whole.hex()}"
-    return Attribute(_object_identifier(parts[0].content), shown)
+    return Attribute(object_identifier(parts[0].content), shown)
 
 
 def _extensions(rest: list[Element]) -> Iterator[Extension]:
@@ -191,7 +191,7 @@ def _extensions(rest: list[Element]) -> Iterator[Extension]:
             parts = _elements_or_none(each.content)
             if len(parts) >= 2 and parts[0].tag == _OID and parts[-1].tag == _OCTET_STRING:
                 critical = parts[1].tag == _BOOLEAN and any(parts[1].content)
-                yield Extension(_object_identifier(parts[0].content), critical, parts[-1].content)
+                yield Extension(object_identifier(parts[0].content), critical, parts[-1].content)
 
 
 def _time(element: Element, what: str) -> datetime:
@@ -211,7 +211,8 @@ def _time(element: Element, what: str) -> datetime:
         raise Malformed(f"{what} is no time: {error}") from error
 
 
-def _object_identifier(content: bytes) -> ObjectIdentifier:
+def object_identifier(content: bytes) -> ObjectIdentifier:
+    """Return the object identifier that the content octets of one say. Raises Malformed."""
     numbers, number = [], 0
     for octet in content:
         number = number << 7 | octet & 0x7F
