@@ -160,7 +160,8 @@ def stopping(run: ImportRun, clock: Clock) -> Iterator[None]:
         _stop_if_the_database_answers(run, problem, clock())
         raise Stopped(problem) from error
     except BaseException as error:
-        # A fault of the program. It goes on to whoever logs it; people see the run.
+        # A fault of the program, or its end (SystemExit). It goes on to whoever logs it. Nothing narrower is caught,
+        # since a run always ends in a state with its reason.
         _stop_if_the_database_answers(run, f"{type(error).__name__}: {_problem(error)}", clock())
         raise
 
