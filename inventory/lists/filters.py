@@ -239,7 +239,8 @@ class CertificateFilter(filters.FilterSet):
         method="filter_status",
         help_text=(
             "'valid' holds the expiring and the unconfirmed too, 'expiring' those that end within 90 days, confirmed "
-            "or not; 'expired' are those in use that have ended"
+            "or not; 'expired' are those in use that have ended; 'issuer_revoked' those in use of which an issuer, "
+            "at whatever height, was revoked"
         ),
     )
     purpose = filters.ChoiceFilter(choices=Purpose.choices)

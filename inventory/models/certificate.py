@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models.access import ScopedQuerySet
+from inventory.models.authority import Authority
 from inventory.models.profile import KEY_TYPE_CHOICES
 
 
@@ -35,10 +36,12 @@ class CertificateState(models.TextChoices):
 
 
 class CertificateStatus(models.TextChoices):
-    """What people and programs are told: derived from recorded facts and the time. The first that applies."""
+    """Certificate status, derived from recorded facts, the issuer and the time: the first that applies."""
 
     REVOKED = "revoked", _("revoked")
     SUPERSEDED = "superseded", _("superseded")
+    # Its issuer, or an authority above that one: no verifier accepts it, and the gate refuses it, ended or not.
+    ISSUER_REVOKED = "issuer_revoked", _("issuer revoked")
     EXPIRED = "expired", _("expired")
     NOT_YET_VALID = "not_yet_valid", _("not yet valid")
     UNCONFIRMED = "unconfirmed", _("unconfirmed")
@@ -62,15 +65,12 @@ class RevocationReason(models.TextChoices):
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn", _("privilege withdrawn")
 
 
-# Somebody else may hold the key. RFC 5280 5.3.1: what a compromised authority signed is no longer known to be its word.
-COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
-
-
 # Keys that no profile can allow are met in certificates of other authorities.
 SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
-# The key of a certificate revoked for one of these is in somebody else's hands.
+# The key of a certificate revoked for one of these is in somebody else's hands. RFC 5280 5.3.1: what a compromised
+# authority signed is no longer known to be its word.
 COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
 
 
@@ -108,6 +108,22 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
     def revoked(self) -> "CertificateQuerySet":
         return self.filter(state=CertificateState.REVOKED)
 
+    def trusted(self) -> "CertificateQuerySet":
+        """Those whose issuer is not revoked, nor any authority above it. One query more, at once."""
+        return self.exclude(authority_id__in=Authority.objects.revoked_ids())
+
+    def issuer_revoked(self) -> "CertificateQuerySet":
+        """The certificates a device stands on though their issuer was revoked, or an authority above it.
+
+        One query more, at once.
+        """
+        return self.standing().filter(authority_id__in=Authority.objects.revoked_ids())
+
+    def with_issuer(self) -> "CertificateQuerySet":
+        """Give each certificate its `issuer_is_revoked`, so that a list does not ask for each."""
+        # Takes the place of the cached property.
+        return self.annotate(issuer_is_revoked=_of_revoked_issuer())  # type: ignore[no-redef]
+
     def newer(self) -> "CertificateQuerySet":
         """Those that were issued after the certificate of an outer query, to the same device.
 
@@ -124,19 +140,21 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         """Return the certificates that a list filtered by `status` holds, asked in a way that indexes can answer.
 
         `valid` holds every certificate that a verifier accepts now, so the expiring and the unconfirmed too; `expiring`
-        those of them that end soon, confirmed or not.
+        those of them that end soon, confirmed or not. One query more, at once, where the issuer counts.
         """
         match status:
             case CertificateStatus.VALID:
-                return self.valid(now)
+                return self.valid(now).trusted()
             case CertificateStatus.EXPIRING:
-                return self.expiring_within(EXPIRING_SPAN, now)
+                return self.expiring_within(EXPIRING_SPAN, now).trusted()
             case CertificateStatus.UNCONFIRMED:
-                return self.unconfirmed(now)
+                return self.unconfirmed(now).trusted()
+            case CertificateStatus.ISSUER_REVOKED:
+                return self.issuer_revoked()
             case CertificateStatus.EXPIRED:
-                return self.expired(now)
+                return self.expired(now).trusted()
             case CertificateStatus.NOT_YET_VALID:
-                return self.standing().filter(not_before__gt=now)
+                return self.standing().filter(not_before__gt=now).trusted()
             case CertificateStatus.REVOKED:
                 return self.revoked()
             case CertificateStatus.SUPERSEDED:
@@ -148,6 +166,7 @@ def status_at(now: datetime) -> Case:
     steps = [
         When(state=CertificateState.REVOKED, then=Value(CertificateStatus.REVOKED.value)),
         When(state=CertificateState.SUPERSEDED, then=Value(CertificateStatus.SUPERSEDED.value)),
+        When(_of_revoked_issuer(), then=Value(CertificateStatus.ISSUER_REVOKED.value)),
         When(not_after__lt=now, then=Value(CertificateStatus.EXPIRED.value)),
         When(not_before__gt=now, then=Value(CertificateStatus.NOT_YET_VALID.value)),
         When(
@@ -158,6 +177,11 @@ def status_at(now: datetime) -> Case:
         When(not_after__lt=now + EXPIRING_SPAN, then=Value(CertificateStatus.EXPIRING.value)),
     ]
     return Case(*steps, default=Value(CertificateStatus.VALID.value), output_field=models.TextField())
+
+
+def _of_revoked_issuer() -> Q:
+    # PostgreSQL asks for the authorities once a statement, not for each row.
+    return Q(authority_id__in=Authority.objects.revoked().order_by().values("pk"))
 
 
 class Certificate(models.Model):
@@ -326,11 +350,13 @@ class Certificate(models.Model):
         return f"{self.subject} ({self.serial[:8]}…)"
 
     def status_at(self, now: datetime) -> CertificateStatus:
-        """Return what the certificate is at `now`. Nothing but its own row is read."""
+        """Return what the certificate is at `now`. At most one query, none if it was read `with_issuer`."""
         if self.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED
         if self.state == CertificateState.SUPERSEDED:
             return CertificateStatus.SUPERSEDED
+        if self.issuer_is_revoked:
+            return CertificateStatus.ISSUER_REVOKED
         if self.not_after < now:
             return CertificateStatus.EXPIRED
         if self.not_before > now:
@@ -340,6 +366,11 @@ class Certificate(models.Model):
         if self.not_after < now + EXPIRING_SPAN:
             return CertificateStatus.EXPIRING
         return CertificateStatus.VALID
+
+    @cached_property
+    def issuer_is_revoked(self) -> bool:
+        """Whether its issuer or any authority above that was revoked. One query, none if it was read `with_issuer`."""
+        return Authority.objects.revoked().filter(pk=self.authority_id).exists()
 
     def is_revocable(self, now: datetime) -> bool:
         """Return whether revoking it would change what a verifier says.

@@ -29,7 +29,8 @@ class Issuers:
         rows = known.values_list("id", "slug", "certificate__sha256", "external_identity", "revoked_above")
         for pk, slug, sha256, identity, above in rows:
             self._by_slug[slug] = pk
-            self._keys[pk] = bytes(sha256 or identity)
+            if key := sha256 or identity:
+                self._keys[pk] = bytes(key)
             if revocation := RevocationAbove.read(above):
                 self.revoked_at[pk] = revocation.at
 
