@@ -16,6 +16,7 @@ from inventory.lists.row_counts import Count
 from inventory.models import Authority, Certificate, CertificateStatus, Device, Fleet, RevocationReason
 from inventory.x509.csr import parse
 from renewal import enrolling
+from renewal.campaigns import planning
 from renewal.refusals import Refusal, RefusalCode
 from revocation import orders
 from tests import factories
@@ -144,6 +145,13 @@ def test_tiles_equal_their_lists(revoked, now, fleet):
     expected = {each: certificates.of_status(CertificateStatus(each), now).count() for each in STATUSES}
     assert {each: getattr(counted, each) for each in STATUSES} == expected
     assert expected["issuer_revoked"] == {None: 3, "below": 3, "demo": 0}[fleet]
+
+
+def test_no_campaign_is_planned_for_certificates_that_the_gate_would_not_renew(meters, policy, now):
+    span = planning.Selection(meters["SOON-1"].device.fleet, now, now + 60 * DAY)
+    assert [each.device for each in planning.selected(span)] == [meters["SOON-1"].device]
+    revoke(policy, now)
+    assert not planning.selected(span).exists()
 
 
 def test_the_dashboard_shows_it_only_where_it_is_so(meters, policy, now):
