@@ -99,6 +99,7 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         return self.standing().filter(not_after__gte=start, not_after__lt=end)
 
     def expiring_within(self, span: timedelta, now: datetime) -> "CertificateQuerySet":
+        """Valid certificates with `not_after < now + span`."""
         return self.valid(now).filter(not_after__lt=now + span)
 
     def unconfirmed(self, now: datetime) -> "CertificateQuerySet":

@@ -155,4 +155,5 @@ class ImportRun(models.Model):
 
     @property
     def spent(self) -> timedelta:
+        """How long it took until its last block."""
         return self.worked_at - self.started_at

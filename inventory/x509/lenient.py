@@ -1,4 +1,4 @@
-"""Certificates read as far as they can be: for those that others signed, which are tracked however odd they are.
+"""A lenient reader of certificates, for those of other authorities: they are tracked even if malformed.
 
 Only what is needed to tell a certificate, its issuer and its dates is asked for: the skeleton of RFC 5280 4.1 in DER.
 What RFC 5280 forbids inside of it (an empty relative name, half an authority key identifier, an extension twice) is
@@ -212,7 +212,7 @@ def _time(element: Element, what: str) -> datetime:
 
 
 def object_identifier(content: bytes) -> ObjectIdentifier:
-    """Return the object identifier that the content octets of one say. Raises Malformed."""
+    """Return the object identifier in its content octets. Raises Malformed."""
     numbers, number = [], 0
     for octet in content:
         number = number << 7 | octet & 0x7F

@@ -119,7 +119,7 @@ def reason(word: str, holder: str | None = None) -> str:
 
 
 class IndexesNeeded(Exception):
-    """Not all of a block is new, and what is known cannot be told while unique indexes are put off."""
+    """The block may hold known rows, which cannot be detected while unique indexes are dropped."""
 
 
 @dataclass(slots=True)
