@@ -86,14 +86,14 @@ class AuthorityQuerySet(ScopedQuerySet["Authority"]):
         return Q(*(Q(pk__in=own.values(each)) for each in chain), _connector=Q.OR)
 
     def own(self) -> "AuthorityQuerySet":
-        """Those that sign here, and answer for what they signed."""
+        """Authorities of this portal: they have a key here, CRLs and OCSP."""
         return self.filter(key_name__isnull=False)
 
     def external(self) -> "AuthorityQuerySet":
         return self.filter(key_name__isnull=True)
 
     def revoked(self) -> "AuthorityQuerySet":
-        """Those that nobody trusts any more: their own certificate was revoked, or that of any authority above."""
+        """Authorities that nobody trusts any more: their certificate was revoked, or that of any authority above."""
         return self.filter(pk__in=RawSQL(REVOKED, []))  # noqa: S611 - of constants
 
     def revoked_ids(self) -> list[int]:

@@ -84,14 +84,14 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         return self.filter(purpose=Purpose.DEVICE)
 
     def standing(self) -> "CertificateQuerySet":
-        """The certificates a device stands on: neither superseded nor revoked, whether expired or not."""
+        """Certificates in use by a device: neither superseded nor revoked, whether expired or not."""
         return self.filter(state__in=LIVE_STATES)
 
     def valid(self, now: datetime) -> "CertificateQuerySet":
         return self.standing().filter(not_before__lte=now, not_after__gte=now)
 
     def expired(self, now: datetime) -> "CertificateQuerySet":
-        """Ended while a device still stood on them: these devices are locked out, or about to notice."""
+        """Certificates that ended while in use: their devices can no longer authenticate."""
         return self.standing().filter(not_after__lt=now)
 
     def expiring_between(self, start: datetime, end: datetime) -> "CertificateQuerySet":
@@ -103,25 +103,22 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         return self.valid(now).filter(not_after__lt=now + span)
 
     def unconfirmed(self, now: datetime) -> "CertificateQuerySet":
-        """Issued as a renewal and not yet used: the device may still depend on the predecessor."""
+        """Renewals that were not used yet: the device may still depend on the predecessor."""
         return self.valid(now).filter(state=CertificateState.ISSUED, predecessor__isnull=False)
 
     def revoked(self) -> "CertificateQuerySet":
         return self.filter(state=CertificateState.REVOKED)
 
     def trusted(self) -> "CertificateQuerySet":
-        """Those whose issuer is not revoked, nor any authority above it. One query more, at once."""
+        """Certificates of which no issuer, up to the root, is revoked. Runs one query immediately."""
         return self.exclude(authority_id__in=Authority.objects.revoked_ids())
 
     def issuer_revoked(self) -> "CertificateQuerySet":
-        """The certificates a device stands on though their issuer was revoked, or an authority above it.
-
-        One query more, at once.
-        """
+        """Certificates in use whose issuer, or any authority above it, was revoked. Runs one query immediately."""
         return self.standing().filter(authority_id__in=Authority.objects.revoked_ids())
 
     def with_issuer(self) -> "CertificateQuerySet":
-        """Give each certificate its `issuer_is_revoked`, so that a list does not ask for each."""
+        """Annotate `issuer_is_revoked`, so that a list needs no query for each certificate."""
         # Takes the place of the cached property.
         return self.annotate(issuer_is_revoked=_of_revoked_issuer())  # type: ignore[no-redef]
 
@@ -141,7 +138,7 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         """Return the certificates that a list filtered by `status` holds, asked in a way that indexes can answer.
 
         `valid` holds every certificate that a verifier accepts now, so the expiring and the unconfirmed too; `expiring`
-        those of them that end soon, confirmed or not. One query more, at once, where the issuer counts.
+        those of them that end soon, confirmed or not. Runs one query immediately where the issuer matters.
         """
         match status:
             case CertificateStatus.VALID:

@@ -1,6 +1,7 @@
-"""The authorities as sightings name them: by slug, or by the distinguished name that stands in what they signed."""
+"""Finds the authority that a sighting names: by its slug, or by its distinguished name as certificates state it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, lru_cache
 
@@ -16,9 +17,9 @@ _NAMES: dict[bytes, ComparableName] = {}
 
 
 class Issuers:
-    """All authorities, as they are when this is made. One query; the first that is named costs one or two more.
+    """All authorities, as of construction. One query, and one more to read names that this process has not read yet.
 
-    `revoked_at`: since when one at or above each authority is revoked, for those of which that is so.
+    `revoked_at`: of each authority that is revoked, or below a revoked one, since when.
     """
 
     def __init__(self) -> None:
@@ -62,9 +63,9 @@ def _read(name: str) -> ComparableName | None:
 
 
 def _names(authorities: Sequence[int]) -> dict[int, ComparableName]:
-    """Return the subjects of authorities, from their own certificates or else from one that each signed.
+    """Return the names of authorities: the subject of their own certificate, or else the issuer of one they signed.
 
-    External authorities may have no certificate here: their names stand in the certificates of devices.
+    External authorities may have no certificate of their own here. One query.
     """
     if not authorities:
         return {}
@@ -74,8 +75,10 @@ def _names(authorities: Sequence[int]) -> dict[int, ComparableName]:
     )
     names = {}
     for pk, own, leaf in rows:
-        if own is not None:
-            names[pk] = name_text.from_der(lenient.read(bytes(own)).subject)
-        elif leaf is not None:
-            names[pk] = name_text.from_der(lenient.read(bytes(leaf)).issuer)
+        # One damaged row must not keep the sightings of all others out.
+        with suppress(ValueError):
+            if own is not None:
+                names[pk] = name_text.from_der(lenient.read(bytes(own)).subject)
+            elif leaf is not None:
+                names[pk] = name_text.from_der(lenient.read(bytes(leaf)).issuer)
     return names

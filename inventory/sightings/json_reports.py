@@ -17,7 +17,7 @@ _SLUG = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
 
 class Malformed(ValueError):
-    """A row that says no sighting; the text names the field and what it needs."""
+    """The row is not a sighting; the text names the field and what it needs."""
 
 
 def sighting(row: object) -> Sighting:
@@ -29,7 +29,7 @@ def sighting(row: object) -> Sighting:
 
 
 def sighting_of(device: MqttId, row: object, received_at: datetime) -> Sighting:
-    """Read what was reported by or for one device, which needs to name neither itself nor the time. Raises Malformed.
+    """Read a report of one device, which need not contain the device or the time. Raises Malformed.
 
     Devices without a clock leave `seen_at` out.
     """

@@ -29,7 +29,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a campaign goes about it."""
+    """How fast a campaign sends triggers, and how often."""
 
     retry_interval: timedelta = timedelta(hours=72)
     max_attempts: int = 5

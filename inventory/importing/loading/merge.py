@@ -1,4 +1,4 @@
-"""Staged rows put into the inventory: a COPY into temporary tables, then a fixed number of statements a block.
+"""Merges staged rows into the inventory: a COPY into temporary tables, then a fixed number of statements a block.
 
 Keys are drawn when rows are staged. So what was inserted is told from what was there before by looking for the staged
 key, and nobody asks while every row was new.
@@ -124,7 +124,7 @@ class IndexesNeeded(Exception):
 
 @dataclass(slots=True)
 class Merged:
-    """What became of a block. `rejected` are lines and why."""
+    """The result of a block. `rejected`: line numbers and reasons."""
 
     devices_new: int = 0
     devices_known: int = 0
@@ -156,7 +156,7 @@ def make_tables(cursor: Any) -> None:
 
 
 def draw_keys(cursor: Any) -> tuple[int, int]:
-    """Return keys of a device and of a certificate above all that there are."""
+    """Return a device key and a certificate key above all existing ones."""
     cursor.execute(
         "SELECT nextval(pg_get_serial_sequence('inventory_device', 'id')),"
         " nextval(pg_get_serial_sequence('inventory_certificate', 'id'))"
@@ -176,7 +176,7 @@ def stage(cursor: Any, staged: Staged) -> None:
 
 
 def wait_for_others(cursor: Any) -> None:
-    """Let no other import merge until this transaction ends.
+    """Block merges of other imports until this transaction ends.
 
     Two imports of the same devices would insert them in different orders, and each wait for the other.
     """

@@ -1,4 +1,4 @@
-"""The database of another product as a source: read only, a page at a time, written down as JSON lines."""
+"""The database of another product as a source: read-only, a page at a time, converted to JSON lines."""
 
 import json
 from collections.abc import Iterator

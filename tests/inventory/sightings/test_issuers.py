@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from inventory.audit.record import SYSTEM
-from inventory.models import Authority, Device, UnexpectedSighting
+from inventory.models import Authority, Certificate, Device, UnexpectedSighting
 from inventory.sightings import Sighting, SightingOutcome, record_sightings
 from inventory.sightings.identifiers import IssuerAndSerial
 from tests.factories import NOW, fleet
@@ -91,6 +91,16 @@ def test_an_authority_that_comes_later_is_found_by_a_process_that_has_read_names
     assert outcomes(seen("CN=CA 1", second)) == [SightingOutcome.UNKNOWN]
     take_in(second)
     assert outcomes(seen("CN=CA 1", second)) == [SightingOutcome.CONFIRMED]
+
+
+def test_a_certificate_that_is_damaged_here_keeps_no_other_issuer_from_being_found(take_in):
+    damaged, leaf = ForeignAuthority("CN=Damaged CA").signs("CN=MTR-0"), ForeignAuthority(ODD[0]).signs("CN=MTR-1")
+    take_in(damaged, leaf)
+    Certificate.objects.filter(device__serial="MTR-0").update(der=b"0\x01")
+    assert outcomes(seen("CN=Damaged CA", damaged), seen(issuer_by_openssl(leaf), leaf)) == [
+        SightingOutcome.UNKNOWN,
+        SightingOutcome.CONFIRMED,
+    ]
 
 
 def test_names_are_read_once_a_process(take_in, django_assert_num_queries):
