@@ -1,5 +1,6 @@
 """A certificate is found by its issuer's name as OpenSSL writes it, whether or not the issuer's own is known."""
 
+import json
 import subprocess
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from inventory.audit.record import SYSTEM
 from inventory.models import Authority, Certificate, Device, UnexpectedSighting
 from inventory.sightings import Sighting, SightingOutcome, record_sightings
 from inventory.sightings.identifiers import IssuerAndSerial
+from inventory.sightings.logs import nginx
 from tests.factories import NOW, fleet
 from tests.inventory.importing.foreign import ForeignAuthority, imported, pem, write_csv
 
@@ -19,6 +21,10 @@ ODD = [
     "2.5.4.5=0815,CN=Old CA,DC=old,DC=example",
     "CN=Old CA+2.5.4.5=7,1.3.6.1.4.1.99999.1=line 4",
 ]
+
+
+LONG = "O=" + "計" * 64 + ",OU=" + "器" * 64
+LINE = {"msec": f"{(NOW - SECOND).timestamp():.3f}", "verify": "SUCCESS", "fingerprint": "0" * 40}
 
 
 def issuer_by_openssl(certificate: x509.Certificate) -> str:
@@ -70,6 +76,17 @@ def test_it_is_found_when_the_certificate_of_the_issuer_is_known(take_in, tmp_pa
     imported(path, None)
     assert Authority.objects.external().get(issued_certificates__serial=f"{leaf.serial_number:x}").certificate
     assert outcomes(seen(issuer_by_openssl(leaf), leaf)) == [SightingOutcome.CONFIRMED]
+
+
+def test_a_long_name_is_found_from_a_line_of_nginx_and_is_told_apart_where_it_is_not(take_in):
+    leaf, unknown = ForeignAuthority(LONG).signs("CN=MTR-1"), ForeignAuthority(LONG).signs("CN=MTR-2")
+    take_in(leaf)
+    lines = [
+        nginx(json.dumps({**LINE, "issuer": issuer_by_openssl(each), "serial": f"{each.serial_number:X}"}))
+        for each in (leaf, unknown)
+    ]
+    assert outcomes(*lines) == [SightingOutcome.CONFIRMED, SightingOutcome.UNKNOWN]
+    assert UnexpectedSighting.objects.get().name.endswith(f"/{unknown.serial_number:x}")
 
 
 def test_two_authorities_of_one_name_are_told_apart_by_the_serial_number(take_in):
