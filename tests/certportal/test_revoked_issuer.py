@@ -3,6 +3,8 @@
 from datetime import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -106,6 +108,15 @@ def test_lists_and_pages_of_the_admin_say_it(revoked, page):
     assert "issuer revoked" in page(reverse("admin:inventory_authority_changelist"))
 
 
+def test_where_no_authority_is_revoked_its_lists_are_empty(meters, page):
+    for model in ("certificate", "device"):
+        text = page(reverse(f"admin:inventory_{model}_changelist"), state="issuer_revoked")
+        assert not any(serial in text for serial in meters)
+    assert page.client.get("/api/v1/certificates/", {"status": "issuer_revoked"}).json()["results"] == []
+    lines = page.client.get("/api/v1/certificates/export.ndjson/", {"status": "issuer_revoked"})
+    assert b"".join(lines.streaming_content) == b""
+
+
 def test_the_queue_of_revoked_devices_holds_them_with_their_own_next_step(revoked, page, now):
     assert {serial: queue_of(meter.device, now) for serial, meter in revoked.items()} == {
         **dict.fromkeys(BELOW, Queue.REVOKED), "OTHER-1": None, "OTHER-2": Queue.EXPIRED,
@@ -165,10 +176,14 @@ def test_the_dashboard_shows_it_only_where_it_is_so(meters, policy, now):
     assert "2 devices stand on expired certificates." in texts
 
 
-def test_pages_ask_no_more_for_more_certificates(revoked, page, now, django_assert_max_num_queries):
-    for number in range(20):
-        in_fleet("below", f"MORE-{number}", now)
-    address = reverse("admin:inventory_certificate_changelist")
+@pytest.mark.parametrize("model", ["certificate", "device", "revokeddevice", "authority"])
+def test_a_page_asks_as_often_for_many_rows_as_for_few(revoked, page, now, model, django_assert_num_queries):
+    address = reverse(f"admin:inventory_{model}_changelist")
     page(address)
-    with django_assert_max_num_queries(30):
+    with CaptureQueriesContext(connection) as few:
+        page(address)
+    for number in range(10):
+        in_fleet("below", f"MORE-{number}", now)
+        factories.authority(f"more-{number}")
+    with django_assert_num_queries(len(few)):
         page(address)
