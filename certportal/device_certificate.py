@@ -45,6 +45,7 @@ def ensure(now: datetime) -> None:
 def _issuer(now: datetime) -> Authority | None:
     """Return the issuing authority that can sign the longest, the oldest of several."""
     able = Authority.objects.own().filter(certificate__in=Certificate.objects.valid(now)).exclude(parent=None)
+    able = able.exclude(pk__in=Authority.objects.revoked())
     return able.select_related("certificate", "parent__certificate").order_by("-certificate__not_after", "pk").first()
 
 

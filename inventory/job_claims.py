@@ -1,4 +1,4 @@
-"""Jobs that are not queued twice. Whatever gets lost here is found again by whoever asks next: the truth is in rows."""
+"""Jobs that are not queued twice. A lost claim or job loses nothing: every job finds its work in rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,11 @@ _CLAIM_SECONDS = 60
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to put one job called `name` into `queue`. It ends when the job begins, or by itself when it is lost.
+    """Deduplicates one queued job, called `name`, in `queue`.
 
-    So a thousand requests make a handful of jobs, and one that comes after the job has read its rows makes another. A
-    unique job id would swallow that one, and would bar the next for as long as a failed or a killed job is kept.
+    A claim ends when its job begins, or by itself after a minute if the job is lost. So a thousand requests make a
+    handful of jobs, and a request that comes after the job has read its rows makes another. A unique job id would drop
+    that request, and would block the next for as long as RQ keeps a failed or killed job.
     """
 
     queue: str
@@ -25,7 +26,7 @@ class Claim:
         return f"certportal:queued:{self.queue}:{self.name}"
 
     def enqueue(self, function: str, *arguments: Any, failure_ttl: int) -> bool:
-        """Enqueue `function` (dotted), unless a job that has not begun is about to run it. Return whether it did."""
+        """Enqueue `function` (dotted path), unless such a job is waiting. Return whether it was enqueued."""
         if not django_rq.get_connection(self.queue).set(self._key, 1, nx=True, ex=_CLAIM_SECONDS):
             return False
         django_rq.get_queue(self.queue, commit_mode="auto").enqueue(
@@ -34,5 +35,5 @@ class Claim:
         return True
 
     def begin(self) -> None:
-        """Let the next request make a job of its own. The job calls it before it reads rows."""
+        """Release the claim, so that the next request makes a new job. The job calls it before it reads rows."""
         django_rq.get_connection(self.queue).delete(self._key)

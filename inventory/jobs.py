@@ -95,14 +95,14 @@ def deliver_alerts(pk: str) -> None:
 
 
 def expire_proposals() -> None:
-    """End what nobody decided on in time."""
+    """Expire proposals that nobody decided on in time."""
     expired = deciding.expire(timezone.now())
     if expired:
         log.info("proposals_expired", number=expired)
 
 
 def fold_counters() -> None:
-    """Fold the deltas that write paths left."""
+    """Fold the deltas written by triggers into the counts."""
     folded = folding.fold_all()
     if folded:
         log.info("counters folded", deltas=folded)
@@ -111,7 +111,7 @@ def fold_counters() -> None:
 
 
 def check_counters() -> None:
-    """Compare the counters with what they count, and put right what is wrong: that is an error, and told as one."""
+    """Verify counters; log mismatches as errors and repair them."""
     folding.forget_nothing()
     wrong = checking.differences()
     if wrong:
@@ -120,5 +120,5 @@ def check_counters() -> None:
 
 
 def watch_cliffs() -> None:
-    """Notice days that issuing pushes over their share of a fleet."""
+    """Detect days on which new certificates make too large a share of a fleet expire."""
     cliff_watch.watch(timezone.now())

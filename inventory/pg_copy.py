@@ -24,7 +24,7 @@ _FAMILIES = {4: 2, 6: 3}
 
 
 def width(columns: Sequence[str]) -> bytes:
-    """Return what a row of `columns` begins with."""
+    """Return the head of a row: its number of columns."""
     return len(columns).to_bytes(2)
 
 
@@ -50,7 +50,7 @@ def octets(value: bytes) -> bytes:
 
 
 def microseconds(moment: datetime) -> int:
-    """Return what a timestamp with time zone is in binary."""
+    """Return a timestamp with time zone: microseconds since 2000-01-01 UTC."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -59,6 +59,7 @@ def moment(value: datetime | None) -> bytes:
 
 
 def interval(value: timedelta) -> bytes:
+    """Return an interval: microseconds, days and months."""
     return _INTERVAL(16, value.seconds * 1_000_000 + value.microseconds, value.days, 0)
 
 

@@ -21,7 +21,7 @@ def write_draft(path: Path, content: bytes) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` at `path`; a reader sees the old bytes or the new ones, never a part."""
+    """Replace the file at `path` atomically: readers see the old content or the new."""
     draft = write_draft(path, content)
     try:
         draft.replace(path)
@@ -32,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, where nothing may be yet. Raises FileExistsError; of two writers one wins."""
+    """Create the file at `path` atomically. Raises FileExistsError if there is one; of two writers one wins."""
     draft = write_draft(path, content)
     try:
         os.link(draft, path)

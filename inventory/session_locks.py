@@ -8,13 +8,13 @@ from django.db import connection
 
 
 def key_of(name: str) -> int:
-    """Return the key of the lock that is called `name`: a signed 64-bit number that nothing else hashes to."""
+    """Return the key of the lock called `name`: a signed 64-bit number, from its SHA-256."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
 
 @contextmanager
 def held(key: int, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock, beyond any commit, until the block ends. Yield whether it is ours; with `wait` it always is."""
+    """Hold a lock until the block ends, across commits. Yield whether it was acquired; with `wait` it always is."""
     with connection.cursor() as cursor:
         if wait:
             cursor.execute("SELECT pg_advisory_lock(%s)", [key])

@@ -1,4 +1,4 @@
-"""Whether a certificate that ends is taken care of: renewed, in a campaign, or nothing planned yet."""
+"""Coverage of an expiring certificate: renewed, in a campaign, or nothing planned yet."""
 
 from datetime import datetime
 from typing import Any

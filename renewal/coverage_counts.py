@@ -66,9 +66,9 @@ _COUNT = """
 
 
 def count_anew(now: datetime) -> bool:
-    """Write all rows of CoverageCount as things are at `now`. Three statements.
+    """Recompute all rows of CoverageCount as of `now`. Three statements.
 
-    Return whether it was done: a second one at once does nothing.
+    Return False, having done nothing, if another process is counting.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -87,22 +87,22 @@ def count_anew(now: datetime) -> bool:
 
 
 def begin_count() -> None:
-    """Let the next who asks have a job of its own. The job calls it before it counts."""
+    """Release the claim, so that the next request makes a new job. The job calls it before it counts."""
     _JOB.begin()
 
 
 def note_count(at: datetime, took: timedelta) -> None:
-    """Keep when it was last counted and how long that took: the next count waits accordingly."""
+    """Store when it was last counted and how long that took: these decide when the next count is due."""
     cache.set(_LAST_COUNT_KEY, at + max(_OLD_AFTER, took / _SHARE_OF_TIME), timeout=None)
 
 
 def ask_for_count() -> None:
-    """Let a worker count soon: a person who planned a campaign looks whether it shows."""
+    """Enqueue a count now, as after planning a campaign."""
     _JOB.enqueue("renewal.jobs.count_coverage", failure_ttl=_FAILURES_KEPT_SECONDS)
 
 
 def ask_if_old(now: datetime) -> None:
-    """Let a worker count soon when the last count is old: 30 s, or so long that counting takes 2 % of the time.
+    """Enqueue a count if the last is older than 30 s, or than fifty times its duration: 2 % of the time at most.
 
     Who shows the numbers asks, so that nothing is counted while nobody looks.
     """

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
+from inventory import session_locks
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Device
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
@@ -14,9 +15,9 @@ LIFETIME = timedelta(days=30)
 
 
 def create(device: Device, protocol: EnrolmentProtocol, *, now: datetime, actor: Actor) -> str:
-    """Make a secret for `device` and return it. It is stored hashed: nobody can read it again.
+    """Create a secret for `device` and return it. Only its hash is stored, so it cannot be shown again.
 
-    Unspent secrets of the same device and protocol end by this: there is one way in at a time.
+    Unspent secrets of the same device and protocol expire: one is valid at a time.
     """
     secret = secrets.token_urlsafe(18)
     with transaction.atomic():
@@ -48,6 +49,6 @@ def create(device: Device, protocol: EnrolmentProtocol, *, now: datetime, actor:
 
 def _wait_for_other_makers(device: Device) -> None:
     """Hold a lock until the end of the transaction. Not on the device's row: enrolments take it after the secret's."""
-    key = int.from_bytes(hashlib.sha256(f"enrolment secret of device {device.pk}".encode()).digest()[:8], signed=True)
     with connection.cursor() as cursor:
+        key = session_locks.key_of(f"enrolment secret of device {device.pk}")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])

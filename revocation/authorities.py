@@ -1,4 +1,4 @@
-"""Establishing an authority with all that answers for it: its certificate, and the signer of its OCSP answers."""
+"""Establishes an authority together with its OCSP signer."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Settings that would let verifiers down, refused at start."""
+"""System checks of settings that would leave verifiers without a valid CRL."""
 
 from typing import Any
 

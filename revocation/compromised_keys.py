@@ -1,4 +1,4 @@
-"""A key that leaked is lost in every certificate that has it: the others are proposed for revocation."""
+"""A compromised key affects every certificate with it: the others are reported for revocation."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where published CRLs are, and how one takes the place of another without ever being half there."""
+"""Files of published CRLs. They are replaced atomically."""
 
 import mmap
 import os
@@ -17,7 +17,7 @@ def path(scope: Scope) -> Path:
 
 
 def served_head(scope: Scope) -> Head | None:
-    """Return what the CRL in place says about itself; None when there is none, or none that can be read."""
+    """Return number and dates of the served CRL; None if there is none that can be read."""
     try:
         with path(scope).open("rb") as stream:
             return head(stream.fileno())
@@ -38,7 +38,7 @@ def _draft(scope: Scope) -> Path:
 
 
 def write_draft(scope: Scope, crl: bytes) -> None:
-    """Put `crl` safely on disk beside the one in place. What an earlier crash left there is written over."""
+    """Write `crl`, synced to disk, beside the served file. A draft left by a crash is overwritten."""
     draft = _draft(scope)
     draft.parent.mkdir(parents=True, exist_ok=True)
     with draft.open("wb") as stream:
@@ -48,7 +48,7 @@ def write_draft(scope: Scope, crl: bytes) -> None:
 
 
 def put_draft_in_place(scope: Scope) -> None:
-    """Serve the draft from now on: readers see the old file or the new one, and so does a machine that lost power."""
+    """Replace the served file by the draft, atomically and durably."""
     _draft(scope).replace(path(scope))
     directory = os.open(path(scope).parent, os.O_RDONLY)
     try:

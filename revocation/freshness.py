@@ -1,4 +1,4 @@
-"""How fresh the published CRLs are: one line a scope, for the sweep, the dashboard and the doctor."""
+"""Freshness of published CRLs: one line a scope, for the sweep, the dashboard and `doctor`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,13 +54,13 @@ class Freshness:
         return Scope(self.authority_slug, self.shard)
 
     def late(self, now: datetime) -> bool:
-        """Whether a person should look: half an interval overdue, or a revocation that waits longer than promised."""
+        """Whether publication is late: half an interval overdue, or a revocation is missing longer than promised."""
         if self.published_at is None or self.published_at < now - 1.5 * settings.CRL_INTERVAL:
             return True
         return self.waiting_since is not None and self.waiting_since < now - _REVOCATION_MAY_WAIT
 
     def expired(self, now: datetime) -> bool:
-        """Whether verifiers refuse this CRL by now."""
+        """Whether nextUpdate has passed, so that verifiers refuse this CRL."""
         return self.next_update is not None and self.next_update <= now
 
 

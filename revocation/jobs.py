@@ -46,7 +46,7 @@ def _due(line: Freshness, now: datetime) -> bool:
 
 
 def report_late_crls() -> None:
-    """Raise an alert for each CRL that is late or has ended, and settle those of the others."""
+    """Raise an alert for each late or expired CRL, and resolve the alerts of the others."""
     now = timezone.now()
     report([AlertKind.CRL], concerns(freshness(now), now), now)
 
@@ -55,7 +55,7 @@ _LATE, _ENDED = 1, 0
 
 
 def concerns(crls: Iterable[Freshness], now: datetime) -> list[Concern]:
-    """Return the CRLs that somebody must look after, as alerts know them."""
+    """Return the late and expired CRLs as conditions for alerts."""
     return [
         Concern(AlertKind.CRL, str(crl.scope), crl.next_update or now, _ENDED if crl.expired(now) else _LATE)
         for crl in crls
@@ -64,7 +64,7 @@ def concerns(crls: Iterable[Freshness], now: datetime) -> list[Concern]:
 
 
 def renew_ocsp_signers() -> None:
-    """Make the OCSP signers that are missing or in the second half of their life."""
+    """Renew OCSP signers that are missing or past half of their validity."""
     now = timezone.now()
     for authority in Authority.objects.own().select_related("certificate").filter(certificate__not_after__gt=now):
         try:

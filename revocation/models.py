@@ -1,4 +1,4 @@
-"""What was published about revoked certificates, what waits to be published, and who signs OCSP answers."""
+"""Published CRLs, requests for their publication, and OCSP signers."""
 
 from collections.abc import Sequence
 

@@ -145,7 +145,7 @@ def unexpired_of_batch(batch: Batch, now: datetime) -> CertificateQuerySet:
 
 
 def unexpired_below(authority: Authority, now: datetime) -> CertificateQuerySet:
-    """What nobody trusts any more once `authority` is revoked: all that it and the authorities below it signed."""
+    """Return the unexpired certificates below `authority`, at any depth: nobody trusts them once it is revoked."""
     below, found = [authority.pk], [authority.pk]
     while below:
         below = list(Authority.objects.filter(parent__in=below).values_list("pk", flat=True))

@@ -52,7 +52,7 @@ def publish_if_due(authority: Authority, shard: int | None, now: datetime) -> Cr
 def is_due(
     scope: Scope, *, waiting: bool, latest_number: int | None, latest_published_at: datetime | None, now: datetime
 ) -> bool:
-    """Whether `scope` needs a new CRL: a revocation waits, it is time, or the file in place is not the latest."""
+    """Whether `scope` needs a new CRL: a revocation is pending, the interval is over, or an older file is served."""
     if waiting or latest_published_at is None or latest_published_at <= now - settings.CRL_INTERVAL:
         return True
     served = crl_files.served_head(scope)

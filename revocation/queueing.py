@@ -1,4 +1,4 @@
-"""Asking the workers for publications. What gets lost is found again by the sweep."""
+"""Enqueues publications of CRLs. The sweep finds those whose job was lost."""
 
 from inventory.job_claims import Claim
 from revocation.scopes import Scope
@@ -12,12 +12,12 @@ def _claim(scope: Scope, queue: str) -> Claim:
 
 
 def enqueue_publication(scope: Scope, queue: str) -> bool:
-    """Enqueue the publication of `scope`, unless a job that has not begun is about to do it. Return whether it did."""
+    """Enqueue the publication of `scope`, unless such a job is waiting. Return whether it was enqueued."""
     return _claim(scope, queue).enqueue(
         "revocation.jobs.publish_crl", scope.authority, scope.shard, queue, failure_ttl=_FAILURES_KEPT_SECONDS
     )
 
 
 def begin_publication(scope: Scope, queue: str) -> None:
-    """Let the next request for `scope` make a job of its own. Call it before rows are read."""
+    """Release the claim on `scope`, so that the next request makes a new job. Call it before rows are read."""
     _claim(scope, queue).begin()

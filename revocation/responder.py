@@ -23,7 +23,7 @@ class UnknownAuthority(LookupError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of each certificate, to be signed. With `cacheable` whoever asks the same may be given the same."""
+    """The status of each certificate, to be signed. `cacheable`: the signed answer may be reused."""
 
     statuses: Sequence[tuple[ocsp.CertificateId, ocsp.Status]]
     signer: ocsp.Signer
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def etag(self) -> str:
-        """The same for as long as the same would be said. Weak (RFC 9110 8.8.1): no two signatures are alike."""
+        """Unchanged while the content is. Weak (RFC 9110 8.8.1), since each signature differs."""
         said = [(asked.encoded, status) for asked, status in self.statuses]
         facts = repr((said, self.dates.this_update, self.dates.next_update, self.signer.certificate.serial_number))
         return f'W/"{hashlib.sha256(facts.encode()).hexdigest()}"'
@@ -124,7 +124,7 @@ class Responders:
         self._loaded: dict[str, Responder] = {}
 
     def forget(self) -> None:
-        """Begin anew, as a new process does."""
+        """Drop everything from memory, as in a new process."""
         self._loaded.clear()
 
     def of(self, slug: str, now: datetime) -> Responder:

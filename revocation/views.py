@@ -129,7 +129,7 @@ def trust_bundle(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """Say that this process answers."""
+    """Return 200: this process is alive."""
     return _text(200, "ok")
 
 

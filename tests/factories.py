@@ -75,6 +75,15 @@ def authority(slug: str = "mfg-1", *, crl_shards: int = 1, now: datetime = NOW -
     return existing or establish(plan, parent=root(), now=now, actor=SYSTEM)
 
 
+def chain_of_authorities(*slugs: str, now: datetime = NOW) -> list[Authority]:
+    """Establish a root and, below it, authorities that were each signed by the one before."""
+    levels: list[Authority] = []
+    for depth, slug in enumerate(slugs):
+        plan = AuthorityPlan(slug, slug.title(), "Test", (9000 - depth) * DAY, path_length=len(slugs) - 1 - depth)
+        levels.append(establish(plan, parent=levels[-1] if levels else None, now=now - 2000 * DAY, actor=SYSTEM))
+    return levels
+
+
 def profile(slug: str = "meter", **changes: object) -> Profile:
     rules: dict[str, object] = {
         "name": slug,

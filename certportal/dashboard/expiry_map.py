@@ -59,7 +59,7 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
         columns,
         today=today,
         cliffs=_by_day(inside),
-        outlined=_on_cliffs(scope.axis, inside),
+        on_cliffs=_on_cliffs(scope.axis, inside),
         width=_WIDTH,
     )
     lists = {key: _url(scope, key) for key in known}

@@ -73,7 +73,7 @@ def _late_crls(crls: Iterable[Freshness], now: datetime) -> Iterable[Need]:
 
 
 def _expired(scope: Scope, counted: Standings) -> Iterable[Need]:
-    count = coverage_counts.expired(counted.expired, fleets=scope.fleets)
+    count = coverage_counts.expired(counted.ended, fleets=scope.fleets)
     if count:
         text = ngettext(
             "%(count)s device stands on an expired certificate.",

@@ -39,10 +39,14 @@ def _standing(fleet: int | None, counts: Standings) -> list[Tile]:
     def of_certificates(label: str, status: CertificateStatus, count: int, tone: str) -> Tile:
         return Tile(label, count, links.certificates(state=status.value, fleet=fleet), tone)
 
-    return [
+    tiles = [
         of_certificates(_("valid"), CertificateStatus.VALID, counts.valid, "good"),
         of_certificates(_("expiring 90 d"), CertificateStatus.EXPIRING, counts.expiring, "attention"),
         of_certificates(_("expired"), CertificateStatus.EXPIRED, counts.expired, "late"),
         of_certificates(_("revoked"), CertificateStatus.REVOKED, counts.revoked, "stopped"),
         of_certificates(_("unconfirmed"), CertificateStatus.UNCONFIRMED, counts.unconfirmed, "attention"),
     ]
+    if counts.issuer_revoked:
+        found = of_certificates(_("issuer revoked"), CertificateStatus.ISSUER_REVOKED, counts.issuer_revoked, "stopped")
+        tiles.insert(4, found)
+    return tiles

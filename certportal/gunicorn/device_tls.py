@@ -4,6 +4,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from socket import IPPROTO_TCP, TCP_QUICKACK, socket
@@ -108,13 +109,12 @@ class DeviceTls:
 
 
 def _shake_hands(connection: ssl.SSLSocket, seconds: float) -> ssl.SSLSocket:
-    try:
+    with ExitStack() as unless_it_succeeds:
+        unless_it_succeeds.callback(connection.close)
         with gevent.Timeout(seconds):
             connection.do_handshake()
         # Without a ticket nothing answers the client's last message: one that waits for its acknowledgement before it
         # sends the request (Nagle's algorithm, the default of small TLS stacks) would wait 40 ms.
         connection.setsockopt(IPPROTO_TCP, TCP_QUICKACK, 1)
-    except BaseException:
-        connection.close()
-        raise
+        unless_it_succeeds.pop_all()
     return connection

@@ -8,25 +8,21 @@ from django.db import connection
 from certportal.health.findings import Finding
 from inventory.alerts.infrastructure import certificates
 from inventory.models import Authority
+from inventory.models.authority import ABOVE
 from revocation import signers
 from revocation.freshness import freshness
 
 # An authority with one above it that was revoked has ended too: no verifier finds a path.
-_FLEETS_WITHOUT_AUTHORITY = """
-    WITH RECURSIVE above AS (
-        SELECT id AS authority_id, id AS above_id, parent_id FROM inventory_authority
-        UNION ALL
-        SELECT above.authority_id, parent.id, parent.parent_id
-        FROM above JOIN inventory_authority parent ON parent.id = above.parent_id
-    )
+_FLEETS_WITHOUT_AUTHORITY = f"""
+    WITH RECURSIVE {ABOVE.format(start="a.id IN (SELECT authority_id FROM inventory_fleet)")}
     SELECT fleet.slug, own.slug, string_agg(higher.slug, ', ') FILTER (WHERE certificate.state = 'revoked'),
            min(certificate.not_after) <= %(now)s
     FROM inventory_fleet fleet
     JOIN inventory_authority own ON own.id = fleet.authority_id
     JOIN above ON above.authority_id = own.id
-    JOIN inventory_authority higher ON higher.id = above.above_id
-    LEFT JOIN inventory_certificate certificate ON certificate.id = higher.certificate_id
-    GROUP BY fleet.slug, own.slug ORDER BY 1"""
+    JOIN inventory_authority higher ON higher.id = above.id
+    LEFT JOIN inventory_certificate certificate ON certificate.id = above.certificate_id
+    GROUP BY fleet.slug, own.slug ORDER BY 1"""  # noqa: S608 - of constants
 
 
 def crls(now: datetime) -> Iterator[Finding]:

@@ -43,8 +43,8 @@ def needs(
 ) -> list[Need]:
     """Return what waits for a person, of some fleets or of all, that he or she `may` see.
 
-    `chosen` is the fleet to which the lists are narrowed; `of_portal`: with what belongs to no fleet. Six queries, none
-    of which grows with the fleet.
+    `chosen` is the fleet to which the lists are narrowed; `of_portal`: with what belongs to no fleet. Seven queries,
+    none of which grows with the fleet.
     """
     found: list[Need] = []
     if of_portal and may("inventory.view_alert"):

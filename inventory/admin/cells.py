@@ -19,6 +19,7 @@ _TONES = {
     CertificateStatus.NOT_YET_VALID: "neutral",
     CertificateStatus.EXPIRED: "late",
     CertificateStatus.REVOKED: "stopped",
+    CertificateStatus.ISSUER_REVOKED: "stopped",
     CertificateStatus.SUPERSEDED: "neutral",
 }
 _KEPT_AT_EACH_END = 8

@@ -23,6 +23,7 @@ from inventory.lists.exports import CERTIFICATES
 from inventory.lists.scan_plan import Portion
 from inventory.lists.search import certificates_named
 from inventory.models import Axis, Certificate, fleets_of
+from inventory.models.certificate import CertificateQuerySet
 from inventory.x509 import reading as x509_reading
 
 _MOST_GENERATIONS = 20
@@ -54,7 +55,8 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
-        return super().get_queryset(request).defer("der")
+        certificates: CertificateQuerySet = super().get_queryset(request)  # type: ignore[assignment]  # the manager's
+        return certificates.with_issuer().defer("der")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -178,6 +180,6 @@ def lineage(certificate: Certificate) -> list[Certificate]:
     descendants: list[Certificate] = []
     layer = [certificate]
     while layer and len(descendants) < _MOST_GENERATIONS:
-        layer = list(Certificate.objects.defer("der").filter(predecessor__in=layer).order_by("issued_at"))
+        layer = list(Certificate.objects.with_issuer().defer("der").filter(predecessor__in=layer).order_by("issued_at"))
         descendants += layer
     return [*reversed(ancestors), certificate, *descendants]

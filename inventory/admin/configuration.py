@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -13,7 +14,7 @@ from inventory.admin.audited import AuditedAdmin
 from inventory.admin.filters import FleetFilter
 from inventory.admin.scoped import SharedAdmin
 from inventory.expiry.cliffs import cliffs
-from inventory.models import Authority, Batch, Fleet, Profile, Site, fleets_of
+from inventory.models import Authority, Batch, Certificate, Fleet, Profile, Site, fleets_of
 
 
 class FleetAdmin(AuditedAdmin):
@@ -119,12 +120,16 @@ class ProfileAdmin(SharedAdmin, AuditedAdmin):
 
 class AuthorityAdmin(SharedAdmin, AuditedAdmin):
     list_display = ["title", "slug", "parent", "expires", "state", "crl_shards", "certificates"]
-    list_select_related = ["parent", "certificate"]
+    list_select_related = ["parent"]
     fields = ["name", "slug", "parent", "own_certificate", "expires", "crl_shards"]
     readonly_fields = ["slug", "parent", "own_certificate", "expires"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an authority is established with its key and certificate, not by a form
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Authority]:
+        own = Prefetch("certificate", Certificate.objects.with_issuer().defer("der"))
+        return super().get_queryset(request).prefetch_related(own)
 
     @admin.display(description=_("name"), ordering="name")
     def title(self, authority: Authority) -> SafeString:

@@ -60,7 +60,7 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
         return ("fleet", "serial") if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
-        certificates = Certificate.objects.defer("der")
+        certificates = Certificate.objects.with_issuer().defer("der")
         devices = super().get_queryset(request).select_related("fleet", "site", "batch", "presence")
         return devices.prefetch_related(Prefetch("certificates", certificates, to_attr="held"))
 
@@ -136,7 +136,11 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
     def page(self, device: Device, now: datetime) -> dict[str, Any]:
         """Return what the page shows above the form."""
         certificates = list(
-            device.certificates.defer("der").select_related("profile", "authority").order_by("-issued_at", "-id")
+            Certificate.objects.filter(device=device)
+            .with_issuer()
+            .defer("der")
+            .select_related("profile", "authority")
+            .order_by("-issued_at", "-id")
         )
         standing_on = current(certificates, now)
         moments = [*self.past(device, certificates, now), *self.future(device, standing_on, now)]

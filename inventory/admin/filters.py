@@ -58,6 +58,7 @@ class StatusFilter(admin.SimpleListFilter):
             (CertificateStatus.UNCONFIRMED.value, _("renewed, unconfirmed")),
             (CertificateStatus.EXPIRED.value, _("expired")),
             (CertificateStatus.REVOKED.value, _("revoked")),
+            (CertificateStatus.ISSUER_REVOKED.value, _("issuer revoked")),
             (CertificateStatus.SUPERSEDED.value, _("superseded")),
         ]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -15,7 +15,9 @@ from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
 from inventory.devices.locked_out import READINGS, Queue, in_queue
 from inventory.lists.exports import EXPIRED_DEVICES, REVOKED_DEVICES
-from inventory.models import Case, Certificate, CertificateState, Device
+from inventory.models import Case, Certificate, CertificateState, CertificateStatus, Device
+from inventory.models.authority import RevocationAbove, RevokedAbove
+from inventory.models.certificate import LIVE_STATES
 from inventory.models.presence import BY_LAST_SEEN
 
 
@@ -40,7 +42,9 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         ended = Certificate.objects.defer("der").order_by("-issued_at", "-pk")
-        ended = ended.revoked() if self.queue == Queue.REVOKED else ended
+        if self.queue == Queue.REVOKED:
+            ended = ended.annotate(above=RevokedAbove("authority"))
+            ended = ended.filter(Q(state=CertificateState.REVOKED) | Q(state__in=LIVE_STATES, above__isnull=False))
         held = Prefetch("certificates", ended, to_attr="ended")
         waiting = Prefetch("cases", Case.objects.waiting(), to_attr="open_cases")
         devices = in_queue(super().get_queryset(request), self.queue, timezone.now())
@@ -66,13 +70,17 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
     @admin.display(description=_("since"))
     def stopped(self, device: Device) -> SafeString:
         certificate = self._certificate(device)
-        return cells.when(certificate.revoked_at or certificate.not_after, timezone.now())
+        above = self._above(certificate)
+        since = certificate.revoked_at or (above.at if above else certificate.not_after)
+        return cells.when(since, timezone.now())
 
     @admin.display(description=_("why"))
     def why(self, device: Device) -> SafeString:
         certificate = self._certificate(device)
         if self.queue == Queue.REVOKED:
-            return cells.state(READINGS[self.queue].tone, certificate.get_revocation_reason_display())
+            above = self._above(certificate)
+            why = CertificateStatus.ISSUER_REVOKED.label if above else certificate.get_revocation_reason_display()
+            return cells.state(READINGS[self.queue].tone, why)
         if certificate.state == CertificateState.REVOKED:
             return cells.state("attention", gettext("revoked, then cleared"))
         return cells.state(READINGS[self.queue].tone, self.queue.label)
@@ -86,7 +94,15 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
         open_cases: list[Case] = device.open_cases  # type: ignore[attr-defined]  # prefetched in get_queryset
         if open_cases:
             return cells.link(links.page("inventory_case", open_cases[0].pk), gettext("decide on its case"))
+        if self._above(self._certificate(device)):
+            return cells.link(links.device(device.pk), gettext("enrol it anew under another authority"))
         return cells.link(links.device(device.pk), READINGS[self.queue].steps[0])
+
+    def _above(self, certificate: Certificate) -> RevocationAbove | None:
+        """Return the revocation above a certificate that was not itself revoked, in the queue where that counts."""
+        if self.queue != Queue.REVOKED or certificate.state == CertificateState.REVOKED:
+            return None
+        return RevocationAbove.read(certificate.above)  # type: ignore[attr-defined]  # annotated in get_queryset
 
     def _certificate(self, device: Device) -> Certificate:
         found: Certificate = device.ended[0]  # type: ignore[attr-defined]  # prefetched in get_queryset

@@ -1,4 +1,4 @@
-"""What people do about alerts: acknowledge them, or have silence for a while. Both leave their names and reasons."""
+"""Acknowledging and muting alerts. Both record who did it and why."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from inventory.models.alert import AlertQuerySet
 def acknowledge(
     alerts: AlertQuerySet, *, note: str, now: datetime, actor: Actor, question: dict[str, Any] | None = None
 ) -> int:
-    """Acknowledge those of `alerts` that wait: they are told no more, until a nearer threshold. Return how many.
+    """Acknowledge the open `alerts`: nobody is notified again before a nearer threshold. Return how many.
 
     The audit event names the one alert, or how many and by which `question` they were chosen.
     """
@@ -42,7 +42,7 @@ def _acknowledged(pk: int | None, details: dict[str, Any], *, now: datetime, act
 
 
 def mute(alert: Alert, *, until: datetime, reason: str, now: datetime, actor: Actor) -> Mute:
-    """Have silence until then about whatever `alert` is about. Raises ValueError when the end is no future."""
+    """Mute the subject of `alert` until then. Raises ValueError if the end is not in the future."""
     # Of the portal's own, the thing is muted: its next certificate would be another.
     if alert.about:
         return mute_of(about=alert.about, until=until, reason=reason, now=now, actor=actor)
@@ -59,7 +59,7 @@ def mute_of(
     now: datetime,
     actor: Actor,
 ) -> Mute:
-    """Have silence until then about one of these. Raises ValueError when the end is no future."""
+    """Mute one of these until then. Raises ValueError if the end is not in the future."""
     if until <= now:
         raise ValueError("A mute ends in the future.")
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Alerts about single things, which come before all devices: whoever knows of such a thing names it, sweep by sweep."""
+"""Alerts about the portal itself. Whoever detects such conditions reports all of them on every sweep."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from inventory.models import Alert, AlertKind, AlertPolicy, AppliesTo, Resolutio
 
 @dataclass(frozen=True)
 class Concern:
-    """Something that somebody must look after. `threshold` tells its degrees apart, in days."""
+    """A condition that somebody must resolve. `threshold` (days) distinguishes its degrees of urgency."""
 
     kind: AlertKind
     about: str
@@ -21,10 +21,10 @@ class Concern:
 
 
 def report(kinds: Collection[AlertKind], found: Sequence[Concern], now: datetime) -> int:
-    """Make the open alerts of `kinds` those that `found` names: raise what is new, settle what is no longer so.
+    """Synchronise the open alerts of `kinds` with `found`: raise new ones, resolve those that no longer apply.
 
-    Return how many were raised. The next sweep tells of them. Without an enabled policy for such things nothing is
-    raised. Five queries, one more when the end of a known one has moved.
+    Return how many were raised. The next sweep notifies people of them. Nothing is raised unless a policy for the
+    portal is enabled. Five queries, one more if `ends_at` of a known alert has changed.
     """
     policy = AlertPolicy.objects.filter(applies_to=AppliesTo.PORTAL, enabled=True).first()
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Sending digests that were written: at least once, each under one id, never two at a time."""
+"""Delivering digests: at least once, always under the same id, and never by two workers at a time."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ def waiting(now: datetime) -> list[UUID]:
 
 
 def deliver(pk: UUID, now: datetime, way: Callable[[Recipient], Way] = channel_of) -> Handover:
-    """Send one digest unless it was sent, or another worker is about it.
+    """Send one digest, unless it was sent or another worker is sending it.
 
     Nothing of the database waits for the recipient's server: the claim is a lock of this session, which ends with it. A
     crash after sending and before it is written down sends it again, under the same id.

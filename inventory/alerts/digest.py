@@ -1,4 +1,4 @@
-"""What a sweep tells: one digest for each recipient, of counts and what ends soonest, never a list of 50,000."""
+"""The digests of a sweep: one for each recipient, with counts and the first certificates to expire."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""When an alert fires, fires again and climbs. Pure arithmetic; `now` is passed in."""
+"""When an alert is raised, repeated and escalated. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Level:
-    """One step of a policy as it was set."""
+    """One level of an alert policy, as configured."""
 
     number: int
     repeat_every: timedelta
@@ -19,10 +19,11 @@ class Level:
 
 @dataclass(frozen=True)
 class EscalationStep:
-    """What is due, at one moment, of the unacknowledged alerts that stand on one level.
+    """What is due for the unacknowledged alerts on one escalation level, at one moment.
 
-    Those that stand on it since `raise_if_since` or longer go to `next_level`; of the others, those last told at
-    `repeat_if_told` or before are told again. On the last level both of the first are None.
+    Those that have been on it since `raise_if_since` or earlier move to `next_level`. Of the others, those last
+    notified at `repeat_if_told` or earlier are notified again. On the last level `next_level` and `raise_if_since` are
+    None.
     """
 
     level: int
@@ -32,7 +33,7 @@ class EscalationStep:
 
 
 def escalation_steps(levels: Sequence[Level], now: datetime) -> list[EscalationStep]:
-    """Return the steps of a policy at `now`, lowest first. A gap in the numbers is stepped over."""
+    """Return the steps of a policy at `now`, lowest first. Level numbers may have gaps."""
     ordered = sorted(levels, key=lambda level: level.number)
     above: list[int | None] = [level.number for level in ordered[1:]]
     return [

@@ -1,4 +1,4 @@
-"""What the portal needs for itself and must not lose: its certificates, and authorities that can still sign in full.
+"""The certificates the portal itself depends on, and authorities that can still issue for the full validity.
 
 The doctor and the sweep ask here, so both know the same.
 """
@@ -25,7 +25,7 @@ class OwnCertificate:
     certificate: Certificate
 
     def reached(self, now: datetime) -> int | None:
-        """Return the nearest threshold that it has reached, in days; None while its end is far."""
+        """Return the nearest threshold (days before its end) that it has reached, or None."""
         own = self.certificate
         thresholds = AUTHORITY_THRESHOLDS if own.purpose == Purpose.AUTHORITY else CERTIFICATE_THRESHOLDS
         return min((days for days in thresholds if own.not_after - timedelta(days=days) < now), default=None)

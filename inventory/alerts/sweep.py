@@ -1,4 +1,4 @@
-"""The sweep: which certificates reached a threshold, which alerts ended, climbed or are told again. Set-based.
+"""The sweep: finds certificates that reached a threshold, and alerts to resolve, escalate or repeat. Set-based.
 
 A sweep is a run. Every alert that fires carries its run; the digests of a run are written, and the run is finished, in
 one transaction. A sweep that dies in between leaves an unfinished run, which the next one goes on with: what fired
@@ -35,7 +35,7 @@ class Swept:
 
 
 def sweep(now: datetime, *, batch: int = BATCH) -> Swept | None:
-    """Bring all alerts to `now` and write the digests. Return None when another does so.
+    """Update all alerts to `now` and write the digests. Return None if another sweep is running.
 
     One of the portal's own is waited for: it begins each time that this one does, and is over at once. The portal's own
     come first. A fixed number of statements, and one for each `batch` of rows looked at.

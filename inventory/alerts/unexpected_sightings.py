@@ -1,4 +1,4 @@
-"""Unexpected sightings as alerts: one for each kind and reporter. A thousand strangers at one door are one event."""
+"""Unexpected sightings as alerts: one for each kind and reporter, however many certificates were seen."""
 
 from datetime import datetime, timedelta
 

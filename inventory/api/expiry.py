@@ -138,7 +138,7 @@ class JitterSerializer(serializers.Serializer[Any]):
 
 
 class ExpiryViewSet(GenericViewSet[Certificate]):
-    """Expiry: how many certificates that devices stand on end when, from counters, whatever the size of a fleet."""
+    """Counts of live certificates by expiry date. They come from counters: the cost does not grow with the fleet."""
 
     resource = "expiry"
     queryset = Certificate.objects.none()

@@ -52,7 +52,9 @@ class SightingSerializer(serializers.Serializer[Any]):
 
     seen_at = serializers.DateTimeField(help_text="When, with an offset")
     sha256 = serializers.CharField(required=False, help_text="SHA-256 fingerprint in hexadecimal, colons allowed")
-    issuer = serializers.CharField(required=False, help_text="Slug or subject (RFC 4514) of the issuing authority")
+    issuer = serializers.CharField(
+        required=False, help_text="Slug of the issuer, or its name in RFC 4514 or as OpenSSL writes it"
+    )
     serial = serializers.CharField(required=False, help_text="Serial number in hexadecimal, colons allowed")
     fleet = serializers.CharField(required=False, help_text="Label of the device's fleet")
     device = serializers.CharField(

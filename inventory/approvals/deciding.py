@@ -67,7 +67,7 @@ class Refused:
 def propose(
     kind: ProposalKind, payload: Payload, *, subject: str, title: str, reason: str, now: datetime, actor: Actor
 ) -> Proposal | Refused:
-    """Put an act before a second person. `payload` (JSON) is all that the act will be told."""
+    """Propose an act to a second person. `payload` (JSON) is all the act will be given."""
     rules = rules_of(kind)
     with transaction.atomic():
         proposer = _account(actor)
@@ -128,7 +128,7 @@ def decide(pk: int, *, approves: bool, note: str, now: datetime, actor: Actor) -
 
 
 def withdraw(pk: int, *, note: str, now: datetime, actor: Actor) -> Proposal | Refused:
-    """Take a proposal of one's own back. Raises Proposal.DoesNotExist."""
+    """Withdraw one's own proposal. Raises Proposal.DoesNotExist."""
     with transaction.atomic():
         proposal = _locked(pk)
         account = _account(actor)
@@ -145,7 +145,7 @@ def withdraw(pk: int, *, note: str, now: datetime, actor: Actor) -> Proposal | R
 
 
 def expire(now: datetime) -> int:
-    """End every proposal on which nobody decided in time; return how many."""
+    """Expire every proposal that was not decided in time. Return how many."""
     with transaction.atomic():
         return _expire(Proposal.objects.all(), now)
 

@@ -10,7 +10,7 @@ from inventory.models import AuditAction, AuditEvent, Device
 
 
 def changed(obj: Model, changes: dict[str, Any], *, actor: Actor, now: datetime, added: bool = False) -> AuditEvent:
-    """Return the event that tells of `changes`, by field a list of old and new value; `added`: it was not there."""
+    """Return the event of `changes`: by field, a list of the old and the new value. `added`: the object is new."""
     return event(
         AuditAction.CONFIGURATION_CHANGED,
         now=now,

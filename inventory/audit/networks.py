@@ -1,4 +1,4 @@
-"""Who counts as one where strangers are counted: an IPv4 address, or an IPv6 network of 64 bits."""
+"""The unit by which unknown clients are counted: an IPv4 address, or an IPv6 /64."""
 
 import ipaddress
 
@@ -9,7 +9,7 @@ _IPV6_PREFIX = 64
 def network_of(address: str | None) -> str:
     """Return the network that `address` counts as, such as `192.0.2.7/32` or `2001:db8::/64`; of no address, nothing.
 
-    An IPv4 address in IPv6 clothes (RFC 4291 2.5.5.2) is that IPv4 address. Raises ValueError for what is no address.
+    An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) counts as the IPv4 address. Raises ValueError for a malformed one.
     """
     if not address:
         return ""

@@ -23,9 +23,9 @@ _INSERT_SELECTED = """
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acted, and from where. `name` of a program is that of its token, which bears the user's.
+    """Who acted, and from where. The `name` of a program is that of its API token, which includes the user's.
 
-    `user_id` is the account that answers for it: with two tokens it is still one.
+    `user_id` is the responsible account; all tokens of one user share it.
     """
 
     kind: ActorKind
@@ -35,9 +35,9 @@ class Actor:
 
 
 def without_zone(address: str | None) -> str | None:
-    """Return the address of a peer as the log keeps it; whoever counts what was recorded asks by it too.
+    """Return the address as stored in the log; use it when counting entries.
 
-    A link-local IPv6 address comes with its zone, which is no part of it (RFC 4007 11).
+    The zone of a link-local IPv6 address is removed: it is not part of the address (RFC 4007 11).
     """
     return (address or "").partition("%")[0] or None
 

@@ -1,1 +1,1 @@
-"""Counters of what ends when: triggers write deltas, `folding` adds them up, `reading` answers, `checking` proves."""
+"""Counts of certificates by expiry date: triggers write deltas, `folding` adds them up, `checking` verifies them."""

@@ -1,4 +1,4 @@
-"""Proving that the counters hold what the tables hold, and putting right what does not."""
+"""Verifying the counters against the tables, and repairing them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -83,7 +83,7 @@ def histogram(axis: Axis, start: date, end: date, *, fleets: FleetIds = None) ->
 
 def days_of(axis: Axis, groups: Sequence[int | None]) -> list[tuple[date, int]]:
     """Return on which days how many certificates of `groups` end, in whatever state, ascending. One statement."""
-    # Of no group, or of some: nobody asks for both at once, and an OR would keep PostgreSQL from the index.
+    # Certificates without a group, or of some groups. Never both: OR would defeat the index.
     of_group = "{} IS NULL" if None in groups else "{} = ANY(%(groups)s)"
     rows = _fetch(
         f"""

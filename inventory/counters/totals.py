@@ -1,4 +1,4 @@
-"""How many certificates stand how, now: whole days from the counters, the two days that `now` cuts from the rows.
+"""Certificates by status, now. Whole days come from the counters, the two days that `now` divides from the rows.
 
 The numbers are those of `CertificateQuerySet.of_status`, to the row: they stand on tiles that lead to its lists.
 """
@@ -9,17 +9,20 @@ from datetime import UTC, datetime, time
 from django.db import connection
 
 from inventory.counters.statements import STANDING
-from inventory.models import CertificateState, FleetIds, Purpose
+from inventory.models import Axis, CertificateState, FleetIds, Purpose
+from inventory.models.authority import REVOKED
 from inventory.models.certificate import EXPIRING_SPAN, LIVE_STATES
 
 _OF_FLEETS = "(%(fleets)s::bigint[] IS NULL OR fleet_id = ANY(%(fleets)s))"
 _DELTA_OF = "CASE WHEN state {} THEN number ELSE 0 END"
 # The rows that a part of a day holds are found in the index of expiry, those not valid yet in that of beginnings.
-_ROWS = """
-    SELECT count(*) AS number,
-           count(*) FILTER (WHERE not_after < %(soon)s) AS expiring,
-           count(*) FILTER (WHERE state = %(issued)s AND predecessor_id IS NOT NULL) AS unconfirmed
-    FROM {certificates}
+_TRUSTED = f"authority_id <> ALL (ARRAY({REVOKED}))"
+_ROWS = f"""
+    SELECT count(*) FILTER (WHERE {_TRUSTED}) AS number,
+           count(*) FILTER (WHERE {_TRUSTED} AND not_after < %(soon)s) AS expiring,
+           count(*) FILTER (WHERE {_TRUSTED} AND state = %(issued)s AND predecessor_id IS NOT NULL) AS unconfirmed,
+           count(*) AS trusted_or_not
+    FROM {{certificates}}
     WHERE purpose = %(device)s AND state = ANY(%(live)s)"""
 _CERTIFICATES = "inventory_certificate"
 # OFFSET is a fence: PostgreSQL would go through the whole index of what stands to narrow these few.
@@ -30,13 +33,18 @@ _IN_FLEETS = """
 
 @dataclass(frozen=True)
 class Standings:
-    """Device certificates by what a person asks of them. `valid` holds the expiring and the unconfirmed too."""
+    """Device certificates by what a person asks of them. `valid` holds the expiring and the unconfirmed too.
+
+    `ended` are those a device stands on and that ended, whether their issuers are trusted or not.
+    """
 
     valid: int
     expiring: int
     expired: int
     revoked: int
     unconfirmed: int
+    issuer_revoked: int
+    ended: int
 
 
 def standings(now: datetime, *, fleets: FleetIds = None) -> Standings:
@@ -69,16 +77,22 @@ def _statement(*, in_fleets: bool) -> str:
     )
     return f"""
     WITH days AS (
-        SELECT day, {" + ".join(STANDING)} AS standing, unconfirmed, revoked
-        FROM inventory_certificatecount WHERE axis = 'fleet' AND {_OF_FLEETS}
-        UNION ALL
-        SELECT day, {standing}, {renewals}, {revoked} FROM inventory_certificatedelta WHERE {_OF_FLEETS}
+        SELECT day, {_TRUSTED} AS trusted, standing, unconfirmed, revoked FROM (
+            SELECT day, group_id AS authority_id, {" + ".join(STANDING)} AS standing, unconfirmed, revoked
+            FROM inventory_certificatecount WHERE axis = '{Axis.AUTHORITY.value}' AND {_OF_FLEETS}
+            UNION ALL
+            SELECT day, authority_id, {standing}, {renewals}, {revoked}
+            FROM inventory_certificatedelta WHERE {_OF_FLEETS}
+        ) counted
     ), whole AS (
-        SELECT coalesce(sum(standing) FILTER (WHERE day < %(today)s), 0) AS past,
-               coalesce(sum(standing) FILTER (WHERE day >= %(today)s), 0) AS ahead,
-               coalesce(sum(standing) FILTER (WHERE day >= %(today)s AND day < %(soon_day)s), 0) AS expiring,
-               coalesce(sum(unconfirmed) FILTER (WHERE day >= %(today)s), 0) AS unconfirmed,
-               coalesce(sum(revoked), 0) AS revoked
+        SELECT coalesce(sum(standing) FILTER (WHERE trusted AND day < %(today)s), 0) AS past,
+               coalesce(sum(standing) FILTER (WHERE trusted AND day >= %(today)s), 0) AS ahead,
+               coalesce(sum(standing) FILTER (WHERE trusted AND day >= %(today)s AND day < %(soon_day)s), 0)
+                   AS expiring,
+               coalesce(sum(unconfirmed) FILTER (WHERE trusted AND day >= %(today)s), 0) AS unconfirmed,
+               coalesce(sum(revoked), 0) AS revoked,
+               coalesce(sum(standing) FILTER (WHERE NOT trusted), 0) AS issuer_revoked,
+               coalesce(sum(standing) FILTER (WHERE day < %(today)s), 0) AS past_trusted_or_not
         FROM days
     ), ended_today AS (
         {rows} AND not_after >= %(start_of_today)s AND not_after < %(now)s
@@ -91,5 +105,7 @@ def _statement(*, in_fleets: bool) -> str:
            whole.expiring + ending_that_day.number - ended_today.number - later.expiring,
            past + ended_today.number,
            revoked,
-           whole.unconfirmed - ended_today.unconfirmed - later.unconfirmed
+           whole.unconfirmed - ended_today.unconfirmed - later.unconfirmed,
+           issuer_revoked,
+           past_trusted_or_not + ended_today.trusted_or_not
     FROM whole, ended_today, ending_that_day, later"""

@@ -1,4 +1,4 @@
-"""Acts upon many rows at once, each of which has a result of its own."""
+"""Bulk operations: each row has its own result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class RowOutcome(models.TextChoices):
 
 @dataclass(frozen=True)
 class Result(Generic[M]):
-    """What became of one row: the object as it is now, or which `field` was the reason to refuse it, and why."""
+    """The result of one row: the object as it is now, or the `field` at fault and the reason."""
 
     outcome: RowOutcome
     object: M | None = None
@@ -35,7 +35,7 @@ class Result(Generic[M]):
 
 
 class Refused(Exception):  # named for the condition
-    """A row cannot be taken: `field` is at fault, the text says why."""
+    """A row is rejected: `field` is at fault, the text says why."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class Refused(Exception):  # named for the condition
 
 
 def in_one_transaction(act: Callable[[], T]) -> T:
-    """Do `act`; again from its beginning when somebody else took a name between its look and its write."""
+    """Run `act` in a transaction; repeat it when another transaction took a unique name in between."""
     for last_try in (*[False] * (_MOST_TRIES - 1), True):
         try:
             with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Sites and batches made by the thousand, before the devices that stand there or were made in them."""
+"""Bulk creation of sites and batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ G = TypeVar("G", Site, Batch)
 
 @dataclass(frozen=True)
 class Group:
-    """A site or batch to be. `values`: what it has beside its name, well-formed."""
+    """A site or batch to create. `values`: its other fields, validated."""
 
     fleet: str
     name: str

@@ -1,4 +1,4 @@
-"""Devices registered and changed by the thousand: each row has its result, and the number of statements is fixed.
+"""Bulk registration and change of devices: each row has its own result, the number of statements is fixed.
 
 What a row says is checked before, by itself; here it is checked against the inventory. A row is taken whole or not at
 all, and one that is refused keeps no other from being taken.
@@ -35,7 +35,7 @@ _UPDATED = (
 
 @dataclass(frozen=True)
 class Registration:
-    """A device to be. `values`: some of CHANGEABLE, well-formed; sites and batches by their names in the fleet."""
+    """A device to register. `values`: some of CHANGEABLE, validated; sites and batches by their names in the fleet."""
 
     fleet: str
     serial: str
@@ -44,9 +44,9 @@ class Registration:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of a device, named by its id or by fleet and serial. `values` as in a Registration.
+    """A change of one device, identified by its id or by fleet and serial. `values` as in a Registration.
 
-    `stale` is asked under the lock whether the device is no longer as whoever wants the change saw it.
+    `stale` is called under the lock: it tells whether the device has changed since the caller read it.
     """
 
     values: Mapping[str, Any]
@@ -207,14 +207,14 @@ def _write(devices: Sequence[Device]) -> None:
 
 
 def fleets_named(slugs: Iterable[str], within: FleetIds) -> dict[str, Fleet]:
-    """Return the fleets that there are of these among those `within`, by slug. At most one query."""
+    """Return the existing fleets among `slugs` and `within`, by slug. At most one query."""
     wanted = set(slugs)
     seen = Fleet.objects.of_fleets(within)
     return {fleet.slug: fleet for fleet in seen.filter(slug__in=wanted)} if wanted else {}
 
 
 def fleet_of(fleets: Mapping[str, Fleet], slug: str) -> Fleet:
-    """Raises Refused when there is none."""
+    """Return the fleet. Raises Refused if it does not exist."""
     if slug not in fleets:
         raise Refused("fleet", f"There is no fleet {slug!r}.")
     return fleets[slug]
@@ -259,6 +259,7 @@ class _Taken:
         self._here: dict[tuple[int, str], int] = {}
 
     def check(self, device: Device) -> None:
+        """Raises Refused if the value is taken, in the inventory or by an earlier row of the request."""
         key = (device.fleet_id, getattr(device, self._column))
         if key in self._before:
             raise Refused(self._column, f"Another device of the fleet has this {self._what}.")

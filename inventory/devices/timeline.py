@@ -56,6 +56,7 @@ _TONES = {
 }
 # The link beside an entry of the story says these already.
 _SHOWN_BY_LINK = frozenset({"serial", "issuer"})
+_WITHOUT_FUTURE = frozenset({CertificateStatus.REVOKED, CertificateStatus.SUPERSEDED, CertificateStatus.ISSUER_REVOKED})
 _ISSUED = {AuditAction.CERTIFICATE_ENROLLED.value, AuditAction.CERTIFICATE_RENEWED.value}
 
 
@@ -77,8 +78,8 @@ def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
 
 
 def future(certificate: Certificate | None, now: datetime) -> list[Moment]:
-    """Return what the dates of the current certificate foretell."""
-    if certificate is None or certificate.status_at(now) in {CertificateStatus.REVOKED, CertificateStatus.SUPERSEDED}:
+    """Return the coming dates of the current certificate."""
+    if certificate is None or certificate.status_at(now) in _WITHOUT_FUTURE:
         return []
     moments = []
     if certificate.profile is not None:
@@ -88,7 +89,7 @@ def future(certificate: Certificate | None, now: datetime) -> list[Moment]:
 
 
 def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) -> Outlook:
-    """Say what happens next to a device that holds `certificates`, as far as the inventory knows."""
+    """Return what happens next to a device with `certificates`, as far as the inventory knows. At most one query."""
     if device.status != DeviceStatus.IN_SERVICE:
         return Outlook(_("Not in service: it is given no certificate."), "stopped")
     certificate = current(certificates, now)
@@ -99,6 +100,9 @@ def outlook(device: Device, certificates: Sequence[Certificate], now: datetime) 
         return _after_revocation(certificate)
     if status == CertificateStatus.SUPERSEDED:
         return Outlook(_("Its last certificate was superseded and none is in use: enrol it anew."), "late")
+    if status == CertificateStatus.ISSUER_REVOKED:
+        text = _("The issuer of its certificate was revoked, or an authority above it: enrol it anew under another.")
+        return Outlook(text, "stopped")
     if status == CertificateStatus.EXPIRED:
         text = _("Its certificate ended on %(when)s; it can no longer authenticate: enrol it anew.")
         return Outlook(text, "late", certificate.not_after)

@@ -13,18 +13,36 @@ class Bucket(models.TextChoices):
 
 
 def bounds(start: date, end: date, bucket: Bucket) -> list[date]:
-    """Return where each bucket of `start <= day < end` begins, and `end`. Weeks begin on Monday (ISO 8601)."""
-    found = [start]
-    while (begin := _next(found[-1], bucket)) < end:
-        found.append(begin)
-    return [*found, end]
+    """Return where each bucket of `start <= day < end` begins, and `end`: the first and last may be cut short."""
+    return [start, *whole(start, end - timedelta(days=1), bucket)[1:-1], end]
 
 
-def _next(day: date, bucket: Bucket) -> date:
+def whole(first: date, last: date, bucket: Bucket) -> list[date]:
+    """Return where each whole bucket begins that holds a day from `first` to `last`, and where the last one ends.
+
+    Weeks begin on Monday (ISO 8601).
+    """
+    found = [_begin(first, bucket)]
+    while found[-1] <= last:
+        found.append(_next(found[-1], bucket))
+    return found
+
+
+def _begin(day: date, bucket: Bucket) -> date:
     match bucket:
         case Bucket.DAY:
-            return day + timedelta(days=1)
+            return day
         case Bucket.WEEK:
-            return day + timedelta(days=7 - day.weekday())
+            return day - timedelta(days=day.weekday())
         case Bucket.MONTH:
-            return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+            return day.replace(day=1)
+
+
+def _next(begin: date, bucket: Bucket) -> date:
+    match bucket:
+        case Bucket.DAY:
+            return begin + timedelta(days=1)
+        case Bucket.WEEK:
+            return begin + timedelta(days=7)
+        case Bucket.MONTH:
+            return (begin + timedelta(days=31)).replace(day=1)

@@ -1,4 +1,4 @@
-"""Watching for cliffs while they are made: issuing pays nothing for it, a job compares what the counters say."""
+"""Detecting cliffs while certificates are issued. A job compares the counters, so issuing costs nothing more."""
 
 from datetime import datetime
 

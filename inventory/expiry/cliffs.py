@@ -1,4 +1,4 @@
-"""When certificates end: the cliffs, days on which too much of a fleet ends at once, and what they have in common."""
+"""Expiry cliffs: days on which too large a share of a fleet expires, and what these certificates have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def is_cliff(count: int, *, fleet_size: int, around: int, days_around: int) -> b
 
 
 def least_of_cliff(fleet_size: int) -> float:
-    """Return below how many certificates a day is no cliff of a fleet of this size."""
+    """Return the least number of certificates on one day that makes a cliff in a fleet of this size."""
     return max(CLIFF_LEAST, CLIFF_SHARE * fleet_size)
 
 

@@ -62,5 +62,5 @@ class RejectsFile:
 
 
 def safe(text: str) -> str:
-    """Return text as a cell that no spreadsheet runs."""
+    """Return text escaped so that no spreadsheet evaluates it as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -72,7 +72,7 @@ class Plan:
 
 
 def begin(plan: Plan, *, now: datetime, actor: Actor) -> ImportRun:
-    """Write down that an import is to be done, with its audit event."""
+    """Create the row of an import, with its audit event."""
     layout = plan.layout
     with transaction.atomic():
         run = ImportRun.objects.create(
@@ -130,7 +130,7 @@ def reading_of(run: ImportRun) -> Reading:
 
 
 def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Tell) -> ImportRun:
-    """Do a run from where it is to its end, and return its row.
+    """Continue a run to its end and return its row.
 
     `tell` is called after each block. However it ends, the row has a state and a reason, unless the process is killed
     or the database is gone. Raises BusyElsewhere, SourceRefused when the source is not the one that the run began with,
@@ -150,7 +150,7 @@ def work(run: ImportRun, source: Source, *, workers: int, clock: Clock, tell: Te
 
 @contextmanager
 def stopping(run: ImportRun, clock: Clock) -> Iterator[None]:
-    """Stop a run whose work ends otherwise than by its end. What is to be expected is raised as Stopped."""
+    """Mark a run as stopped when its work raises. Expected errors are raised again as Stopped."""
     try:
         yield
     except Stopped:
@@ -160,7 +160,8 @@ def stopping(run: ImportRun, clock: Clock) -> Iterator[None]:
         _stop_if_the_database_answers(run, problem, clock())
         raise Stopped(problem) from error
     except BaseException as error:
-        # A fault of the program. It goes on to whoever logs it; people see the run.
+        # A fault of the program, or its end (SystemExit). It goes on to whoever logs it. Nothing narrower is caught,
+        # since a run always ends in a state with its reason.
         _stop_if_the_database_answers(run, f"{type(error).__name__}: {_problem(error)}", clock())
         raise
 
@@ -362,7 +363,7 @@ def _problem(error: BaseException) -> str:
 
 
 def count_attempt(run: ImportRun) -> bool:
-    """Write down that a worker takes up a run; return False when too many have since its last block.
+    """Count an attempt to continue a run. Return False when there were too many since its last block.
 
     To be called by whoever starts runs by itself, and is alone with this one.
     """
@@ -374,7 +375,7 @@ def count_attempt(run: ImportRun) -> bool:
 
 
 def stop(run: ImportRun, problem: str, now: datetime) -> None:
-    """Write down that a run stopped, unless it has ended. The row holds what was committed; ours may be ahead of it."""
+    """Mark a run as stopped, unless it has ended. The row has the committed counts; `run` may be ahead of it."""
     with transaction.atomic():
         stored = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
         if stored.state not in UNFINISHED:
@@ -394,7 +395,7 @@ def _audit(run: ImportRun, action: AuditAction, now: datetime, details: dict[str
 
 @contextmanager
 def only_worker(run: ImportRun) -> Iterator[None]:
-    """Be the one process that works on a run. Raises BusyElsewhere after some seconds."""
+    """Hold the lock of a run: one process works on it at a time. Raises BusyElsewhere after five seconds."""
     tries = _TRIES_FOR_LOCK
     with ExitStack() as held:
         while not held.enter_context(session_locks.held(_lock_of(run))):
@@ -415,7 +416,7 @@ def _lock_of(run: ImportRun) -> int:
 
 
 def stuck(now: datetime) -> list[ImportRun]:
-    """Return the runs that should go on and do not: no progress for minutes, and no process that works on them."""
+    """Return the unfinished runs without progress for minutes and without a process that works on them."""
     quiet = ImportRun.objects.filter(state__in=UNFINISHED, worked_at__lt=now - _MAY_BE_QUIET).order_by("pk")
     return [run for run in quiet if is_stuck(run, now)]
 

@@ -1,4 +1,4 @@
-"""Small files that people hand over in the browser, kept until their import is done; workers do the imports."""
+"""Files uploaded in the browser. They are kept until a worker has imported them."""
 
 import re
 import secrets
@@ -44,7 +44,7 @@ def keep(name: str, chunks: Iterable[bytes]) -> Path:
 def reading(
     saved: ColumnMapping | None, *, format: str = "", link: str = "", encoding: str = "", product: str = ""
 ) -> Reading:
-    """Return what is said of an upload: by a saved mapping, and over it by each word that is not empty."""
+    """Combine a saved mapping with explicit overrides; empty ones change nothing."""
     link = link or (saved.link if saved else "")
     return Reading(
         columns={column: Target(target) for column, target in saved.columns.items()} if saved else {},
@@ -66,7 +66,7 @@ def begin(
     now: datetime,
     actor: Actor,
 ) -> ImportRun:
-    """Begin the import of an upload and wake a worker after the commit. Raises SourceRefused, and forgets the file.
+    """Begin the import of an upload; a worker is woken after the commit. Raises SourceRefused, and deletes the file.
 
     `within`: the fleets into which it may write.
     """
@@ -80,7 +80,7 @@ def begin(
 
 
 def begin_in_earnest(rehearsed: ImportRun, *, within: FleetIds = None, now: datetime, actor: Actor) -> ImportRun:
-    """Import the file of a dry run. Raises SourceRefused when it is gone or another by now, or no dry run."""
+    """Import the file of a dry run. Raises SourceRefused if it is gone or changed, or if the run was no dry run."""
     path = Path(rehearsed.source)
     if not rehearsed.dry_run or not path.is_file():
         raise SourceRefused(f"The file of import {rehearsed.pk} is no longer here; upload it again.")
@@ -94,7 +94,7 @@ def begin_in_earnest(rehearsed: ImportRun, *, within: FleetIds = None, now: date
 
 
 def resume(stopped: ImportRun, *, now: datetime, actor: Actor) -> ImportRun:
-    """Let a worker go on with an import that stopped. Raises SourceRefused when it did not, or its file is gone."""
+    """Resume a stopped import in a worker. Raises SourceRefused if it is not stopped or its file is gone."""
     with transaction.atomic():
         run = ImportRun.objects.select_for_update(of=("self",)).get(pk=stopped.pk)
         if run.state != ImportState.STOPPED:
@@ -129,7 +129,7 @@ def enqueue(run_id: int) -> None:
 
 
 def left_alone() -> list[ImportRun]:
-    """Return the runs of uploads that wait to be done or to go on, and that no worker has."""
+    """Return the unfinished runs of uploads that no worker is working on."""
     unfinished = ImportRun.objects.filter(state__in=runs.UNFINISHED, source__startswith=f"{_directory()}/")
     return [run for run in unfinished.order_by("pk") if runs.nobody_works_on(run)]
 

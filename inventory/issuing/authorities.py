@@ -16,7 +16,7 @@ from inventory.x509.keys import KeyType
 
 @dataclass(frozen=True)
 class AuthorityPlan:
-    """What a new authority is to be. `path_length` is how many authorities may stand below it (RFC 5280 4.2.1.9)."""
+    """The parameters of a new authority. `path_length`: how many CAs may follow below it (RFC 5280 4.2.1.9)."""
 
     slug: str
     name: str
@@ -67,7 +67,7 @@ def chain(authority: Authority) -> list[Certificate]:
 
 
 def known_chain(authority: Authority) -> list[Certificate]:
-    """Return what is known of the chain. Above an external authority it may end below the root, or be empty."""
+    """Return the known part of the chain. For an external authority it may lack the root, or be empty."""
     return [each.certificate for each in _upwards(authority) if each.certificate is not None]
 
 

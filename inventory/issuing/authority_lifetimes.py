@@ -1,4 +1,4 @@
-"""Until when an authority can do its work, and from when it is no longer needed."""
+"""How long an authority can issue certificates, and when it may be retired."""
 
 from datetime import datetime, timedelta
 
@@ -10,10 +10,10 @@ from inventory.models import Authority, Certificate, Profile
 def last_full_moment(
     authority_ends: datetime, *, validity: timedelta, jitter_max: timedelta, renewal_lead: timedelta
 ) -> datetime:
-    """Return the last moment at which an authority signs a certificate of full length that it also outlives enough.
+    """Return the last moment at which an authority can issue a certificate of full validity.
 
-    The certificate must end, at its longest, a whole renewal window before its issuer: else the device renews under
-    an issuer that ends together with what it signed.
+    Even with the largest jitter the certificate must expire one renewal window before its issuer. Otherwise the device
+    would renew under an issuer that expires together with the new certificate.
     """
     return authority_ends - validity - jitter_max - renewal_lead
 
@@ -29,9 +29,9 @@ def last_full_day(authority_ends: datetime, profile: Profile) -> datetime:
 
 
 def earliest_retirement(authority: Authority, now: datetime) -> datetime:
-    """Return when the last certificate that stands on `authority` ends: retired sooner, it would orphan a device.
+    """Return when the last valid device certificate under this authority expires, or `now` if there is none.
 
-    That is a renewal which never happens; each that does brings the day nearer. `now` when nothing stands on it.
+    An authority that is retired earlier leaves devices without a valid chain. Each renewal may bring the date forward.
     """
     standing = Certificate.objects.of_devices().valid(now).filter(authority=authority)
     last: datetime | None = standing.aggregate(last=Max("not_after"))["last"]

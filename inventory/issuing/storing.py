@@ -1,4 +1,4 @@
-"""What the door signed, put into the inventory: each certificate with its audit event, or nothing at all."""
+"""Stores signed certificates: each with its audit event, all or nothing."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

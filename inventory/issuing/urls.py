@@ -1,4 +1,4 @@
-"""The addresses that are written into certificates. A certificate keeps them for life."""
+"""The URLs in certificates (CDP, AIA). They must work until the last certificate with them has expired."""
 
 from django.conf import settings
 

@@ -1,4 +1,4 @@
-"""Positions in ordered lists: what a cursor holds, and what stands behind it.
+"""Cursors: positions in ordered lists, and the conditions for the rows behind them.
 
 Lists are ordered by columns, ties by id, all in one direction; empty values stand behind all others, or before all when
 the order is turned around. Orderings are columns with commas between, and an optional minus sign before the first. Of
@@ -24,7 +24,7 @@ _LONGEST_CURSOR = 1024
 
 
 class InvalidCursor(ValueError):
-    """A cursor that this list did not hand out."""
+    """The cursor does not belong to this list."""
 
 
 @dataclass(frozen=True)

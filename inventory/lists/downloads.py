@@ -1,4 +1,4 @@
-"""Exports as answers to requests, of the admin and of the API alike."""
+"""Exports as HTTP responses, for the admin and the API."""
 
 from django.http import StreamingHttpResponse
 

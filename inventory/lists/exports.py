@@ -1,4 +1,4 @@
-"""Exports: every row of a list, as PostgreSQL writes them, straight to whoever asked.
+"""Exports: all rows of a list, formatted by PostgreSQL and streamed to the client.
 
 PostgreSQL makes the lines and sends them one by one, so memory is flat and no object is made for a row. A workbook is
 an archive, which is sent when its last row is in it; until then it grows on disk. An export is one statement and

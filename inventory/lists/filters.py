@@ -1,4 +1,4 @@
-"""What lists of the inventory can be narrowed by, over the API and wherever else a filter is kept as an address.
+"""Filters of the inventory's lists, for the API and for filters that are stored as URLs.
 
 Ranges are half-open, `after <= value < before`, so that neighbouring ranges share no row.
 """
@@ -149,7 +149,7 @@ class PhoneNumberFilter(filters.CharFilter):
 
 
 class SlugFilter(_SeenRows, filters.ModelChoiceFilter):
-    """A row chosen by its slug. A slug that nothing has is refused: it is a typing error, not an empty list."""
+    """A row chosen by its slug. An unknown slug is refused: it is a typing error, not an empty list."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("error_messages", {"invalid_choice": "Nothing has this slug."})
@@ -245,7 +245,8 @@ class CertificateFilter(filters.FilterSet):
         method="filter_status",
         help_text=(
             "'valid' holds the expiring and the unconfirmed too, 'expiring' those that end within 90 days, confirmed "
-            "or not; 'expired' are those in use that have ended"
+            "or not; 'expired' are those in use that have ended; 'issuer_revoked' those in use of which an issuer, "
+            "at whatever height, was revoked"
         ),
     )
     purpose = filters.ChoiceFilter(choices=Purpose.choices)

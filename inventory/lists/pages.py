@@ -1,4 +1,4 @@
-"""Pages by position: a page costs the same wherever it stands, and nothing is counted to find it.
+"""Keyset pagination: a page costs the same at any depth, and nothing is counted.
 
 The next page is what stands behind the cursor, so rows that are added or removed meanwhile neither repeat nor hide any
 other row.

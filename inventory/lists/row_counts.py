@@ -1,4 +1,4 @@
-"""How many rows a list holds: exactly where that is cheap or asked for, else as PostgreSQL expects."""
+"""Number of rows of a list: exact where that is cheap or asked for, else the planner's estimate."""
 
 import json
 from dataclasses import dataclass

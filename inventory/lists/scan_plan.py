@@ -1,4 +1,4 @@
-"""In which parts a page of a list is looked for, one after another until it is full.
+"""The ranges of a list that are read, one after another, until a page is full.
 
 PostgreSQL reads a filtered list either along its order, which is slow where no row matches for long, or from the
 filter's side, which is slow where many rows match. It chooses as if matches were spread evenly, and those of a batch
@@ -42,7 +42,7 @@ _SHORT_GAP = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Portion:
-    """That `number` rows of a list have `start <= value < end` in the column by which it is ordered."""
+    """`number` rows of a list have `start <= value < end` in the column by which it is ordered."""
 
     start: datetime
     end: datetime

@@ -1,4 +1,4 @@
-"""Finding devices and certificates by what a person has in hand: a label, a phone number, a line of a log.
+"""Search for devices and certificates by any identifier: serial, phone number, fingerprint, batch, site.
 
 Every question is answered from an index, in two steps: first at most `LIMIT` keys, then the rows of a list.
 """
@@ -28,7 +28,7 @@ class Found:
 
     @property
     def cut(self) -> bool:
-        """Whether more may match than was looked at."""
+        """Whether the search stopped at `LIMIT`, so that more may match."""
         return max(len(self.device_ids), len(self.certificate_ids)) >= LIMIT
 
 

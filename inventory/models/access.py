@@ -89,7 +89,7 @@ class PortalQuerySet(ScopedQuerySet[M_co]):
 
 
 def may_view(user: Any, model: type[models.Model]) -> bool:
-    """Tell whether a user may see rows of a model at all: as in the admin, who may change them may see them."""
+    """Return whether a user may view rows of a model. As in the admin, permission to change includes viewing."""
     options = model._meta.concrete_model._meta if model._meta.concrete_model else model._meta
     return user is not None and any(
         user.has_perm(f"{options.app_label}.{verb}_{options.model_name}") for verb in ("view", "change")

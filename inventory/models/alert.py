@@ -54,6 +54,7 @@ class Recipient(models.Model):
         return self.name
 
     def clean(self) -> None:
+        """Refuse an address that does not fit the channel. Raises ValidationError."""
         if self.channel == Channel.EMAIL:
             try:
                 validate_email(self.address)
@@ -83,7 +84,7 @@ class AlertPolicyQuerySet(ScopedQuerySet["AlertPolicy"]):
 
 
 class AlertPolicy(models.Model):
-    """At how many days before its end a certificate is an alert. Of several that fit, the narrowest applies."""
+    """How many days before its end a certificate raises an alert. Of several policies the most specific applies."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     applies_to = models.CharField(_("applies to"), max_length=16, choices=AppliesTo.choices)
@@ -125,6 +126,7 @@ class AlertPolicy(models.Model):
         return self.name
 
     def clean(self) -> None:
+        """Refuse a policy that could never apply, and sort its thresholds (days). Raises ValidationError."""
         portal = self.applies_to == AppliesTo.PORTAL
         if portal and (self.fleet_id or self.profile_id or self.thresholds):
             raise ValidationError(_("A policy for the portal's own has no fleet, no profile and no thresholds."))
@@ -163,7 +165,7 @@ class AlertLevel(models.Model):
 
 
 class AlertRun(models.Model):
-    """One sweep. While it is unfinished, what it fired has not been told: the next sweep goes on with it."""
+    """One sweep. While it is unfinished, nobody has been notified of its alerts: the next sweep continues it."""
 
     started_at = models.DateTimeField(_("started"))
     finished_at = models.DateTimeField(_("finished"), null=True)
@@ -195,7 +197,7 @@ class AlertKind(models.TextChoices):
 
 
 class Urgency(models.IntegerChoices):
-    """What comes first in every list: without the portal's own, no device can be helped."""
+    """Alerts about the portal come first in every list: while it is in trouble, no device can renew."""
 
     PORTAL = 0, _("the portal's own, and unexpected sightings")
     DEVICE = 1, _("device")
@@ -216,11 +218,11 @@ class AlertQuerySet(ScopedQuerySet["Alert"]):
     fleet_path = "certificate__device__fleet_id"
 
     def open(self) -> "AlertQuerySet":
-        """What still is so."""
+        """Alerts whose condition still holds."""
         return self.filter(resolved_at=None)
 
     def waiting(self) -> "AlertQuerySet":
-        """What still is so and nobody has acknowledged."""
+        """Open alerts that nobody has acknowledged."""
         return self.open().filter(acknowledged_at=None)
 
 
@@ -254,7 +256,7 @@ class Alert(models.Model):
     raised_at = models.DateTimeField(_("raised"))
     level = models.PositiveSmallIntegerField(_("level"), default=1)
     level_since = models.DateTimeField(_("on this level since"))
-    # Null while it was told to nobody: muted when it was raised, or not yet swept.
+    # Null until first notified: it was muted when raised, or no sweep has run since.
     notified_at = models.DateTimeField(_("last told"), null=True)
     run = models.ForeignKey(
         AlertRun, models.PROTECT, related_name="alerts", null=True, db_constraint=False, verbose_name=_("told in sweep")

@@ -31,7 +31,7 @@ class CaseQuerySet(ScopedQuerySet["Case"]):
     fleet_path = "device__fleet_id"
 
     def waiting(self) -> "CaseQuerySet":
-        """Those on which a second person has to decide."""
+        """Cases that wait for the decision of a second person."""
         return self.filter(closed_at=None)
 
     def cleared(self) -> "CaseQuerySet":

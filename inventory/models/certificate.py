@@ -10,6 +10,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models.access import ScopedQuerySet
+from inventory.models.authority import Authority
 from inventory.models.profile import KEY_TYPE_CHOICES
 
 
@@ -35,10 +36,12 @@ class CertificateState(models.TextChoices):
 
 
 class CertificateStatus(models.TextChoices):
-    """What people and programs are told: derived from recorded facts and the time. The first that applies."""
+    """Certificate status, derived from recorded facts, the issuer and the time: the first that applies."""
 
     REVOKED = "revoked", _("revoked")
     SUPERSEDED = "superseded", _("superseded")
+    # Its issuer, or an authority above that one: no verifier accepts it, and the gate refuses it, ended or not.
+    ISSUER_REVOKED = "issuer_revoked", _("issuer revoked")
     EXPIRED = "expired", _("expired")
     NOT_YET_VALID = "not_yet_valid", _("not yet valid")
     UNCONFIRMED = "unconfirmed", _("unconfirmed")
@@ -62,15 +65,12 @@ class RevocationReason(models.TextChoices):
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn", _("privilege withdrawn")
 
 
-# Somebody else may hold the key. RFC 5280 5.3.1: what a compromised authority signed is no longer known to be its word.
-COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
-
-
 # Keys that no profile can allow are met in certificates of other authorities.
 SEEN_KEY_TYPE_CHOICES = [*KEY_TYPE_CHOICES, ("other", _("other"))]
 
 LIVE_STATES = (CertificateState.ISSUED, CertificateState.CONFIRMED)
-# The key of a certificate revoked for one of these is in somebody else's hands.
+# The key of a certificate revoked for one of these is in somebody else's hands. RFC 5280 5.3.1: what a compromised
+# authority signed is no longer known to be its word.
 COMPROMISES = (RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE)
 
 
@@ -84,14 +84,14 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         return self.filter(purpose=Purpose.DEVICE)
 
     def standing(self) -> "CertificateQuerySet":
-        """The certificates a device stands on: neither superseded nor revoked, whether expired or not."""
+        """Certificates in use by a device: neither superseded nor revoked, whether expired or not."""
         return self.filter(state__in=LIVE_STATES)
 
     def valid(self, now: datetime) -> "CertificateQuerySet":
         return self.standing().filter(not_before__lte=now, not_after__gte=now)
 
     def expired(self, now: datetime) -> "CertificateQuerySet":
-        """Ended while a device still stood on them: these devices are locked out, or about to notice."""
+        """Certificates that ended while in use: their devices can no longer authenticate."""
         return self.standing().filter(not_after__lt=now)
 
     def expiring_between(self, start: datetime, end: datetime) -> "CertificateQuerySet":
@@ -99,14 +99,28 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         return self.standing().filter(not_after__gte=start, not_after__lt=end)
 
     def expiring_within(self, span: timedelta, now: datetime) -> "CertificateQuerySet":
+        """Valid certificates with `not_after < now + span`."""
         return self.valid(now).filter(not_after__lt=now + span)
 
     def unconfirmed(self, now: datetime) -> "CertificateQuerySet":
-        """Issued as a renewal and not yet used: the device may still depend on the predecessor."""
+        """Renewals that were not used yet: the device may still depend on the predecessor."""
         return self.valid(now).filter(state=CertificateState.ISSUED, predecessor__isnull=False)
 
     def revoked(self) -> "CertificateQuerySet":
         return self.filter(state=CertificateState.REVOKED)
+
+    def trusted(self) -> "CertificateQuerySet":
+        """Certificates of which no issuer, up to the root, is revoked. Runs one query immediately."""
+        return self.exclude(authority_id__in=Authority.objects.revoked_ids())
+
+    def issuer_revoked(self) -> "CertificateQuerySet":
+        """Certificates in use whose issuer, or any authority above it, was revoked. Runs one query immediately."""
+        return self.standing().filter(authority_id__in=Authority.objects.revoked_ids())
+
+    def with_issuer(self) -> "CertificateQuerySet":
+        """Annotate `issuer_is_revoked`, so that a list needs no query for each certificate."""
+        # Takes the place of the cached property.
+        return self.annotate(issuer_is_revoked=_of_revoked_issuer())  # type: ignore[no-redef]
 
     def newer(self) -> "CertificateQuerySet":
         """Those that were issued after the certificate of an outer query, to the same device.
@@ -124,19 +138,21 @@ class CertificateQuerySet(ScopedQuerySet["Certificate"]):
         """Return the certificates that a list filtered by `status` holds, asked in a way that indexes can answer.
 
         `valid` holds every certificate that a verifier accepts now, so the expiring and the unconfirmed too; `expiring`
-        those of them that end soon, confirmed or not.
+        those of them that end soon, confirmed or not. Runs one query immediately where the issuer matters.
         """
         match status:
             case CertificateStatus.VALID:
-                return self.valid(now)
+                return self.valid(now).trusted()
             case CertificateStatus.EXPIRING:
-                return self.expiring_within(EXPIRING_SPAN, now)
+                return self.expiring_within(EXPIRING_SPAN, now).trusted()
             case CertificateStatus.UNCONFIRMED:
-                return self.unconfirmed(now)
+                return self.unconfirmed(now).trusted()
+            case CertificateStatus.ISSUER_REVOKED:
+                return self.issuer_revoked()
             case CertificateStatus.EXPIRED:
-                return self.expired(now)
+                return self.expired(now).trusted()
             case CertificateStatus.NOT_YET_VALID:
-                return self.standing().filter(not_before__gt=now)
+                return self.standing().filter(not_before__gt=now).trusted()
             case CertificateStatus.REVOKED:
                 return self.revoked()
             case CertificateStatus.SUPERSEDED:
@@ -148,6 +164,7 @@ def status_at(now: datetime) -> Case:
     steps = [
         When(state=CertificateState.REVOKED, then=Value(CertificateStatus.REVOKED.value)),
         When(state=CertificateState.SUPERSEDED, then=Value(CertificateStatus.SUPERSEDED.value)),
+        When(_of_revoked_issuer(), then=Value(CertificateStatus.ISSUER_REVOKED.value)),
         When(not_after__lt=now, then=Value(CertificateStatus.EXPIRED.value)),
         When(not_before__gt=now, then=Value(CertificateStatus.NOT_YET_VALID.value)),
         When(
@@ -158,6 +175,11 @@ def status_at(now: datetime) -> Case:
         When(not_after__lt=now + EXPIRING_SPAN, then=Value(CertificateStatus.EXPIRING.value)),
     ]
     return Case(*steps, default=Value(CertificateStatus.VALID.value), output_field=models.TextField())
+
+
+def _of_revoked_issuer() -> Q:
+    # PostgreSQL asks for the authorities once a statement, not for each row.
+    return Q(authority_id__in=Authority.objects.revoked().order_by().values("pk"))
 
 
 class Certificate(models.Model):
@@ -326,11 +348,13 @@ class Certificate(models.Model):
         return f"{self.subject} ({self.serial[:8]}…)"
 
     def status_at(self, now: datetime) -> CertificateStatus:
-        """Return what the certificate is at `now`. Nothing but its own row is read."""
+        """Return what the certificate is at `now`. At most one query, none if it was read `with_issuer`."""
         if self.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED
         if self.state == CertificateState.SUPERSEDED:
             return CertificateStatus.SUPERSEDED
+        if self.issuer_is_revoked:
+            return CertificateStatus.ISSUER_REVOKED
         if self.not_after < now:
             return CertificateStatus.EXPIRED
         if self.not_before > now:
@@ -340,6 +364,11 @@ class Certificate(models.Model):
         if self.not_after < now + EXPIRING_SPAN:
             return CertificateStatus.EXPIRING
         return CertificateStatus.VALID
+
+    @cached_property
+    def issuer_is_revoked(self) -> bool:
+        """Whether its issuer or any authority above that was revoked. One query, none if it was read `with_issuer`."""
+        return Authority.objects.revoked().filter(pk=self.authority_id).exists()
 
     def is_revocable(self, now: datetime) -> bool:
         """Return whether revoking it would change what a verifier says.

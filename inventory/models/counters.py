@@ -1,4 +1,4 @@
-"""Counters of certificates by the day they end, and of devices. Numbers of a fleet are read here, never counted anew.
+"""Counts of certificates by expiry date, and of devices. Numbers of a fleet are read here, not counted each time.
 
 Triggers (migration 0004) write what each statement changed as deltas; a job folds deltas into counts. Nothing on a
 write path updates a row that another writer might want.
@@ -78,7 +78,7 @@ def used_by(ids: Sequence[int], axis: Axis) -> "models.QuerySet[CertificateCount
 
 
 class CliffNotice(models.Model):
-    """A day on which too much of a fleet ends, since a job first noticed it. Gone when it is no cliff any more."""
+    """A cliff that a job has detected: a day on which too much of a fleet expires. Deleted once it is no longer one."""
 
     fleet = models.ForeignKey("inventory.Fleet", models.CASCADE, related_name="+")
     day = models.DateField()

@@ -170,6 +170,7 @@ class Device(models.Model):
         return self.presence.last_seen_at
 
     def clean(self) -> None:
+        """Refuse a site or batch of another fleet. Raises ValidationError."""
         wrong = {
             field: _("%(group)s is of another fleet; choose one of the fleet of the device.") % {"group": group.name}
             for field, group in (("site", self.site), ("batch", self.batch))

@@ -11,7 +11,7 @@ class FleetQuerySet(ScopedQuerySet["Fleet"]):
     fleet_path = "pk"
 
     def sharing_subjects(self, authority_id: int, subject_template: str) -> "FleetQuerySet":
-        """Those whose devices get subjects of this template from this authority.
+        """Fleets whose devices get subjects by this template from this authority.
 
         Serial numbers are unique in a fleet only: two fleets here give one subject to two devices, unless the template
         names the fleet.

@@ -1,4 +1,4 @@
-"""Imports: what was read from where, how far it came, and what came of it. Rows outlive the files."""
+"""Imports: source, progress and results. The rows are kept after the files are deleted."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -47,7 +47,7 @@ class ColumnMappingQuerySet(CommonQuerySet["ColumnMapping"]):
 
 
 class ColumnMapping(models.Model):
-    """What the columns of a kind of file mean, given a name, so that it is said once."""
+    """A saved column mapping: what the columns of a kind of file mean."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     columns = models.JSONField(
@@ -155,4 +155,5 @@ class ImportRun(models.Model):
 
     @property
     def spent(self) -> timedelta:
+        """How long it took until its last block."""
         return self.worked_at - self.started_at

@@ -110,7 +110,7 @@ class Profile(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse templates and usages that give no certificate, where they are written instead of where they are used.
+        """Refuse templates and usages that cannot give a certificate, when they are set rather than at issue.
 
         Raises ValidationError.
         """

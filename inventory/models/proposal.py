@@ -129,5 +129,5 @@ class Proposal(models.Model):
 
 
 def canonical(content: dict[str, Any]) -> str:
-    """Return JSON that is the same text whenever it says the same."""
+    """Return canonical JSON: equal content gives equal text."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Sightings that should not have been: what was seen alive, though it is unknown, revoked or out of service."""
+"""Unexpected sightings: of what is unknown, revoked or out of service."""
 
 from datetime import datetime
 
@@ -28,7 +28,7 @@ class UnexpectedSightingQuerySet(ScopedQuerySet["UnexpectedSighting"]):
 
 
 class UnexpectedSighting(models.Model):
-    """A certificate or device that a verifier met and should not have, once for each verifier that reports it.
+    """A certificate or device that a verifier unexpectedly saw: one row for each verifier.
 
     `name` is `sha256:…` for a certificate that the inventory knows, `key:…` for a key on a device, else what the report
     said. Reports come at least once, so `count` may be too high, never too low.

@@ -1,7 +1,8 @@
 """Sightings, proof of life: a device authenticated with a certificate, so it holds the key and can use it.
 
-`naming` is what a sighting says, `rows` and `logs` read it (pure), `resolving` finds what it names, `judging` decides
-what it means (pure), `recording` writes that down, `tailing` follows a log file.
+`identifiers` is what a sighting says; `json_reports` and `logs` read it (pure), `tailing` follows a log file.
+`resolving` and `issuers` look up what it names, `classification` decides what it means, `recording` and `first_use`
+write that down.
 """
 
 from inventory.sightings.classification import CLOCK_TOLERANCE, Result, SightingOutcome

@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about a sighting: `first_use` if the certificate is still unused when its row is locked."""
+    """What to do about a sighting: `first_use` if the certificate is still unused when its row is locked."""
 
     result: Result
     device_lives: bool = False
@@ -82,7 +82,7 @@ _REVOKED = Verdict(Result(SightingOutcome.REVOKED), oddity=Oddity.REVOKED)
 
 
 def judge(sighting: Sighting, found: Found | None, now: datetime) -> Verdict:
-    """Decide about one sighting, by itself: what else is in the batch makes no difference here."""
+    """Decide about one sighting, independently of the others in its batch."""
     if sighting.at > now + CLOCK_TOLERANCE:
         return _refused(
             f"The time of the sighting, {_second(sighting.at)}, lies in the future; it is {_second(now)}. "

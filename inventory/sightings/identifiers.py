@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+# The longest name that we keep has 512 characters. Escaped as in RFC 2253 one of three octets becomes nine characters.
+LONGEST_ISSUER = 512 * 9
+_SHOWN_OF_ISSUER = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -16,13 +20,13 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class IssuerAndSerial:
-    """A certificate by the slug or the subject (RFC 4514) of its issuer, and its serial number (hexadecimal)."""
+    """A certificate by its issuer's slug or name (RFC 4514 or RFC 2253), and its serial number (hexadecimal)."""
 
     issuer: str
     serial: str
 
     def __str__(self) -> str:
-        return f"{self.issuer}/{self.serial}"
+        return f"{self.issuer[:_SHOWN_OF_ISSUER]}/{self.serial}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inventory.formats import device_fields
-from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
+from inventory.sightings.identifiers import (
+    LONGEST_ISSUER,
+    DeviceSerial,
+    Fingerprint,
+    IssuerAndSerial,
+    MqttId,
+    Name,
+    Sighting,
+)
 from inventory.x509.serials import hexadecimal
 
 _FIELDS = frozenset({"seen_at", "sha256", "issuer", "serial", "fleet", "device"})
 _OF_CERTIFICATE = frozenset({"sha256", "issuer", "serial"})
 _SHA256_DIGITS = 64
-_LONGEST_NAME = 512
 _SLUG = re.compile(r"[-A-Za-z0-9_]{1,50}")
 
 
 class Malformed(ValueError):
-    """A row that says no sighting; the text names the field and what it needs."""
+    """The row is not a sighting; the text names the field and what it needs."""
 
 
 def sighting(row: object) -> Sighting:
@@ -29,7 +36,7 @@ def sighting(row: object) -> Sighting:
 
 
 def sighting_of(device: MqttId, row: object, received_at: datetime) -> Sighting:
-    """Read what was reported by or for one device, which needs to name neither itself nor the time. Raises Malformed.
+    """Read a report of one device, which need not contain the device or the time. Raises Malformed.
 
     Devices without a clock leave `seen_at` out.
     """
@@ -91,7 +98,7 @@ def _serial(value: object) -> str:
 
 
 def _issuer(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME or not value.isprintable():
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ISSUER or not value.isprintable():
         raise Malformed("issuer is the slug or the subject of the issuing authority.")
     return value
 

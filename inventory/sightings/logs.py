@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from inventory.formats import device_fields
-from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
+from inventory.sightings.identifiers import LONGEST_ISSUER, DeviceSerial, Fingerprint, IssuerAndSerial, Sighting
 from inventory.x509.serials import hexadecimal
 
 LineReader = Callable[[str], Sighting | None]
 
 _SHA256_DIGITS = 64
 _MOST_SERIAL_DIGITS = 40
-_LONGEST_NAME = 512
 _LARGEST_EPOCH = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _MOSQUITTO = re.compile(
@@ -45,7 +44,9 @@ def nginx(line: str) -> Sighting | None:
     if fingerprint is not None and len(fingerprint) == _SHA256_DIGITS:
         return Sighting(at, Fingerprint(bytes.fromhex(fingerprint)))
     issuer, serial = str(fields.get("issuer", "")), (hexadecimal(str(fields.get("serial", ""))) or "").lstrip("0")
-    if not 1 <= len(issuer) <= _LONGEST_NAME or not issuer.isprintable() or not 1 <= len(serial) <= _MOST_SERIAL_DIGITS:
+    if not 1 <= len(issuer) <= LONGEST_ISSUER or not issuer.isprintable():
+        return None
+    if not 1 <= len(serial) <= _MOST_SERIAL_DIGITS:
         return None
     return Sighting(at, IssuerAndSerial(issuer, serial))
 

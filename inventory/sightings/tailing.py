@@ -1,4 +1,4 @@
-"""Following a log file: whole lines, each at least once, over rotation, truncation and restarts."""
+"""Following a log file across rotation, truncation and restarts. Each whole line is delivered at least once."""
 
 import glob
 import hashlib
@@ -17,14 +17,14 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES = 1 << 20
 _HEAD_BYTES = 256
-# A writer goes on with a file that was renamed until it is told to open the new one.
+# Writers keep using a renamed file until told to reopen.
 _EMPTY_READS_BEFORE_THE_NEXT = 5
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a log was read. `head` (a digest of the first bytes) tells the file from a later one with its inode."""
+    """How far a log was read. `head`, a digest of its first bytes, tells it from a later file with the same inode."""
 
     inode: int
     offset: int
@@ -33,7 +33,7 @@ class Position:
 
 
 class LogTail:
-    """Reads `path` from where `state` says that it was read to; `keep` writes there how far that is by now."""
+    """Reads `path` from the position stored in the file `state`; `keep` stores the current position."""
 
     def __init__(self, path: Path, state: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The little DER (X.690) that certificates, CRLs and OCSP need: assemble elements, and walk those of hostile bytes.
+"""The subset of DER (X.690) that certificates, CRLs and OCSP need: building elements, and parsing untrusted ones.
 
 The walker never recurses and never copies: depth and size of the input cost nothing that the caller did not ask for.
 """

@@ -1,4 +1,4 @@
-"""Public keys: which kind they are, and the hash that names them."""
+"""Public keys: their types, and the hash that identifies them."""
 
 import hashlib
 from enum import StrEnum
@@ -37,7 +37,7 @@ _CURVES = {"secp256r1": KeyType.EC_P256, "secp384r1": KeyType.EC_P384}
 
 
 def key_type(key: PublicKeyTypes) -> KeyType | None:
-    """Return the kind of `key`, or None when it is none that any profile can allow."""
+    """Return the type of `key`, or None if no profile can allow it."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return _CURVES.get(key.curve.name)
     if isinstance(key, ed25519.Ed25519PublicKey):
@@ -54,7 +54,7 @@ def spki(key: PublicKeyTypes) -> bytes:
 
 
 def spki_sha256(key: PublicKeyTypes) -> bytes:
-    """Return the hash that names the key in the inventory."""
+    """Return the SHA-256 of the SubjectPublicKeyInfo, which identifies the key in the inventory."""
     return hashlib.sha256(spki(key)).digest()
 
 

@@ -1,4 +1,4 @@
-"""Certificates read as far as they can be: for those that others signed, which are tracked however odd they are.
+"""A lenient reader of certificates, for those of other authorities: they are tracked even if malformed.
 
 Only what is needed to tell a certificate, its issuer and its dates is asked for: the skeleton of RFC 5280 4.1 in DER.
 What RFC 5280 forbids inside of it (an empty relative name, half an authority key identifier, an extension twice) is
@@ -156,7 +156,7 @@ def _algorithm(identifier: Element) -> ObjectIdentifier:
     parts = elements(identifier.content, "signatureAlgorithm")
     if not parts or parts[0].tag != _OID:
         raise Malformed("signatureAlgorithm has no object identifier")
-    return _object_identifier(parts[0].content)
+    return object_identifier(parts[0].content)
 
 
 def _spelled(attribute: Attribute) -> str:
@@ -180,7 +180,7 @@ def _attribute(element: Element, what: str) -> Attribute:
     value = parts[1]
     encoding = _ENCODINGS.get(value.tag)
     shown = value.content.decode(encoding, "replace") if encoding else f"#{value.whole.hex()}"
-    return Attribute(_object_identifier(parts[0].content), shown)
+    return Attribute(object_identifier(parts[0].content), shown)
 
 
 def _extensions(rest: list[Element]) -> Iterator[Extension]:
@@ -191,7 +191,7 @@ def _extensions(rest: list[Element]) -> Iterator[Extension]:
             parts = _elements_or_none(each.content)
             if len(parts) >= 2 and parts[0].tag == _OID and parts[-1].tag == _OCTET_STRING:
                 critical = parts[1].tag == _BOOLEAN and any(parts[1].content)
-                yield Extension(_object_identifier(parts[0].content), critical, parts[-1].content)
+                yield Extension(object_identifier(parts[0].content), critical, parts[-1].content)
 
 
 def _time(element: Element, what: str) -> datetime:
@@ -211,7 +211,8 @@ def _time(element: Element, what: str) -> datetime:
         raise Malformed(f"{what} is no time: {error}") from error
 
 
-def _object_identifier(content: bytes) -> ObjectIdentifier:
+def object_identifier(content: bytes) -> ObjectIdentifier:
+    """Return the object identifier in its content octets. Raises Malformed."""
     numbers, number = [], 0
     for octet in content:
         number = number << 7 | octet & 0x7F

@@ -1,4 +1,4 @@
-"""A certificate in words, for people who would otherwise paste it into another tool."""
+"""Certificates in readable form, extension by extension."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ REFUSED_BY_THE_LIBRARY = (
 
 
 def readable(der: bytes) -> ReadableCertificate:
-    """Return a certificate of the inventory in words. Raises lenient.Malformed, for what it never took."""
+    """Return a certificate in readable form. Raises lenient.Malformed, for none that is in the inventory."""
     try:
         certificate = x509.load_der_x509_certificate(der)
         certificate.subject.rfc4514_string()  # names are read when they are asked for

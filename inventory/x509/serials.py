@@ -1,4 +1,4 @@
-"""Serial numbers as people and tools write them."""
+"""Parses serial numbers as people and tools write them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What people watch: how far a campaign has come."""
+"""Progress of campaigns, for their pages."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ def funnels(campaigns: list[Campaign]) -> dict[int, Funnel]:
 
 @dataclass(frozen=True)
 class SiteLine:
-    """Where the targets of one site stand; None is the devices without a site. The counts add up to `total`."""
+    """Targets of one site by state; None: devices without a site. The counts add up to `total`."""
 
     site_id: int | None
     name: str

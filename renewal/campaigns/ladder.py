@@ -1,4 +1,4 @@
-"""The ladder: which step a target takes next. Pure: what is known and the time go in, one step comes out."""
+"""The ladder: the next step of a target. Pure: evidence and time in, one step out."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

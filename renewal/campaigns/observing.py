@@ -1,4 +1,4 @@
-"""Moving targets on by facts: certificates that were issued and used, devices that left. Campaigns only read these."""
+"""Updates targets from facts: certificates issued and used, devices out of service. Campaigns only read facts."""
 
 from dataclasses import dataclass
 

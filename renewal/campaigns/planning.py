@@ -29,7 +29,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a campaign goes about it."""
+    """How fast a campaign sends triggers, and how often."""
 
     retry_interval: timedelta = timedelta(hours=72)
     max_attempts: int = 5
@@ -52,9 +52,9 @@ def selected(selection: Selection) -> CertificateQuerySet:
     """Return the certificates that a campaign for `selection` would renew now, one a device.
 
     Left out: devices out of service, those with a newer certificate already, those in another open campaign, and what
-    external authorities signed, with which no device can renew here.
+    external authorities or revoked ones signed, with which no device can renew here. One query, at once.
     """
-    ours = Certificate.objects.filter(authority__key_name__isnull=False)
+    ours = Certificate.objects.filter(authority__key_name__isnull=False).trusted()
     elsewhere = Target.objects.filter(
         device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=UNFINISHED_STATES
     )

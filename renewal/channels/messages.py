@@ -1,4 +1,4 @@
-"""What a channel carries, and what it says of it. Every channel takes a batch of messages and answers for each."""
+"""The interface of channels: each takes a batch of messages and returns a delivery for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,4 +37,4 @@ class Delivery:
 
 class TriggerChannel(Protocol):
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
-        """Hand all `messages` over and return one delivery for each, in any order. Never raises for one of them."""
+        """Send all `messages` and return one delivery for each, in any order. A failed message raises nothing."""

@@ -100,7 +100,7 @@ class SightingsListener:
     def _take(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self._unacknowledged.append(message)
         if message.retain:
-            # It is told anew at each subscription, long after the device was there.
+            # Retained messages are redelivered on every subscription, however old they are.
             return
         try:
             self._sightings.append(read(message.topic, message.payload, self._now()))

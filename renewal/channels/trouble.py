@@ -1,4 +1,4 @@
-"""Channels that take no messages: when the next try is, how large it is, and who is told.
+"""Channels in trouble: when to try again, with how many messages, and the alert.
 
 Trouble belongs to a channel, not to a device or a campaign: a broker that is down is down for all of them.
 """
@@ -41,7 +41,7 @@ def room(channel: Channel, wanted: int, now: datetime) -> int:
 
 
 def note(channel: Channel, deliveries: Sequence[Delivery], now: datetime) -> datetime:
-    """Note how `channel` is by what became of a batch; return when messages that never left may be tried again.
+    """Record the result of a batch on `channel`. Return when messages that never left may be tried again.
 
     A channel that took one message works. One query then, up to four when it took none.
     """

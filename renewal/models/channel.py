@@ -1,4 +1,4 @@
-"""Ways to a device, and how they are."""
+"""Channels to devices that are in trouble."""
 
 from datetime import datetime, timedelta
 
@@ -15,12 +15,12 @@ class Channel(models.TextChoices):
 
 class ChannelTroubleQuerySet(models.QuerySet["ChannelTrouble"]):
     def current(self, now: datetime) -> "ChannelTroubleQuerySet":
-        """What still is so, as far as anybody has tried lately."""
+        """Channels still in trouble, judging by recent attempts."""
         return self.filter(next_try_at__gt=now - _FORGOTTEN_AFTER)
 
 
 class ChannelTrouble(models.Model):
-    """A channel that takes no messages. The row goes when one is taken."""
+    """A channel that accepts no messages. Deleted when it accepts one."""
 
     channel = models.CharField(_("channel"), max_length=8, choices=Channel.choices, primary_key=True)
     since = models.DateTimeField(_("since"))

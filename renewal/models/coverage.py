@@ -1,4 +1,4 @@
-"""What the counters of certificates cannot say by themselves: how much of what ends is renewed or in a campaign."""
+"""Coverage counts: how many expiring certificates are renewed or in a campaign. Triggers cannot maintain them."""
 
 from django.db import models
 

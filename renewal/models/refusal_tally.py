@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RefusalTally(models.Model):
-    """How many requests of one network were refused in one window, until the audit log is told and the row goes."""
+    """Number of refused requests of one network in one window. Deleted once the audit log has it."""
 
     # A word of the audit log, whose vocabulary is checked there.
     action = models.CharField(_("action"), max_length=64)

@@ -38,7 +38,7 @@ class Directory:
         self._fleets: dict[str, Anchors] = {}
 
     def forget(self) -> None:
-        """Begin anew, as a new process does."""
+        """Drop everything from memory, as in a new process."""
         self._read_at = None
 
     def find(self, label: str | None, now: datetime) -> tuple[str, Anchors] | None:

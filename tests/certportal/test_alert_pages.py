@@ -303,7 +303,7 @@ def test_what_needs_a_person_is_named_with_its_tone(alerts, django_assert_num_qu
     now = timezone.now()
     revoked("REVOKED-1", now)
     Alert.objects.filter(threshold=30).update(level=2)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         found = needs(now)
     assert [(each.tone, each.text) for each in found] == [
         ("stopped", "1 device is cut off by a revocation."),

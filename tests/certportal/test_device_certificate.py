@@ -66,6 +66,17 @@ def test_a_second_look_changes_nothing(files):
     assert issued() == 1
 
 
+def test_an_authority_below_a_revoked_one_signs_nothing_more(files):
+    device_certificate.ensure(NOW)
+    revoked = {"state": "revoked", "revoked_at": NOW, "revocation_reason": "cessationOfOperation"}
+    Certificate.objects.filter(subject_authority=authority()).update(**revoked)
+    device_certificate.ensure(NOW + 89 * DAY)
+    assert issued() == 1
+    other = authority("mfg-2")
+    device_certificate.ensure(NOW + 89 * DAY)
+    assert issuer_of(files) == other.x509.subject
+
+
 def test_it_is_renewed_thirty_days_before_its_end(files):
     device_certificate.ensure(NOW)
     due = served(files).not_valid_after_utc - 30 * DAY

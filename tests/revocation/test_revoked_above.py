@@ -37,14 +37,8 @@ class Tree:
 @pytest.fixture
 def tree(db) -> Tree:
     """A meter under an issuing authority, under a policy authority, under a root."""
-    above: Authority | None = None
-    levels = []
-    for depth, slug in enumerate(("root", "policy", "issuing")):
-        plan = AuthorityPlan(slug, slug.title(), "Test", (9000 - depth) * DAY, path_length=2 - depth)
-        above = establish(plan, parent=above, now=NOW - 2000 * DAY, actor=SYSTEM)
-        levels.append(above)
-    Fleet.objects.create(slug="demo", name="demo", authority=levels[-1], profile=factories.profile())
-    root, policy, issuing = levels
+    root, policy, issuing = factories.chain_of_authorities("root", "policy", "issuing")
+    Fleet.objects.create(slug="demo", name="demo", authority=issuing, profile=factories.profile())
     return Tree(root, policy, issuing, enrolled())
 
 

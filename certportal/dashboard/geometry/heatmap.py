@@ -1,12 +1,12 @@
 """The expiry map: one row a group, one cell a day or a week, a line at today, an outline around cliffs."""
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
 from certportal.dashboard.geometry.steps import Scale, scale
+from inventory.expiry.buckets import Bucket, whole
 
 ROW = 24
 GAP = 2
@@ -83,15 +83,8 @@ class Heatmap:
 
 def columns(first: date, days: int, width: int) -> list[Column]:
     """Divide `days` days from `first` into cells that fill about `width`: days, weeks from Monday or months."""
-    last = first + timedelta(days=days - 1)
-    if days <= MOST_DAYS_BY_DAY:
-        starts = [first + timedelta(days=i) for i in range(days + 1)]
-    elif days <= MOST_DAYS_BY_WEEK:
-        monday = first - timedelta(days=first.weekday())
-        starts = [monday + timedelta(days=7 * i) for i in range((last - monday).days // 7 + 2)]
-    else:
-        months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month + 1)
-        starts = [date(month // 12, month % 12 + 1, 1) for month in months]
+    bucket = Bucket.DAY if days <= MOST_DAYS_BY_DAY else Bucket.WEEK if days <= MOST_DAYS_BY_WEEK else Bucket.MONTH
+    starts = whole(first, first + timedelta(days=days - 1), bucket)
     pitch = max(width // (len(starts) - 1), 4)
     return [Column(start, end, pitch * i) for i, (start, end) in enumerate(pairwise(starts))]
 
@@ -103,29 +96,29 @@ def layout(
     *,
     today: date,
     cliffs: Mapping[date, int],
-    outlined: Mapping[Key, int] | None = None,
+    on_cliffs: Mapping[Key, int],
     width: int,
 ) -> Heatmap:
-    """Place one cell where something ends; the sum of the cells is the sum of `counts` inside rows and columns.
+    """Place one cell where something ends. `counts` are by row and by the first day of a column.
 
-    `outlined` says how much of each cliff a row holds, where `counts` are not by day.
+    `on_cliffs` says how much of each cliff, by its day, a row holds.
     """
-    on_cliffs = counts if outlined is None else outlined
     pitch = max(width // max(len(cells), 1), 4)
     height_of_rows = len(rows) * ROW
-    sums = _sums(counts, rows, cells)
-    steps = scale(max(sums.values(), default=0))
+    steps = scale(max(counts.values(), default=0))
     placed = tuple(
         Cell(
-            cells[column].x,
-            HEAD + row * ROW,
-            cells[column],
-            rows[row],
+            column.x,
+            HEAD + index * ROW,
+            column,
+            row,
             count,
             steps.step(count),
-            _is_cliff(rows[row], cells[column], on_cliffs, cliffs),
+            _is_cliff(row, column, on_cliffs, cliffs),
         )
-        for (row, column), count in sorted(sums.items())
+        for index, row in enumerate(rows)
+        for column in cells
+        if (count := counts.get((row, column.start), 0))
     )
     today_x = _today_x(cells, today, pitch)
     return Heatmap(
@@ -141,21 +134,6 @@ def layout(
         ticks=tuple(tick for tick in _ticks(cells) if abs(tick.x - today_x) >= _TICK_WIDTH),
         cliffs=tuple(_labels(cells, cliffs, pitch)),
     )
-
-
-def _sums(counts: Mapping[Key, int], rows: Sequence[int | None], cells: Sequence[Column]) -> dict[tuple[int, int], int]:
-    """Add up what falls into each cell; cells of nothing are left out, they are gaps."""
-    if not cells:
-        return {}
-    row_of = {row: index for index, row in enumerate(rows)}
-    starts, end = [cell.start for cell in cells], cells[-1].end
-    sums: dict[tuple[int, int], int] = {}
-    for (row, day), count in counts.items():
-        column = bisect_right(starts, day) - 1
-        if count and row in row_of and column >= 0 and day < end:
-            key = row_of[row], column
-            sums[key] = sums.get(key, 0) + count
-    return sums
 
 
 def _is_cliff(row: int | None, column: Column, counts: Mapping[Key, int], cliffs: Mapping[date, int]) -> bool:

@@ -1,4 +1,4 @@
-"""Where a webhook may lead: not to this machine, its neighbours on the wire, or what a cloud tells its machines."""
+"""Which addresses webhooks may reach: no loopback, no link-local and no cloud metadata addresses."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def why_refused(address: str, allowed: Iterable[Network]) -> str:
-    """Return what keeps webhooks from `address`, or nothing; `allowed` networks are always open.
+    """Return why webhooks may not reach `address`, or an empty string; `allowed` networks are always permitted.
 
-    Raises ValueError when it is no IP address.
+    Raises ValueError if it is not an IP address.
     """
     # A zone names an interface of ours, for link-local addresses only (RFC 4007 11).
     found = _meant(ipaddress.ip_address(address.partition("%")[0]))

@@ -1,4 +1,4 @@
-"""Posting JSON to an address that a person configured: bounded in time, to where it may lead, never redirected."""
+"""Posting JSON to a configured URL: with a total deadline, to permitted addresses only, without redirects."""
 
 import contextlib
 import http.client

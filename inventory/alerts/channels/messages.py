@@ -20,7 +20,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Handover:
-    """Whether the next hop took charge, and if not, why."""
+    """Whether the next hop accepted the message and, if not, why."""
 
     accepted: bool
     problem: str = ""
@@ -28,4 +28,4 @@ class Handover:
 
 class Channel(Protocol):
     def send(self, message: Message) -> Handover:
-        """Hand `message` over. A next hop that is down or refuses is an outcome, not an exception."""
+        """Send `message`. A next hop that is down or refuses is a result, not an exception."""

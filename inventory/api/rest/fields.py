@@ -56,7 +56,7 @@ class StrictModelSerializer(serializers.ModelSerializer[M]):
 
 
 def _refuse_unknown(serializer: Any, data: Any) -> None:
-    """Raise ValidationError for what is no field, or none that can be written."""
+    """Raise ValidationError for unknown and read-only fields."""
     known = [name for name, field in serializer.fields.items() if not field.read_only]
     if isinstance(data, Mapping) and (unknown := [name for name in data if name not in known]):
         text = f"Cannot be set here. What can: {', '.join(known)}."
@@ -69,7 +69,7 @@ def _writable(name: str) -> str:
 
 
 class Text(serializers.CharField):
-    """A string; a number is none."""
+    """A string; numbers are rejected."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -78,7 +78,7 @@ class Text(serializers.CharField):
 
 
 class Named(serializers.SlugRelatedField[Any]):
-    """Another object, named by its slug or name. JSON can say names that PostgreSQL would not even look for."""
+    """Another object, by its slug or name. Names that PostgreSQL cannot hold are rejected before it is asked."""
 
     def get_queryset(self) -> Any:
         """Return what the caller sees of it. Whoever makes the serializer hands over the request."""
@@ -90,7 +90,7 @@ class Named(serializers.SlugRelatedField[Any]):
 
 
 class Flag(serializers.BooleanField):
-    """true or false; a word or a number is neither."""
+    """true or false; strings and numbers are rejected."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):

@@ -35,15 +35,6 @@ class ListViewSet(ListModelMixin, GenericViewSet[M]):
         """What an address takes beside filters and paging."""
         return (sparse_fields.PARAMETER,) if self.action in {"list", "retrieve"} else ()
 
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        filtered = super().filter_queryset(queryset)
-        if not self.own_parameters or sparse_fields.PARAMETER not in self.request.query_params:
-            return filtered
-        whole: Any = self.get_serializer_class()(context=self.get_serializer_context())
-        names = sparse_fields.asked(self.request, whole.fields)
-        always = ["pk", *(ordering.lstrip("-") for ordering in self.orderings)]
-        return filtered if names is None else sparse_fields.narrowed(filtered, whole, names, always)
-
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         serializer: Any = super().get_serializer(*args, **kwargs)
         if self.own_parameters:

@@ -1,4 +1,4 @@
-"""A production run under the rules that hold and under those that might: two histograms, and what is between them."""
+"""A production run under the current and under proposed lifetime rules: two histograms and their difference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

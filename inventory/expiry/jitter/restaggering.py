@@ -1,4 +1,4 @@
-"""Taking a cliff apart: its certificates are renewed over many days, so that their successors end on many days."""
+"""Spreading a cliff: its certificates are renewed over many days, so that their successors expire on many days."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Indexes and constraints put off while a first load fills the big tables: made once for all rows, not row by row.
+"""Drops indexes and constraints during a first load of the large tables, and creates them again at its end.
 
 Only what no merge stands on is taken: primary keys, check constraints and what makes devices unique stay. What makes
 certificates unique goes only where no device has one yet, and where `novelty` can stand in for it: it is made again as

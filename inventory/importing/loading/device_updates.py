@@ -1,4 +1,4 @@
-"""Devices that are known brought to what a corrected manifest says of them: only when asked, and never emptied by it.
+"""Updates known devices from a corrected manifest: only on request, and an empty cell never clears a value.
 
 What a file can correct is where a device is, how it is reached and which batch it is of. Its status is for people, and
 when it was last seen for sightings.

@@ -1,4 +1,4 @@
-"""A dry run: the keys of all rows are kept in this session, and the questions of a merge are asked at the end."""
+"""A dry run: the keys of all rows are kept in temporary tables, and compared with the inventory at the end."""
 
 from dataclasses import dataclass
 from typing import Any

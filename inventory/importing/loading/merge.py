@@ -1,4 +1,4 @@
-"""Staged rows put into the inventory: a COPY into temporary tables, then a fixed number of statements a block.
+"""Merges staged rows into the inventory: a COPY into temporary tables, then a fixed number of statements a block.
 
 Keys are drawn when rows are staged. So what was inserted is told from what was there before by looking for the staged
 key, and nobody asks while every row was new.
@@ -129,12 +129,12 @@ def reason(word: str, holder: str | None = None) -> str:
 
 
 class IndexesNeeded(Exception):
-    """Not all of a block is new, and what is known cannot be told while unique indexes are put off."""
+    """The block may hold known rows, which cannot be detected while unique indexes are dropped."""
 
 
 @dataclass(slots=True)
 class Merged:
-    """What became of a block. `rejected` are lines and why."""
+    """The result of a block. `rejected`: line numbers and reasons."""
 
     devices_new: int = 0
     devices_known: int = 0
@@ -166,7 +166,7 @@ def make_tables(cursor: Any) -> None:
 
 
 def draw_keys(cursor: Any) -> tuple[int, int]:
-    """Return keys of a device and of a certificate above all that there are."""
+    """Return a device key and a certificate key above all existing ones."""
     cursor.execute(
         "SELECT nextval(pg_get_serial_sequence('inventory_device', 'id')),"
         " nextval(pg_get_serial_sequence('inventory_certificate', 'id'))"
@@ -186,7 +186,7 @@ def stage(cursor: Any, staged: Staged) -> None:
 
 
 def wait_for_others(cursor: Any) -> None:
-    """Let no other import merge until this transaction ends.
+    """Block merges of other imports until this transaction ends.
 
     Two imports of the same devices would insert them in different orders, and each wait for the other.
     """

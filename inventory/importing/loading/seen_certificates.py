@@ -1,7 +1,7 @@
-"""What a first load has met before, told without an index.
+"""Detects repeated certificates without an index.
 
-Unique indexes are put off while the certificates of a load are new one and all. So this never says that a certificate
-is new when it is not. It may rarely doubt one that is, for hashes are compared; then indexes are asked (`merging`).
+Unique indexes are dropped while all certificates of a load are new. So a known certificate is never reported as new. A
+new one is rarely reported as known, since hashes are compared; then the indexes are restored and asked (`merge`).
 """
 
 from array import array
@@ -15,16 +15,16 @@ _MOST_ELSEWHERE = 500_000
 
 
 def name(issuer: bytes, serial: str) -> int:
-    """Return 64 bits for what names a certificate, its issuer and serial number in hex (RFC 5280 4.1.2.2).
+    """Return a 64-bit hash of what identifies a certificate (RFC 5280 4.1.2.2): issuer and serial number (hexadecimal).
 
-    Whoever chooses names so that these are equal has his import slowed down, as if it named a certificate twice.
+    A collision, even a deliberate one, only slows the import down, as a repeated certificate does.
     """
     # Of numbers, the hash is the same in all processes.
     return hash((int.from_bytes(issuer), int(serial, 16))) & _BITS
 
 
 class Novelty:
-    """The names that were met. Each has a slot by some of its bits, in which others of them are its mark."""
+    """The set of names seen so far: a table of slots, chosen by some bits of a name, that store other bits of it."""
 
     def __init__(self) -> None:
         self._marks = array("I", [0]) * _SLOTS
@@ -32,7 +32,7 @@ class Novelty:
         self._elsewhere: set[int] = set()
 
     def meet(self, names: Iterable[int]) -> bool:
-        """Remember names; return whether each was met for the first time, false when in doubt."""
+        """Add names. Return whether all of them are new; False if in doubt."""
         marks, elsewhere = self._marks, self._elsewhere
         for each in names:
             slot = each % _SLOTS

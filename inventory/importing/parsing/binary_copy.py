@@ -1,4 +1,4 @@
-"""Rows in PostgreSQL's binary COPY format, for the staging tables of `merging`. Pure: values in, bytes out."""
+"""Rows in PostgreSQL's binary COPY format, for the staging tables of `loading.merge`. Pure: values in, bytes out."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""What the inventory keeps of a certificate that somebody else signed. Pure: bytes in, facts or a reason out."""
+"""Reads certificates of other authorities. Pure: bytes in, facts or the reason for a rejection out."""
 
 import binascii
 import hashlib
@@ -39,7 +39,7 @@ _FIXED_KEYS = {
 
 
 class Unreadable(ValueError):
-    """The bytes are no certificate that the inventory can keep; the text says why."""
+    """The bytes are not a certificate that the inventory can keep; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Facts(NamedTuple):
 
 
 def identity(name: bytes, key_identifier: bytes) -> bytes:
-    """Return what tells authorities apart: the name (DER) that they sign under, and which of their keys signs."""
+    """Return the identity of an authority: the SHA-256 of its name (DER) and key identifier."""
     return hashlib.sha256(name + b"\0" + key_identifier).digest()
 
 

@@ -1,4 +1,4 @@
-"""What bytes are that are no certificate, and what to do with them: for reasons that people read. Pure."""
+"""Recognises content that is not a certificate, and says what to do with it, for the reasons of rejects. Pure."""
 
 _PKCS12 = "PKCS #12; write its certificates out with openssl pkcs12 -in FILE -nokeys -out FILE.pem"
 _KEY_STORE = "a Java key store; write its certificates out with keytool -list -rfc -keystore FILE"

@@ -1,4 +1,4 @@
-"""A block made into staged rows, rejects and counts. Runs in any process: it needs no database and no settings."""
+"""Parses a block into staged rows, rejects and counts. Runs in any process, without database or settings."""
 
 import warnings
 from array import array

@@ -10,11 +10,10 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from queue import Full, Queue
-from threading import Event, Thread
 from types import TracebackType
 from typing import TypeVar
 
@@ -24,7 +23,6 @@ from inventory.importing.parsing.rows import Rules
 
 T = TypeVar("T")
 _SECONDS_TO_END = 10
-_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class ParserDied(RuntimeError):
@@ -94,33 +92,13 @@ class Pool:
 
 def ahead(items: Iterator[T]) -> Generator[T]:
     """Return the items, each got by another thread while the one before it is used. What it raises is raised here."""
-    got: Queue[tuple[T] | BaseException | None] = Queue(maxsize=1)
-    closed = Event()
-
-    def put(each: tuple[T] | BaseException | None) -> bool:
-        while not closed.is_set():
-            with suppress(Full):
-                got.put(each, timeout=_SECONDS_BETWEEN_LOOKS)
-                return True
-        return False
-
-    def fetch() -> None:
-        try:
-            if all(put((item,)) for item in items):
-                put(None)
-        except BaseException as error:  # noqa: BLE001 - raised in the other thread
-            put(error)
-
-    thread = Thread(target=fetch, daemon=True)
-    thread.start()
-    try:
-        while (each := got.get()) is not None:
-            if isinstance(each, BaseException):
-                raise each
-            yield each[0]
-    finally:
-        closed.set()
-        thread.join()
+    # Each in a tuple, so that its end is told from an item.
+    wrapped = ((item,) for item in items)
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, wrapped, None)
+        while (found := following.result()) is not None:
+            following = thread.submit(next, wrapped, None)
+            yield found[0]
 
 
 def _serve(pipe: Connection, layout: Layout, rules: Rules, own: frozenset[bytes]) -> None:

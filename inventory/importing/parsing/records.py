@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that is not taken, and why. `original` is its text, cut where it is long."""
+    """A rejected record and the reason. `original` is its text, truncated if it is long."""
 
     line: int
     reason: str
@@ -70,7 +70,7 @@ class Reject:
 
 
 def records(block: Block, layout: Layout) -> Iterator[Record | Reject]:
-    """Return the records of `block` in their order; what cannot be read as one comes as a Reject in its place."""
+    """Return the records of `block` in order, with a Reject in the place of each that cannot be read."""
     if block.broken:
         yield Reject(block.first_line, block.broken, kept(_decoded(block.payload, layout.encoding)))
         return
@@ -95,7 +95,7 @@ def _decoded(payload: bytes, encoding: Encoding) -> str:
 
 
 def kept(text: str) -> str:
-    """Return the text of a reject as it can be written and shown: at most 64 KiB, what is no text spelled out."""
+    """Return the text of a reject for files and pages: at most 64 KiB, undecodable bytes escaped."""
     cut = text if len(text) <= _KEPT_OF_A_REJECT else f"{text[:_KEPT_OF_A_REJECT]}… ({len(text):,} characters)"
     readable = cut.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return readable.replace("\0", "\\x00").rstrip("\r\n")
@@ -168,7 +168,7 @@ def _json_lines(block: Block, layout: Layout) -> Iterator[Record | Reject]:
 
 
 def at_path(document: object, path: str) -> object:
-    """Return what stands at a dotted path, `certificate.status`; None when nothing does."""
+    """Return the value at a dotted path such as `certificate.status`, or None."""
     for step in path.split("."):
         if not isinstance(document, dict):
             return None

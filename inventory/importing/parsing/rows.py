@@ -1,4 +1,4 @@
-"""One record made into what is staged: a device, a certificate, or both. Pure."""
+"""Converts one record to staged rows: a device, a certificate, or both. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Rules:
 
 
 class RefusedInChain(NamedTuple):
-    """What stands in a chain and is not taken. `mark` is the same wherever the chain is repeated."""
+    """A certificate in a chain that is rejected. `mark` identifies it wherever the chain is repeated."""
 
     mark: int
     reason: str

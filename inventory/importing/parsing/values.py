@@ -1,4 +1,4 @@
-"""Cells made into values of the inventory. Pure: text in, a value out, or BadValue with what is wrong."""
+"""Converts cells to values of the inventory. Pure: text in; a value, or BadValue with the reason, out."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ _REASONS = {
         "privilegeWithdrawn",
     )
 }
-# A hold may be lifted and an attribute authority is none of ours: what is left of them is that it is revoked.
+# Unsupported reasons are kept as unspecified: a hold may be lifted, and we have no attribute authority.
 _REASONS |= {"certificatehold": UNSPECIFIED, "aacompromise": UNSPECIFIED, "": UNSPECIFIED}
 # RFC 5280 5.3.1: the numbers of the reasons; 7 is not used, 8 takes an entry off a CRL.
 _REASON_NUMBERS = {
@@ -60,6 +60,7 @@ def shown(text: str) -> str:
 
 
 def device_serial(text: str) -> str:
+    """Return the serial number of a device, unchanged. Raises BadValue."""
     if device_fields.SERIAL.fullmatch(text):
         return text
     if len(text) > device_fields.LONGEST_SERIAL:
@@ -70,12 +71,14 @@ def device_serial(text: str) -> str:
 
 
 def name(text: str, what: str) -> str:
+    """Return the name of a site or batch, unchanged. Raises BadValue if it is too long."""
     if len(text) > _MOST_NAME:
         raise BadValue(f"The {what} has {len(text):,} characters; at most {_MOST_NAME} are kept.")
     return text
 
 
 def mqtt_id(text: str) -> str:
+    """Return an MQTT client id, or an empty string. Raises BadValue."""
     if not text or device_fields.MQTT_ID.fullmatch(text):
         return text
     most = device_fields.LONGEST_MQTT_ID
@@ -83,6 +86,7 @@ def mqtt_id(text: str) -> str:
 
 
 def phone_number(text: str) -> str:
+    """Return a phone number in E.164, or an empty string. Punctuation is removed. Raises BadValue."""
     if "+" in text and _TRUNK_PREFIX.search(text):
         raise BadValue(f"{shown(text)} has a (0), which is not dialled behind a country code; leave it out.")
     number = _PHONE_PUNCTUATION.sub("", text)
@@ -93,6 +97,7 @@ def phone_number(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def choice(text: str, allowed: frozenset[str], what: str, default: str) -> str:
+    """Return the member of `allowed` that `text` spells, `default` if it is empty. Raises BadValue."""
     word = text.lower().replace(" ", "_").replace("-", "_")
     if not word:
         return default
@@ -102,6 +107,7 @@ def choice(text: str, allowed: frozenset[str], what: str, default: str) -> str:
 
 
 def coordinate(text: str, limit: int, what: str) -> float | None:
+    """Return decimal degrees from `-limit` to `limit`, None if empty. Raises BadValue."""
     if not text:
         return None
     if not _DEGREES.fullmatch(text):
@@ -146,6 +152,7 @@ def _moment(text: str) -> datetime:
 
 
 def is_revoked(text: str) -> bool:
+    """Return whether a cell means that the certificate is revoked. Raises BadValue for an unknown word."""
     word = text.lower().replace("_", "").replace(" ", "")
     if word in _NOT_REVOKED:
         return False

@@ -1,4 +1,4 @@
-"""A source recognised: its format, its header and what its columns mean, from a bounded look at its beginning."""
+"""Detects the format, header and columns of a source from a bounded part of its beginning."""
 
 import csv
 import io

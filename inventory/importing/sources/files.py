@@ -52,7 +52,7 @@ class Source(Protocol):
 
 
 def fingerprint_of(path: Path) -> str:
-    """Return what changes when the file does, as far as one can tell without reading all of it."""
+    """Return a fingerprint of a file, without reading all of it."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""The database of another product as a source: read only, a page at a time, written down as JSON lines."""
+"""The database of another product as a source: read-only, a page at a time, converted to JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -38,6 +38,7 @@ class Database:
         self.fingerprint = self.name
 
     def pieces(self, position: Position | None) -> Iterator[Piece]:
+        """Read the rows behind `position`, a page at a time. Raises SourceRefused when the database cannot be read."""
         at = dict(position or {"query": 0, "after": self._queries[0].after, "rows": 0})
         try:
             with psycopg.connect(

@@ -1,4 +1,4 @@
-"""What people leave: how other products write their certificates down, in exports and in their databases.
+"""Other products: how they write certificates in their exports and databases.
 
 Each product is a mapping of its own columns, a translation of its own words, and the queries that read its database.
 """

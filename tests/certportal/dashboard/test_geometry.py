@@ -10,7 +10,7 @@ from certportal.dashboard.geometry import bars, heatmap, steps, timeline
 
 TODAY = date(2027, 3, 1)
 DAYS = st.dates(date(2027, 1, 1), date(2028, 6, 1))
-COUNTS = st.dictionaries(st.tuples(st.sampled_from([1, 2, 3, None]), DAYS), st.integers(0, 10**6), max_size=60)
+NUMBERS = st.lists(st.integers(0, 10**6), max_size=60)
 
 
 @given(largest=st.integers(1, 10**8), count=st.integers(1, 10**8))
@@ -35,20 +35,27 @@ def test_nothing_has_no_step():
     assert steps.scale(100).step(0) == 0
 
 
-@given(counts=COUNTS, span=st.sampled_from([37, 104, 393, 2000]))
-def test_cells_add_up_to_what_ends_within_the_map(counts, span):
+def counted(numbers: list[int], columns: list[heatmap.Column]) -> dict[heatmap.Key, int]:
+    """Give each number a place: rows one after the other, and columns far apart."""
+    rows = [1, 2, 3, None]
+    return {(rows[i % 4], columns[i * 7 % len(columns)].start): number for i, number in enumerate(numbers)}
+
+
+@given(numbers=NUMBERS, span=st.sampled_from([37, 104, 393, 2000]))
+def test_each_count_of_a_row_has_a_cell_in_its_column(numbers, span):
     columns = heatmap.columns(TODAY - timedelta(days=14), span, 1200)
-    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
-    within = {day: 0 for column in columns for day in [column.start]}
-    total = sum(count for (_row, day), count in counts.items() if columns[0].start <= day < columns[-1].end)
-    assert sum(cell.count for cell in laid.cells) == total
-    assert all(cell.count > 0 and cell.column.start in within for cell in laid.cells)
+    counts = counted(numbers, columns)
+    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, on_cliffs={}, width=1200)
+    found = {(cell.row, cell.column.start): cell.count for cell in laid.cells}
+    assert found == {key: count for key, count in counts.items() if count}
+    assert len(found) == len(laid.cells)
 
 
-@given(counts=COUNTS, span=st.sampled_from([37, 104, 393, 2000]))
-def test_cells_do_not_overlap_and_stay_inside(counts, span):
+@given(numbers=NUMBERS, span=st.sampled_from([37, 104, 393, 2000]))
+def test_cells_do_not_overlap_and_stay_inside(numbers, span):
     columns = heatmap.columns(TODAY, span, 1200)
-    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
+    counts = counted(numbers, columns)
+    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, on_cliffs={}, width=1200)
     places = {(cell.x, cell.y) for cell in laid.cells}
     assert len(places) == len(laid.cells)
     assert all(0 <= x <= laid.width - laid.cell_width for x, _y in places)
@@ -78,8 +85,15 @@ def test_a_cell_is_a_month_beyond_three_years_and_begins_on_its_first():
 def test_a_cliff_is_outlined_where_it_comes_from_and_named_once():
     cliff = date(2027, 4, 1)
     counts = {(1, cliff): 200, (2, cliff): 4, (2, date(2027, 4, 2)): 3}
+    columns = heatmap.columns(TODAY, 90, 1200)
     laid = heatmap.layout(
-        counts, [1, 2], heatmap.columns(TODAY, 90, 1200), today=TODAY, cliffs={cliff: 204}, width=1200
+        counts,
+        [1, 2],
+        columns,
+        today=TODAY,
+        cliffs={cliff: 204},
+        on_cliffs={(1, cliff): 200, (2, cliff): 4},
+        width=1200,
     )
     assert [(cell.row, cell.count) for cell in laid.cells if cell.cliff] == [(1, 200)]
     assert [(label.day, label.count) for label in laid.cliffs] == [(cliff, 204)]
@@ -88,7 +102,9 @@ def test_a_cliff_is_outlined_where_it_comes_from_and_named_once():
 @given(days=st.sets(st.dates(TODAY, TODAY + timedelta(days=89)), max_size=20))
 def test_names_of_cliffs_never_run_into_each_other(days):
     cliffs = {day: 100 + index for index, day in enumerate(sorted(days))}
-    laid = heatmap.layout({}, [1], heatmap.columns(TODAY, 90, 1200), today=TODAY, cliffs=cliffs, width=1200)
+    laid = heatmap.layout(
+        {}, [1], heatmap.columns(TODAY, 90, 1200), today=TODAY, cliffs=cliffs, on_cliffs={}, width=1200
+    )
     spans = sorted(
         (label.x, label.x + 148) if label.anchor == "start" else (label.x - 148, label.x) for label in laid.cliffs
     )
@@ -97,7 +113,13 @@ def test_names_of_cliffs_never_run_into_each_other(days):
 
 def test_today_is_a_line_in_its_own_day():
     laid = heatmap.layout(
-        {}, [1], heatmap.columns(TODAY - timedelta(days=14), 104, 1248), today=TODAY, cliffs={}, width=1248
+        {},
+        [1],
+        heatmap.columns(TODAY - timedelta(days=14), 104, 1248),
+        today=TODAY,
+        cliffs={},
+        on_cliffs={},
+        width=1248,
     )
     assert laid.today_x == 14 * (laid.cell_width + heatmap.GAP)
 

@@ -23,7 +23,7 @@ def test_postgresql_expects_few_expired_certificates_where_most_that_ended_were_
     plant(factories.enrolled().certificate, 5, not_after=NOW - DAY)
     execute("ANALYZE inventory_certificate")
 
-    ended, _cleared = locked_out._stranding(Queue.EXPIRED, NOW)
+    ended, _cleared = locked_out._stranding(Queue.EXPIRED, NOW, [])
 
     assert ended.count() == 5
     assert expected(ended).number < 50 < expected(Certificate.objects.expired(NOW)).number

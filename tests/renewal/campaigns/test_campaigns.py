@@ -66,7 +66,8 @@ def test_planning_freezes_exactly_the_certificates_of_the_span(django_assert_num
 def test_planning_takes_as_many_queries_for_thirty_targets_as_for_three(django_assert_num_queries):
     meters(30)
     selection = Selection(fleet(), NOW, NOW + 60 * DAY)
-    with django_assert_num_queries(4 + 2):  # lock, campaign, targets, audit event; and a savepoint inside the test
+    # Lock, campaign, revoked authorities, targets, audit event; and a savepoint inside the test.
+    with django_assert_num_queries(5 + 2):
         planning.plan(Plan("Spring", selection, NOW), now=NOW, actor=SYSTEM)
 
 
