@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
+from inventory import pg_arrays
 from inventory.models import Authority, Batch, Certificate, Device, Fleet, Profile, Site
 from inventory.models.authority import ABOVE
 from inventory.models.certificate import COMPROMISES, LIVE_STATES
-from inventory.sightings import pg_arrays
-from inventory.sightings.resolving import selected
+from inventory.prepared import selected
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
 from renewal.models import EnrolmentProtocol, EnrolmentSecret

@@ -14,11 +14,11 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q
 
+from inventory import pg_arrays
 from inventory.audit.record import SYSTEM, Actor, record_selected
 from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
-from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, Result, SightingOutcome, Verdict, judge
 from inventory.sightings.first_use import Confirmations, Live, Use
 from inventory.sightings.identifiers import Sighting

@@ -10,9 +10,9 @@ from cryptography import x509
 from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
+from inventory import pg_arrays
 from inventory.models import Authority, Fleet, FleetIds
 from inventory.models.authority import RevocationAbove, RevokedAbove
-from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
 from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 
