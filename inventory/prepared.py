@@ -4,7 +4,7 @@ What Django's own cursors send is parsed and planned each time, with the paramet
 and its audit event that is more work than the rest of the statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import connection
@@ -31,7 +31,11 @@ def cursor() -> CursorWrapper:
         preparing = _Preparing(connection.connection)
     # Django's own reader of times needs ten times as long, for a time zone that is UTC already.
     preparing.adapters.register_loader("timestamptz", TimestamptzLoader)
-    return connection.make_debug_cursor(preparing) if connection.queries_logged else connection.make_cursor(preparing)
+    # As Django makes its own, so that tests and logs see every query.
+    make: Callable[[Any], CursorWrapper] = (
+        connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    )
+    return make(preparing)
 
 
 def selected(query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

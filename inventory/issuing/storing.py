@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from psycopg.types.numeric import Int8
@@ -58,7 +58,7 @@ def store(rows: Sequence[Row], events: Sequence[Entry]) -> None:
     Any other number takes a COPY for each table.
     """
     if len(rows) == 1:
-        parameters = [Int8(value) if type(value) is int else value for value in (*rows[0], *events[0])]
+        parameters: list[Any] = [Int8(value) if type(value) is int else value for value in (*rows[0], *events[0])]
         with prepared.cursor() as cursor:
             cursor.execute(_INSERT_BOTH, parameters)
         return
