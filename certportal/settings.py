@@ -187,6 +187,8 @@ if "CERTPORTAL_PLANE" in env.ENVIRON:
 if PLANE == "device":
     # It asks the same few questions all day: there Django's own statements are prepared too.
     _options["server_side_binding"] = True
+    # Left to itself PostgreSQL plans the gate's question anew for each renewal, which takes longer than its answer.
+    _options.setdefault("options", "-c plan_cache_mode=force_generic_plan")
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
