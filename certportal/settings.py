@@ -178,12 +178,17 @@ DATABASE_URL = env("DATABASE_URL", default="")
 REDIS_URL = env("REDIS_URL", default="") or valkey.url(HOME)
 _database = env.db_url_config(DATABASE_URL) if DATABASE_URL else postgres.django_database(HOME)
 DATABASES = {"default": _database}
+# What `inventory.prepared` sends stays prepared on its connection; Django's own statements do not.
+_options = _database.setdefault("OPTIONS", {})
+_options.setdefault("prepare_threshold", 3)
 if "CERTPORTAL_PLANE" in env.ENVIRON:
     # Planes hold many requests at once over few connections. Commands and forking workers must not share a pool.
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
+    _options["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
 if PLANE == "device":
-    # It asks the same few questions all day: PostgreSQL plans each once a connection instead of once a renewal.
-    _database["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 3}
+    # It asks the same few questions all day: there Django's own statements are prepared too.
+    _options["server_side_binding"] = True
+    # Left to itself PostgreSQL plans the gate's question anew for each renewal, which takes longer than its answer.
+    _options.setdefault("options", "-c plan_cache_mode=force_generic_plan")
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 

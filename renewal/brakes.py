@@ -6,7 +6,11 @@ their own, the rest are counted by network and become one event for each network
 from being heard: a secret has 144 random bits.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -38,43 +42,88 @@ _ADD = """
                   OR (SELECT count(*) FROM renewal_refusaltally
                       WHERE action = %(action)s::varchar AND "window" = %(window)s::timestamptz) < %(most)s::bigint
                 THEN %(network)s::varchar ELSE %(others)s::varchar END,
-           1, %(now)s::timestamptz, %(now)s::timestamptz
+           %(number)s::bigint, %(now)s::timestamptz, %(now)s::timestamptz
     ON CONFLICT (action, "window", network) DO UPDATE
-        SET count = tally.count + 1,
+        SET count = tally.count + excluded.count,
             first_at = least(tally.first_at, excluded.first_at), last_at = greatest(tally.last_at, excluded.last_at)
     RETURNING count"""
 
 
-def note(
-    refusal: Refusal,
-    action: AuditAction,
-    actor: Actor,
-    now: datetime,
-    *,
-    device: Device | None,
-    certificate: Certificate | None = None,
-) -> Refusal:
-    """Put a refusal into the audit log, by itself or counted, and return the answer: it, or that there were too many.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused request: whose it was, as far as anybody knows, and by which certificate it came.
 
-    Call it in the transaction of the request. Two queries at most beside the event.
+    `actor` is who asked, from where; `action` is what the audit log calls it.
     """
-    network = network_of(actor.source_address)
-    recent = _recent(action, now)
-    of_network = [device_id for address, device_id in recent if network_of(address) == network]
+
+    refusal: Refusal
+    action: AuditAction
+    actor: Actor
+    device: Device | None
+    certificate: Certificate | None = None
+
+
+def note(refused: Sequence[Refused], now: datetime) -> list[Refusal]:
+    """Put refusals into the audit log, by themselves or counted, in the order in which they came.
+
+    Return the answer to each: its refusal, or that there were too many. Call it in the transaction of the requests.
+    Two queries at most beside the events: one for each action, and one for each network that has too many.
+    """
+    recent = {action: _recent(action, now) for action in {each.action for each in refused}}
+    braked, told = [_brake(each, recent[each.action]) for each in refused], []
+    counted: Counter[tuple[AuditAction, str]] = Counter()
+    for each, brake in zip(refused, braked, strict=True):
+        if brake is None:
+            told.append(_event(each, now))
+        else:
+            counted[each.action, brake.network] += 1
+    record(told)
+    # How many of each network there had been before.
+    counts = {
+        (action, network): _count(action, network, number, now) - number
+        for (action, network), number in counted.items()
+    }
+    return [_answer(each, brake, counts) for each, brake in zip(refused, braked, strict=True)]
+
+
+class _Brake(NamedTuple):
+    """A refusal that is counted: for which network, and whether its sender is told so."""
+
+    network: str
+    too_many: bool
+
+
+def _brake(refused: Refused, recent: list[tuple[str, int | None]]) -> _Brake | None:
+    """Return None for what becomes an event of its own, which joins `recent`: networks and devices of such events."""
+    device, network = refused.device, network_of(refused.actor.source_address)
+    of_network = [device_id for known, device_id in recent if known == network]
     # A device counts together with the network: else whoever knows a serial number could silence its device.
     of_device = of_network.count(device.pk) if device else 0
     too_many = of_device >= MOST_OF_DEVICE or len(of_network) >= MOST_OF_NETWORK
-    if not too_many and len(recent) < MOST_EVENTS:
-        details = {"reason": refusal.code, **refusal.details}
-        name = device.serial if device else actor.name
-        told = event(
-            action, now=now, actor=actor, object_name=name, device=device, certificate=certificate, details=details
-        )
-        record([told])
-        return refusal
-    if _count(action, network, now) > MOST_OF_NETWORK or too_many:
-        return _too_many()
-    return refusal
+    if too_many or len(recent) >= MOST_EVENTS:
+        return _Brake(network, too_many)
+    recent.append((network, device.pk if device else None))
+    return None
+
+
+def _event(refused: Refused, now: datetime) -> AuditEvent:
+    return event(
+        refused.action,
+        now=now,
+        actor=refused.actor,
+        object_name=refused.device.serial if refused.device else refused.actor.name,
+        device=refused.device,
+        certificate=refused.certificate,
+        details={"reason": refused.refusal.code, **refused.refusal.details},
+    )
+
+
+def _answer(refused: Refused, brake: _Brake | None, counts: dict[tuple[AuditAction, str], int]) -> Refusal:
+    """Return the answer to a refusal, which is one more of its network when it was counted."""
+    if brake is None:
+        return refused.refusal
+    counts[refused.action, brake.network] += 1
+    return _too_many() if brake.too_many or counts[refused.action, brake.network] > MOST_OF_NETWORK else refused.refusal
 
 
 def tell(now: datetime) -> int:
@@ -100,14 +149,15 @@ def _told(tally: RefusalTally) -> AuditEvent:
     return event(AuditAction(tally.action), now=tally.last_at, actor=actor, object_name=name, details=details)
 
 
-def _recent(action: AuditAction, now: datetime) -> list[tuple[str | None, int | None]]:
-    """Return address and device of the latest refusals that are events of their own. One indexed query."""
+def _recent(action: AuditAction, now: datetime) -> list[tuple[str, int | None]]:
+    """Return network and device of the latest refusals that are events of their own. One indexed query."""
     own = AuditEvent.objects.filter(action=action, at__gt=now - SPAN).exclude(actor_kind=ActorKind.SYSTEM)
-    return list(own.order_by("-at", "-id").values_list("source_address", "device_id")[:MOST_EVENTS])
+    latest = own.order_by("-at", "-id").values_list("source_address", "device_id")[:MOST_EVENTS]
+    return [(network_of(address), device_id) for address, device_id in latest]
 
 
-def _count(action: AuditAction, network: str, now: datetime) -> int:
-    """Count one more refusal and return how many its network has in this window. One statement."""
+def _count(action: AuditAction, network: str, number: int, now: datetime) -> int:
+    """Count `number` more refusals and return how many its network has in this window. One statement."""
     began = datetime.fromtimestamp(now.timestamp() // WINDOW.total_seconds() * WINDOW.total_seconds(), UTC)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -116,6 +166,7 @@ def _count(action: AuditAction, network: str, now: datetime) -> int:
                 "action": action.value,
                 "window": began,
                 "network": network,
+                "number": number,
                 "now": now,
                 "most": MOST_NETWORKS,
                 "others": THE_OTHERS,

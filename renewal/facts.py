@@ -15,48 +15,49 @@ and revocations keep too, so that no two transactions wait for each other:
 4. presences of devices, by their keys, by the sighting that follows.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
+from inventory import pg_arrays
 from inventory.models import Authority, Batch, Certificate, Device, Fleet, Profile, Site
 from inventory.models.authority import ABOVE
 from inventory.models.certificate import COMPROMISES, LIVE_STATES
-from inventory.sightings import pg_arrays
-from inventory.sightings.resolving import selected
+from inventory.prepared import selected
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
-from renewal.models import EnrolmentProtocol, EnrolmentSecret
+from renewal.models import EnrolmentSecret
+from renewal.requests import Enrolment, Renewal, Request
 
-_LOCKED_REQUESTS = """
-    held AS MATERIALIZED (
-        SELECT pg_advisory_xact_lock(key)::text AS lock FROM (
-            SELECT hashtextextended('certificates of device ' || device_id, 0) AS key FROM found
-            UNION SELECT * FROM unnest(%s::bigint[])
-            ORDER BY key
-        ) AS keys
-    )"""
-_FIND_CERTIFICATES = f"""
+# A name that is taken by nobody has no row; a secret that is wrong has one without it, and takes no lock.
+_FIND = """
     WITH found AS MATERIALIZED (
-        SELECT asked.number, c.id AS certificate_id, c.device_id
+        SELECT asked.number, c.device_id, c.id AS certificate_id, NULL::bigint AS secret_id
         FROM unnest(%s::integer[], %s::bytea[]) AS asked (number, sha256)
         JOIN inventory_certificate c ON c.sha256 = asked.sha256 AND c.purpose = 'device'
         JOIN inventory_authority a ON a.id = c.authority_id AND a.key_name IS NOT NULL
-    ), {_LOCKED_REQUESTS}
-    SELECT number, certificate_id, device_id FROM found WHERE (SELECT count(lock) FROM held) > 0"""  # noqa: S608 - of constants
-_FIND_SECRET = f"""
-    WITH found AS MATERIALIZED (
-        SELECT s.id AS secret_id, d.id AS device_id
-        FROM renewal_enrolmentsecret s
-        JOIN inventory_device d ON d.id = s.device_id
-        JOIN inventory_fleet f ON f.id = d.fleet_id
-        WHERE s.sha256 = %s AND s.protocol = %s AND d.serial = %s AND f.slug = %s
-    ), {_LOCKED_REQUESTS}
-    SELECT secret_id, device_id FROM found WHERE (SELECT count(lock) FROM held) > 0"""  # noqa: S608 - of constants
+        UNION ALL
+        SELECT asked.number, d.id, NULL, s.id
+        FROM unnest(%s::integer[], %s::bytea[], %s::varchar[], %s::varchar[], %s::varchar[])
+            AS asked (number, sha256, protocol, serial, label)
+        JOIN inventory_fleet f ON f.slug = asked.label
+        JOIN inventory_device d ON d.fleet_id = f.id AND d.serial = asked.serial
+        LEFT JOIN renewal_enrolmentsecret s
+            ON s.sha256 = asked.sha256 AND s.device_id = d.id AND s.protocol = asked.protocol
+    ), known AS MATERIALIZED (
+        SELECT number, device_id FROM found WHERE certificate_id IS NOT NULL OR secret_id IS NOT NULL
+    ), held AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock(key)::text AS lock FROM (
+            SELECT hashtextextended('certificates of device ' || device_id, 0) AS key FROM known
+            UNION SELECT asked.key
+            FROM unnest(%s::integer[], %s::bigint[]) AS asked (number, key) JOIN known USING (number)
+            ORDER BY key
+        ) AS keys
+    )
+    SELECT number, device_id, certificate_id, secret_id FROM found WHERE (SELECT count(lock) FROM held) >= 0"""
 
 
 # What a certificate is decided and issued on, and no more: on the busiest route, each column costs time.
@@ -223,60 +224,75 @@ class Facts(NamedTuple):
     names_another: bool
 
 
-class _Asked(NamedTuple):
+class Sender(NamedTuple):
+    """Whose request it is, by the keys of their rows.
+
+    Who has neither a certificate nor a secret only names the device.
+    """
+
     device_id: int
     certificate_id: int | None
-    request: CertificationRequest
+    secret_id: int | None
 
 
-def of_renewals(asked: Sequence[tuple[bytes, CertificationRequest]], now: datetime) -> list[Facts | None]:
-    """Return the facts of requests that came under client certificates with these SHA-256 fingerprints, locked.
+def find(requests: Sequence[Request]) -> dict[int, Sender]:
+    """Return who sent requests, by the numbers of these, and take the locks of their devices and keys. One statement.
 
-    None where the fingerprint is of no device certificate that we signed. The whole certificate is compared, not its
-    serial or subject: a look-alike from elsewhere is not in the inventory, and one of an external authority is only
-    tracked there. Of several requests for one device or one key only the first may be decided on: ask again for the
-    next. Call it in a transaction. Two statements, whatever the number.
+    Missing is who shows a certificate that is of no device, or that we did not sign, and who names no device of the
+    fleet. The whole certificate is compared, not its serial or subject: a look-alike from elsewhere is not in the
+    inventory, and one of an external authority is only tracked there. Call it once in a transaction, for all of its
+    requests.
     """
-    fingerprints = pg_arrays.octets(sha256 for sha256, _request in asked)
-    keys = pg_arrays.integers(_lock_number(request) for _sha256, request in asked)
-    found = selected(_FIND_CERTIFICATES, [pg_arrays.integers(range(len(asked))), fingerprints, keys])
-    known = {number: _Asked(device_id, certificate_id, asked[number][1]) for number, certificate_id, device_id in found}
-    facts = _read(known, now)
-    return [facts.get(number) for number in range(len(asked))]
+    renewals = {number: each for number, each in enumerate(requests) if isinstance(each, Renewal)}
+    enrolments = {number: each for number, each in enumerate(requests) if isinstance(each, Enrolment)}
+    rows = selected(
+        _FIND,
+        [
+            pg_arrays.integers(renewals),
+            pg_arrays.octets(each.sha256 for each in renewals.values()),
+            pg_arrays.integers(enrolments),
+            pg_arrays.octets(each.secret_sha256 for each in enrolments.values()),
+            [each.protocol.value for each in enrolments.values()],
+            [each.serial for each in enrolments.values()],
+            [each.label for each in enrolments.values()],
+            pg_arrays.integers(range(len(requests))),
+            pg_arrays.integers(_lock_number(each.request) for each in requests),
+        ],
+    )
+    return {number: Sender(*keys) for number, *keys in rows}
 
 
-def of_enrolment(
-    serial: str, secret: str, request: CertificationRequest, *, label: str, protocol: EnrolmentProtocol, now: datetime
-) -> tuple[EnrolmentSecret, Facts] | None:
-    """Return the secret of device `serial` in fleet `label`, spent or not, and the facts of a request, locked.
-
-    None when there is no such secret. Call it in a transaction. Three statements.
-    """
-    sha256 = hashlib.sha256(secret.encode()).digest()
-    keys = pg_arrays.integers([_lock_number(request)])
-    for secret_id, device_id in selected(_FIND_SECRET, [sha256, protocol.value, serial, label, keys]):
-        facts = _read({0: _Asked(device_id, None, request)}, now)
-        secrets = EnrolmentSecret.objects.select_related("certificate").select_for_update(of=("self",), no_key=True)
-        return secrets.get(pk=secret_id), facts[0]
-    return None
+def secrets(senders: Iterable[Sender]) -> dict[int, EnrolmentSecret]:
+    """Return the secrets by which `senders` ask, spent or not, locked. Call it after `read`. At most one statement."""
+    keys = {sender.secret_id for sender in senders if sender.secret_id is not None}
+    if not keys:
+        return {}
+    locked = EnrolmentSecret.objects.select_related("certificate").select_for_update(of=("self",), no_key=True)
+    return {secret.pk: secret for secret in locked.filter(pk__in=keys).order_by("pk")}
 
 
 def _lock_number(request: CertificationRequest) -> int:
     return int.from_bytes(request.spki_sha256[:8], signed=True)
 
 
-def _read(asked: dict[int, _Asked], now: datetime) -> dict[int, Facts]:
-    if not asked:
+def read(senders: Mapping[int, Sender], requests: Sequence[Request], now: datetime) -> dict[int, Facts]:
+    """Return the facts of the requests that have these numbers, locked. One statement.
+
+    Of several requests for one device or one key only the first may be decided on: read again for the next, when that
+    one was carried out. The first reading must be of all, so that the locks are taken in their order.
+    """
+    if not senders:
         return {}
-    claims = [(number, name) for number, each in asked.items() for name in _claimed_names(each.request)]
+    asked = {number: requests[number].request for number in senders}
+    claims = [(number, name) for number, request in asked.items() for name in _claimed_names(request)]
     compromises = list(COMPROMISES)
     rows = selected(
         _READ,
         [
-            pg_arrays.integers(asked),
-            pg_arrays.integers(each.device_id for each in asked.values()),
-            pg_arrays.integers(each.certificate_id for each in asked.values()),
-            pg_arrays.octets(each.request.spki_sha256 for each in asked.values()),
+            pg_arrays.integers(senders),
+            pg_arrays.integers(sender.device_id for sender in senders.values()),
+            pg_arrays.integers(sender.certificate_id for sender in senders.values()),
+            pg_arrays.octets(request.spki_sha256 for request in asked.values()),
             list(LIVE_STATES),
             compromises,
             compromises,

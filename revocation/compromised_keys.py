@@ -24,9 +24,8 @@ def propose_others(revoked: Iterable[Certificate], *, now: datetime, actor: Acto
     )
     record_odd_keys(
         (
-            OddKey(Oddity.COMPROMISED_KEY, f"sha256:{bytes(other.sha256).hex()}", other.pk, other.device_id)
+            OddKey(Oddity.COMPROMISED_KEY, f"sha256:{bytes(other.sha256).hex()}", other.pk, other.device_id, actor)
             for other in others
         ),
-        now=now,
-        actor=actor,
+        now,
     )

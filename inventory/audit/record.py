@@ -126,8 +126,10 @@ def entry(
     )
 
 
-def record_by_copy(entries: Iterable[Entry]) -> None:
-    """Write entries in one COPY; call it inside the transaction of the act."""
+def record_by_copy(entries: Sequence[Entry]) -> None:
+    """Write entries in one COPY, none in no statement; call it inside the transaction of the act."""
+    if not entries:
+        return
     with connection.cursor() as cursor:
         pg_copy.copy_in(cursor, "inventory_auditevent", Entry._fields, map(_row, entries))
 

@@ -25,8 +25,9 @@ from django.conf import settings
 
 from inventory.audit.record import Actor, Entry, entry
 from inventory.issuing import serial_numbers, urls
+from inventory.issuing.keys.software import KeyUnavailable
 from inventory.issuing.keys.store import signing_key
-from inventory.issuing.lifetimes import Lifetime, lifetime
+from inventory.issuing.lifetimes import IssuerTooOld, Lifetime, lifetime
 from inventory.issuing.serial_numbers import Place
 from inventory.issuing.storing import Row, store, stored
 from inventory.models import AuditAction, Authority, Certificate, Device, Profile, Purpose
@@ -58,6 +59,10 @@ class ProfileUnusable(ValueError):
     """The profile gives no certificate for this device; the text says which part of it, and why."""
 
 
+CannotIssue = IssuerTooOld | KeyUnavailable | ProfileUnusable
+"""Why no certificate came of an admission."""
+
+
 def issue(admission: Admission, now: datetime) -> Certificate:
     """Sign and store one certificate. See `issue_many`."""
     return issue_many([admission], now)[0]
@@ -70,9 +75,38 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
     without a gap between them. Raises IssuerTooOld, KeyUnavailable or ProfileUnusable before anything is asked of the
     database.
     """
-    if not admissions:
+    return _issue([_draft(admission, now) for admission in admissions], now)
+
+
+def issue_each(admissions: Sequence[Admission], now: datetime) -> list[Certificate | CannotIssue]:
+    """Do as `issue_many`, but return in its place why a certificate cannot be issued, and issue the others."""
+    drafts = [_draft_or_why_not(admission, now) for admission in admissions]
+    issued = iter(_issue([draft for draft in drafts if isinstance(draft, _Draft)], now))
+    return [next(issued) if isinstance(draft, _Draft) else draft for draft in drafts]
+
+
+class _Draft(NamedTuple):
+    """All that a certificate says but where it stands. `alternative_names`: the extension's value in DER, or empty."""
+
+    admission: Admission
+    issuer: x509.Certificate
+    key: CertificateIssuerPrivateKeyTypes
+    subject: Subject
+    alternative_names: bytes
+    dates: Lifetime
+
+
+def _draft_or_why_not(admission: Admission, now: datetime) -> _Draft | CannotIssue:
+    try:
+        return _draft(admission, now)
+    except (IssuerTooOld, KeyUnavailable, ProfileUnusable) as error:
+        return error
+
+
+def _issue(drafts: Sequence[_Draft], now: datetime) -> list[Certificate]:
+    if not drafts:
         return []
-    drafts = [_draft(admission, now) for admission in admissions]
+    admissions = [draft.admission for draft in drafts]
     places = serial_numbers.draw([admission.authority for admission in admissions])
     rows = [_sign(draft, place, now) for draft, place in zip(drafts, places, strict=True)]
     store(rows, [_issued(admission, row, now) for admission, row in zip(admissions, rows, strict=True)])
@@ -86,17 +120,6 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
         )
         for admission, row in zip(admissions, rows, strict=True)
     ]
-
-
-class _Draft(NamedTuple):
-    """All that a certificate says but where it stands. `alternative_names`: the extension's value in DER, or empty."""
-
-    admission: Admission
-    issuer: x509.Certificate
-    key: CertificateIssuerPrivateKeyTypes
-    subject: Subject
-    alternative_names: bytes
-    dates: Lifetime
 
 
 def _draft(admission: Admission, now: datetime) -> _Draft:

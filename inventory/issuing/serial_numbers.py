@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from django.db import connection
+from psycopg.types.numeric import Int8
 
+from inventory import pg_arrays, prepared
 from inventory.models import Authority
 from inventory.x509.template import SERIAL_OCTETS
 
@@ -16,6 +17,7 @@ RANDOM_BITS = 127
 # constant. That costs a hundredth of a bit.
 _LEAST = 1 << RANDOM_BITS - 7
 
+_DRAW_ONE = "SELECT nextval('inventory_certificate_id_seq'), inventory_draw_issuance_indexes(%s::bigint, 1)"
 _DRAW = """
     SELECT ARRAY(SELECT nextval('inventory_certificate_id_seq') FROM generate_series(1, %s)),
            ARRAY(SELECT inventory_draw_issuance_indexes(authority, number)
@@ -48,17 +50,20 @@ def draw(issuers: Sequence[Authority]) -> list[Place]:
     Those of one authority are numbered without a gap, in the order given, whoever else draws meanwhile. What is drawn
     and not used is a gap for ever.
     """
+    if len(issuers) == 1:
+        [issuer] = issuers
+        [(pk, index)] = prepared.selected(_DRAW_ONE, [Int8(issuer.pk)])
+        return [_place(pk, index, issuer)]
     numbers = Counter(issuer.pk for issuer in issuers)
-    with connection.cursor() as cursor:
-        cursor.execute(_DRAW, [len(issuers), list(numbers), list(numbers.values())])
-        pks, firsts = cursor.fetchone()
+    drawn = [Int8(len(issuers)), pg_arrays.integers(numbers), pg_arrays.integers(numbers.values())]
+    [(pks, firsts)] = prepared.selected(_DRAW, drawn)
     following: dict[int, Iterator[int]] = {
         authority: iter(range(first, first + numbers[authority]))
         for authority, first in zip(numbers, firsts, strict=True)
     }
-    places = []
-    for pk, issuer in zip(pks, issuers, strict=True):
-        index = next(following[issuer.pk])
-        # In turn: shards grow alike, and so does what a revoked batch adds to each.
-        places.append(Place(pk, index, index % issuer.crl_shards))
-    return places
+    return [_place(pk, next(following[issuer.pk]), issuer) for pk, issuer in zip(pks, issuers, strict=True)]
+
+
+def _place(pk: int, index: int, issuer: Authority) -> Place:
+    # In turn: shards grow alike, and so does what a revoked batch adds to each.
+    return Place(pk, index, index % issuer.crl_shards)

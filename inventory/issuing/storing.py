@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from psycopg.types.numeric import Int8
 
-from inventory import pg_copy
+from inventory import pg_copy, prepared
 from inventory.audit.record import Entry, record_by_copy
 from inventory.models import Authority, Certificate, CertificateState, Device, Profile
 
@@ -57,8 +58,8 @@ def store(rows: Sequence[Row], events: Sequence[Entry]) -> None:
     Any other number takes a COPY for each table.
     """
     if len(rows) == 1:
-        parameters: list[Any] = [*rows[0], *events[0]]
-        with connection.cursor() as cursor:
+        parameters: list[Any] = [Int8(value) if type(value) is int else value for value in (*rows[0], *events[0])]
+        with prepared.cursor() as cursor:
             cursor.execute(_INSERT_BOTH, parameters)
         return
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:

@@ -9,16 +9,19 @@ from inventory.sightings.classification import CLOCK_TOLERANCE, Result, Sighting
 from inventory.sightings.identifiers import Sighting
 from inventory.sightings.recording import (
     MOST_IN_A_BATCH,
+    CertificateUse,
     OddKey,
     find_usable,
     record_odd_keys,
     record_sighting,
     record_sightings,
+    record_uses,
 )
 
 __all__ = [
     "CLOCK_TOLERANCE",
     "MOST_IN_A_BATCH",
+    "CertificateUse",
     "OddKey",
     "Result",
     "Sighting",
@@ -27,4 +30,5 @@ __all__ = [
     "record_odd_keys",
     "record_sighting",
     "record_sightings",
+    "record_uses",
 ]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from inventory import pg_arrays
 from inventory.models import CertificateState
-from inventory.sightings import pg_arrays
 
 
 @dataclass(frozen=True, slots=True)

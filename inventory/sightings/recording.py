@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
 
-from inventory.audit.record import SYSTEM, Actor, record_selected
-from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, DevicePresence, FleetIds
+from inventory import pg_arrays, prepared
+from inventory.audit.record import SYSTEM, Actor, Entry, entry, record_by_copy, record_selected
+from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
-from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, Result, SightingOutcome, Verdict, judge
 from inventory.sightings.first_use import Confirmations, Live, Use
 from inventory.sightings.identifiers import Sighting
@@ -73,11 +72,7 @@ _COUNT_ODD = """
         first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
         last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
         count = known.count + excluded.count
-    RETURNING id, xmax = 0 AS is_new"""
-_NEW_ODD = """
-    SELECT first_seen_at AS at, name AS object_name, device_id, certificate_id,
-           jsonb_build_object('oddity', oddity, 'source', source) AS details
-    FROM inventory_unexpectedsighting WHERE id = ANY(%s::bigint[])"""
+    RETURNING oddity, name, xmax = 0 AS is_new"""
 
 
 def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
@@ -95,18 +90,45 @@ def find_usable(sha256: bytes, now: datetime) -> Certificate | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateUse:
+    """A device authenticated here with `certificate`; `actor` is the device, and from where it came."""
+
+    certificate: Certificate
+    device: Device
+    actor: Actor
+
+
 def record_sighting(certificate: Certificate, device: Device, *, now: datetime, actor: Actor) -> bool:
-    """Note that `certificate` of `device` was used at `now`. Return whether this was its first use.
+    """Note that `certificate` of `device` was used at `now`. Return whether this was its first use."""
+    return bool(record_uses([CertificateUse(certificate, device, actor)], now))
+
+
+def record_uses(uses: Sequence[CertificateUse], now: datetime) -> set[int]:
+    """Note that certificates were used at `now`. Return those, by their keys, of which this was the first use.
 
     The first use confirms a certificate and supersedes the older ones of its device: until then the device may depend
-    on them. A sighting older than the one we know changes nothing. One statement, three more on first use.
+    on them. A sighting older than the one we know changes nothing. One statement, three more on first uses.
     """
     with transaction.atomic(savepoint=False):
-        is_new = certificate.state == CertificateState.ISSUED
-        confirmed = _confirm([Use(device.pk, certificate.pk, certificate.issued_at, now)], actor) if is_new else {}
-        older = Q(last_seen_at__lt=now) | Q(last_seen_at=None)
-        DevicePresence.objects.filter(older, device=device.pk).update(last_seen_at=now)
-        return bool(confirmed)
+        new = {use.certificate.pk: use for use in uses if use.certificate.state == CertificateState.ISSUED}
+        confirmations = _confirm(Use(use.device.pk, pk, use.certificate.issued_at, now) for pk, use in new.items())
+        record_by_copy([_confirmed(new[pk], superseded, now) for pk, superseded in confirmations.superseded.items()])
+        _note_seen({use.device.pk: now for use in uses})
+    return set(confirmations.at)
+
+
+def _confirmed(use: CertificateUse, superseded: int, now: datetime) -> Entry:
+    certificate = use.certificate
+    return entry(
+        AuditAction.CERTIFICATE_CONFIRMED,
+        now=now,
+        actor=use.actor,
+        object_name=certificate.subject,
+        device_id=use.device.pk,
+        certificate_id=certificate.pk,
+        details={"serial": certificate.serial, "superseded": superseded},
+    )
 
 
 def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor, within: FleetIds = None) -> list[Result]:
@@ -126,10 +148,12 @@ def record_sightings(batch: Sequence[Sighting], now: datetime, actor: Actor, wit
         judged = [
             _Judged(sighting, of_name := found.get(sighting.name), judge(sighting, of_name, now)) for sighting in batch
         ]
-        confirmed = _confirm(_first_uses(judged), actor)
+        confirmations = _confirm(_first_uses(judged))
+        if confirmations.at:
+            record_selected(AuditAction.CERTIFICATE_CONFIRMED, _CONFIRMED, confirmations.confirmed(), actor=actor)
         _move_last_seen(judged)
         _count_odd(judged, actor)
-    return _results(judged, confirmed)
+    return _results(judged, confirmations.at)
 
 
 class _Judged(NamedTuple):
@@ -144,25 +168,21 @@ def _first_uses(judged: Iterable[_Judged]) -> Iterator[Use]:
             yield Use(found.device.id, found.certificate.id, found.certificate.issued_at, sighting.at)
 
 
-def _confirm(uses: Iterable[Use], actor: Actor) -> dict[int, datetime]:
-    """Confirm certificates by their first use and supersede the older ones; return when each was confirmed.
-
-    Three statements.
-    """
+def _confirm(uses: Iterable[Use]) -> Confirmations:
+    """Confirm certificates by their first use and supersede the older ones; the caller tells of it. Two statements."""
     by_device: dict[int, list[Use]] = {}
     for use in uses:
         by_device.setdefault(use.device_id, []).append(use)
-    if not by_device:
-        return {}
-    live = _lock_live([max(of_device, key=lambda use: use.age) for of_device in by_device.values()])
     confirmations = Confirmations()
+    if not by_device:
+        return confirmations
+    live = _lock_live([max(of_device, key=lambda use: use.age) for of_device in by_device.values()])
     for device_id, of_device in by_device.items():
         confirmations.add(of_device, live.get(device_id, ()))
     if confirmations.at:
         with connection.cursor() as cursor:
             cursor.execute(_CHANGE_STATES, confirmations.changes())
-        record_selected(AuditAction.CERTIFICATE_CONFIRMED, _CONFIRMED, confirmations.confirmed(), actor=actor)
-    return confirmations.at
+    return confirmations
 
 
 def _lock_live(newest: Sequence[Use]) -> dict[int, list[Live]]:
@@ -185,8 +205,13 @@ def _move_last_seen(judged: Iterable[_Judged]) -> None:
             known = newest.get(found.device.id)
             if known is None or known < sighting.at:
                 newest[found.device.id] = sighting.at
+    _note_seen(newest)
+
+
+def _note_seen(newest: Mapping[int, datetime]) -> None:
+    """Move the last sightings of devices, by their keys, where these are newer."""
     if newest:
-        with connection.cursor() as cursor:
+        with prepared.cursor() as cursor:
             cursor.execute(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
 
 
@@ -221,38 +246,62 @@ def _count_odd(judged: Iterable[_Judged], actor: Actor) -> None:
             _Odd(verdict.oddity, name, *keys, first_seen_at=sighting.at, last_seen_at=sighting.at),
         )
         odd.add(sighting.at)
-    _store_odd(list(counts.values()), actor.name, actor)
+    _store_odd(counts, actor.name, dict.fromkeys(counts, actor))
 
 
-def _store_odd(odd: Sequence[_Odd], source: str, actor: Actor) -> None:
-    if not odd:
+def _store_odd(
+    counts: Mapping[tuple[Oddity, str], _Odd], source: str, actors: Mapping[tuple[Oddity, str], Actor]
+) -> None:
+    if not counts:
         return
-    odd_columns = [[getattr(each, column.name) for each in odd] for column in fields(_Odd)]
+    odd_columns = [[getattr(each, column.name) for each in counts.values()] for column in fields(_Odd)]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_ODD, [source[:150], *odd_columns])
-        new = [pk for pk, is_new in cursor.fetchall() if is_new]
+        new = [(Oddity(oddity), name) for oddity, name, is_new in cursor.fetchall() if is_new]
+    record_by_copy([_unexpected(counts[each], source, actors[each]) for each in new])
     if new:
-        record_selected(AuditAction.UNEXPECTED_SIGHTING, _NEW_ODD, [new], actor=actor)
         log.warning("unexpected sightings", source=source, new=len(new))
+
+
+def _unexpected(odd: _Odd, source: str, actor: Actor) -> Entry:
+    return entry(
+        AuditAction.UNEXPECTED_SIGHTING,
+        now=odd.first_seen_at,
+        actor=actor,
+        object_name=odd.name,
+        device_id=odd.device_id,
+        certificate_id=odd.certificate_id,
+        details={"oddity": odd.oddity.value, "source": source[:150]},
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class OddKey:
-    """A key that was met where it should not be: `name` says which, and makes it one thing however often it is met."""
+    """A key that was met where it should not be, and who showed it.
+
+    `name` says which, and makes it one thing however often it is met.
+    """
 
     oddity: Oddity
     name: str
     certificate_id: int | None
     device_id: int | None
+    actor: Actor
 
 
-def record_odd_keys(odd: Iterable[OddKey], *, now: datetime, actor: Actor) -> None:
+def record_odd_keys(met: Iterable[OddKey], now: datetime) -> None:
     """Note keys that the portal itself met where they should not be. At most two statements.
 
-    `actor` showed them. All are one alert each kind, whoever it was: a thousand cloned devices are one event.
+    All are one alert each kind, whoever showed them: a thousand cloned devices are one event.
     """
-    met = [_Odd(each.oddity, each.name, each.certificate_id, each.device_id, now, now, count=1) for each in odd]
-    _store_odd(met, SYSTEM.name, actor)
+    counts: dict[tuple[Oddity, str], _Odd] = {}
+    actors: dict[tuple[Oddity, str], Actor] = {}
+    for each in met:
+        met_as = (each.oddity, each.name)
+        odd = counts.setdefault(met_as, _Odd(*met_as, each.certificate_id, each.device_id, now, now))
+        odd.add(now)
+        actors.setdefault(met_as, each.actor)
+    _store_odd(counts, SYSTEM.name, actors)
 
 
 def _results(judged: Iterable[_Judged], confirmed: Mapping[int, datetime]) -> list[Result]:

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connection
 from psycopg.types.datetime import TimestamptzLoader
 
+from inventory import pg_arrays
 from inventory.models import Fleet, FleetIds
-from inventory.sightings import pg_arrays
 from inventory.sightings.classification import Found, SeenCertificate, SeenDevice
 from inventory.sightings.identifiers import DeviceSerial, Fingerprint, IssuerAndSerial, MqttId, Name, Sighting
 from inventory.sightings.issuers import Issuers

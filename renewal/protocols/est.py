@@ -57,7 +57,7 @@ def answer(outcome: Certificate | Refusal, request: HttpRequest) -> HttpResponse
         if response.status_code in (429, 503):
             response["Retry-After"] = str(outcome.retry_after or 3600)
         return response
-    return _certs_only(certs_only([outcome.x509], one_line=_wants_one_line(request)))
+    return _certs_only(certs_only([bytes(outcome.der)], one_line=_wants_one_line(request)))
 
 
 def _wants_one_line(request: HttpRequest) -> bool:

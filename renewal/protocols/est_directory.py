@@ -7,6 +7,8 @@ asked, the database is asked at most once a second by each process, and a change
 
 from datetime import datetime, timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from inventory.models import Authority, Fleet
 from renewal.protocols.est_messages import certs_only
 
@@ -25,7 +27,7 @@ class Anchors:
         """Return the certs-only message, encoded when it is first asked for."""
         known = self._bodies.get(one_line)
         if known is None:
-            certificates = [authority.x509 for authority in self._chain]
+            certificates = [authority.x509.public_bytes(Encoding.DER) for authority in self._chain]
             known = self._bodies[one_line] = certs_only(certificates, one_line=one_line)
         return known
 

@@ -3,12 +3,15 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from inventory.x509 import der
 
 _WHITESPACE = re.compile(rb"[ \t\r\n\v\f]+")
 _LINE = 64
+_SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
+_DATA = der.object_identifier("1.2.840.113549.1.7.1")
+_EMPTY_SET = der.element(der.SET)
 
 
 class MalformedBody(ValueError):
@@ -23,16 +26,24 @@ def decode_base64(body: bytes) -> bytes:
         raise MalformedBody("The body must be the base64 of a DER certification request.") from error
 
 
-def certs_only(certificates: list[x509.Certificate], *, one_line: bool) -> bytes:
-    """Return the base64 of a certs-only CMS message (RFC 5652, RFC 7030 4.1.3).
+def certs_only(certificates: Sequence[bytes], *, one_line: bool) -> bytes:
+    """Return the base64 of a certs-only CMS message (RFC 5652, RFC 7030 4.1.3) of certificates in DER.
 
     libest needs lines of 64, strongSwan 5.9.8 needs a single line.
     """
-    der = pkcs7.serialize_certificates(certificates, Encoding.DER)
-    text = base64.b64encode(der).decode()
-    if not one_line:
-        text = "".join(f"{text[start : start + _LINE]}\n" for start in range(0, len(text), _LINE))
-    return text.encode()
+    signed_data = der.element(
+        der.SEQUENCE,
+        der.integer(1),
+        _EMPTY_SET,
+        der.element(der.SEQUENCE, _DATA),
+        # A SET OF, which DER orders (X.690 11.6).
+        der.element(der.explicit(0), *sorted(certificates)),
+        _EMPTY_SET,
+    )
+    text = base64.b64encode(der.element(der.SEQUENCE, _SIGNED_DATA, der.element(der.explicit(0), signed_data)))
+    if one_line:
+        return text
+    return b"".join(text[start : start + _LINE] + b"\n" for start in range(0, len(text), _LINE))
 
 
 def basic_credentials(header: str) -> tuple[str, str] | None:

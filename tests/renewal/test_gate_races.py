@@ -23,6 +23,7 @@ from inventory.x509.csr import parse
 from renewal import enrolling, facts
 from renewal.models import EnrolmentProtocol
 from renewal.refusals import Refusal, RefusalCode
+from renewal.requests import Renewal
 from revocation import orders
 from tests.factories import DAY, NOW, Enrolled, certification_request, csr_der, device, enrolled, key
 from tests.parallel import at_once, beside, until_blocked
@@ -103,8 +104,8 @@ def test_the_revocation_of_another_certificate_with_the_key_under_way_is_waited_
 def test_honest_devices_do_not_wait_for_each_other():
     first, second, third = enrolled(), by_certificate(), by_secret()
     with ThreadPoolExecutor(2) as threads, transaction.atomic():
-        [found] = facts.of_renewals([(first.sha256, parse(first.renewal_request()))], NOW)
-        assert found is not None
+        requests = [Renewal(first.der, parse(first.renewal_request()))]
+        assert facts.read(facts.find(requests), requests, NOW)
         for ask in (second, third):
             assert isinstance(beside(threads, lambda ask=ask: ask(key())).result(timeout=20), Certificate)
 

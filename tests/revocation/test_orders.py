@@ -11,6 +11,7 @@ from inventory.audit.record import Actor
 from inventory.models import AuditAction, AuditEvent, Batch, Certificate, CertificateState, RevocationReason
 from inventory.models.audit import ActorKind
 from renewal import facts
+from renewal.requests import Renewal
 from revocation import orders
 from revocation.models import PublicationRequest
 from revocation.orders import AlreadyRevoked, CannotRevoke, Order, Raised, RevocationCount, Revoked, revoke, revoke_many
@@ -244,8 +245,8 @@ def test_a_renewal_under_way_does_not_escape_the_revocation_of_its_device():
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            [found] = facts.of_renewals([(enrolled.sha256, request)], NOW)
-            assert found is not None
+            requests = [Renewal(enrolled.der, request)]
+            assert facts.read(facts.find(requests), requests, NOW)
             revocation = pool.submit(revoke_the_device)
             until_blocked()
             factories.enrolled(enrolled.device, expires_in=300 * DAY, used=False)

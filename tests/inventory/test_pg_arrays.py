@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from django.db import connection
 
-from inventory.sightings import pg_arrays
+from inventory import pg_arrays
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,40 @@
+"""What is sent all day is parsed and planned once a connection."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from psycopg.types.numeric import Int8
+
+from inventory import pg_arrays, prepared
+
+pytestmark = pytest.mark.django_db
+
+
+def statements(text: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, %s) > 0", [text])
+        [count] = cursor.fetchone()
+    return int(count)
+
+
+def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers():
+    for number in (1, 40_000, 1 << 40):
+        assert prepared.selected("SELECT %s::bigint AS prepared_once", [Int8(number)]) == [(number,)]
+        array = pg_arrays.integers([number])
+        assert prepared.selected("SELECT %s::bigint[] AS prepared_array", [array]) == [([number],)]
+    assert statements("prepared_once") == 1
+    assert statements("prepared_array") == 1
+
+
+def test_its_queries_are_counted_and_its_errors_are_djangos(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        prepared.selected("SELECT 1", [])
+    with pytest.raises(IntegrityError), transaction.atomic(), prepared.cursor() as cursor:
+        cursor.execute("INSERT INTO inventory_devicedelta (fleet_id) VALUES (NULL)")
+
+
+def test_it_is_part_of_the_transaction_that_django_began():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        with prepared.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE undone ()")
+        raise ZeroDivisionError
+    assert prepared.selected("SELECT to_regclass('undone')", []) == [(None,)]
