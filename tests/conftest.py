@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,9 @@ from tests import emptying, factories
 # How long an example takes is no property of ours, and differs on a busy machine.
 settings.register_profile("certportal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("certportal")
+
+# As the database of a test run: what is lost with the machine is made anew. A disk takes milliseconds for each key.
+os.fsync = lambda _file: None
 
 # pytest-django looks the class up here for each test that commits.
 django.test.TransactionTestCase = emptying.CommittingTestCase

@@ -1,12 +1,14 @@
 """Whatever a filter of a list is asked in an address, the answer is rows, none, or a refusal; never a failure."""
 
-from typing import Any
+from contextlib import suppress
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
+from rest_framework.test import APIRequestFactory, force_authenticate
 
 from certportal.api.urls import router
 
@@ -48,26 +50,27 @@ def test_no_value_of_a_filter_makes_a_list_of_the_admin_fail(boss, model):
     registered = admin.site._registry[model]
     for name in parameters(model, boss):
         for value in HOSTILE:
-            # What is made of a page is not: thousands of them cost minutes, and no filter.
+            # Its rows, and no page around them: thousands of those cost minutes, and hold no filter.
             request = RequestFactory().get("/", {name: value})
             request.user = boss
-            answer = registered.changelist_view(request)
-            assert answer.status_code in {200, 302}, (name, value)
-
-
-def _listing(view: Any) -> Any:
-    return view(action="list")
+            # The page without the filter is what follows this refusal.
+            with suppress(IncorrectLookupParameters):
+                list(registered.get_changelist_instance(request).result_list)
 
 
 @pytest.mark.parametrize("resource", sorted(LISTS))
-def test_no_value_of_a_filter_makes_a_list_of_the_api_fail(client, boss, resource, settings):
+def test_no_value_of_a_filter_makes_a_list_of_the_api_fail(boss, resource, settings):
     settings.API_REQUESTS_PER_MINUTE = 100_000
-    client.force_login(boss)
-    filters = getattr(_listing(LISTS[resource]), "filterset_class", None)
+    if not hasattr(LISTS[resource], "list"):
+        pytest.skip("Nothing is listed.")
+    listed = LISTS[resource].as_view({"get": "list"})
+    filters = getattr(LISTS[resource](action="list"), "filterset_class", None)
     for name in [*(filters.base_filters if filters else ()), "cursor", "limit", "ordering", "fields", "nothing"]:
         for value in ["\0", *HOSTILE]:
-            answer = client.get(f"/api/v1/{resource}/", {name: value})
-            assert answer.status_code in {200, 400, 404, 405}, (name, value)
+            # As in the admin: who asks and how it is written down is the same for all of them.
+            request = APIRequestFactory().get("/", {name: value})
+            force_authenticate(request, boss)
+            assert listed(request).status_code in {200, 400, 404}, (name, value)
 
 
 def test_an_address_with_nul_names_no_page(client, boss):

@@ -19,11 +19,8 @@ from tests.certportal.access.two_fleets import member, plant, plant_portal
 OURS, THEIRS = "Wqavo", "Zxuko"
 
 
-@pytest.fixture
-def fleets(db, settings):
-    """Two fleets, and a browser of somebody of the first who may do everything but be a superuser."""
-    settings.API_REQUESTS_PER_MINUTE = 10**6
-    cache.clear()
+@pytest.fixture(scope="module")
+def planted(module_db):
     ours, theirs = plant(OURS), plant(THEIRS)
     ours.rows |= plant_portal()
     folding.fold_all()
@@ -32,7 +29,15 @@ def fleets(db, settings):
 
 
 @pytest.fixture
+def fleets(planted, db, settings):
+    settings.API_REQUESTS_PER_MINUTE = 10**6
+    cache.clear()
+    return planted
+
+
+@pytest.fixture
 def browser(fleets, client):
+    """A browser of somebody of the first fleet who may do everything but be a superuser."""
     person = member("ours", fleets[0])
     person.user_permissions.set(Permission.objects.all())
     client.force_login(person)

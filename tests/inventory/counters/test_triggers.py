@@ -190,10 +190,10 @@ def test_a_plan_made_for_one_row_is_as_good_for_many(agrees):
     execute("ANALYZE inventory_device")
     factories.enrolled()
     before = _reads_of_devices()
-    plant(certificate, 20_000, not_after=NOW + 40 * DAY)
+    plant(certificate, 2_000, not_after=NOW + 40 * DAY)
     after = _reads_of_devices()
-    assert after.by_index - before.by_index >= 20_000
-    assert after.whole - before.whole < 100_000
+    assert after.by_index - before.by_index >= 2_000
+    assert after.whole - before.whole < 10_000
     # As autovacuum would within a minute: comparing has no plan to keep, and needs one for so many rows.
     execute("ANALYZE inventory_device, inventory_certificate")
     agrees()
