@@ -15,7 +15,7 @@ settings.register_profile("certportal", deadline=None, suppress_health_check=[He
 settings.load_profile("certportal")
 
 # As the database of a test run: what is lost with the machine is made anew. A disk takes milliseconds for each key.
-os.fsync = lambda _file: None
+os.fsync = lambda fd: None
 
 # pytest-django looks the class up here for each test that commits.
 django.test.TransactionTestCase = emptying.CommittingTestCase

@@ -32,8 +32,8 @@ KEY_HASH = bytes(range(32, 64))
 SERIAL = 0x4A00_0000_0000_0000_0000_0000_0000_0000_0000_BEEF
 
 
-@pytest.fixture
-def population(db):
+@pytest.fixture(scope="module")
+def population(module_db):
     """Two fleets, sites and batches; devices and certificates in every state, around the moment of the test."""
     now = timezone.now()
     one, two = factories.fleet("one"), factories.fleet("two", profile=factories.profile("other"))
