@@ -101,42 +101,43 @@ def requests_of(made: World) -> st.SearchStrategy[Request]:
     )
 
 
-def outcome(of: Certificate | Refusal) -> tuple[object, ...]:
-    """Return an outcome without what differs between two runs: keys of rows, serial numbers."""
+class Names(dict[int | None, tuple[object, ...]]):
+    """What each certificate is, without what differs between two runs: keys of rows, serial numbers."""
+
+    def __init__(self) -> None:
+        super().__init__({None: ()})
+        for each in Certificate.objects.select_related("predecessor", "device").filter(device__isnull=False):
+            assert each.device
+            before = bytes(each.predecessor.spki_sha256) if each.predecessor else b""
+            self[each.pk] = each.device.serial, bytes(each.spki_sha256), before
+
+
+def outcome(of: Certificate | Refusal, names: Names) -> tuple[object, ...]:
     if isinstance(of, Refusal):
-        details = {**of.details, "held_by": name(of.details.get("held_by"))}
+        details = {**of.details, "held_by": names[of.details.get("held_by")]}
         return of.code, of.message, of.retry_after, sorted(details.items(), key=str)
-    return name(of.pk)
+    return names[of.pk]
 
 
-def name(pk: int | None) -> tuple[object, ...]:
-    if pk is None:
-        return ()
-    found = Certificate.objects.select_related("predecessor", "device").get(pk=pk)
-    before = bytes(found.predecessor.spki_sha256) if found.predecessor else b""
-    assert found.device
-    return found.device.serial, bytes(found.spki_sha256), before
-
-
-def left_behind() -> dict[str, object]:
+def left_behind(names: Names) -> dict[str, object]:
     """Return what requests left in the database."""
-    certificates = Certificate.objects.select_related("device").filter(device__isnull=False)
+    certificates = Certificate.objects.filter(device__isnull=False)
     return {
-        "certificates": sorted((str(name(each.pk)), each.state, str(each.activated_at)) for each in certificates),
-        "devices": sorted(Device.objects.values_list("serial", "last_seen_at")),
+        "certificates": sorted((str(names[each.pk]), each.state, str(each.activated_at)) for each in certificates),
+        "devices": sorted(Device.objects.values_list("serial", "presence__last_seen_at")),
         "secrets": sorted(
-            (bytes(each.sha256), str(each.spent_at), str(name(each.certificate_id)))
+            (bytes(each.sha256), str(each.spent_at), str(names[each.certificate_id]))
             for each in EnrolmentSecret.objects.all()
         ),
         "events": sorted(
             (each.action, each.actor_kind, each.actor, str(each.source_address), each.object_name,
-             str(each.device_id), str(name(each.certificate_id)) if each.device_id else "",
+             str(each.device_id), str(names[each.certificate_id]) if each.device_id else "",
              str(each.details.get("reason")), str(each.details.get("oddity")), str(each.details.get("superseded")))
             for each in AuditEvent.objects.all()
         ),
         "tallies": sorted(RefusalTally.objects.values_list("action", "network", "count")),
         "oddities": sorted(
-            (each.oddity, each.name, each.count, str(name(each.certificate_id)))
+            (each.oddity, each.name, each.count, str(names[each.certificate_id]))
             for each in UnexpectedSighting.objects.all()
         ),
     }  # fmt: skip
@@ -145,7 +146,9 @@ def left_behind() -> dict[str, object]:
 def tried(ask: Callable[[], Sequence[Certificate | Refusal]]) -> tuple[object, object]:
     """Return what became of requests, and undo it."""
     with transaction.atomic():
-        result = [outcome(each) for each in ask()], left_behind()
+        asked = ask()
+        names = Names()
+        result = [outcome(each, names) for each in asked], left_behind(names)
         transaction.set_rollback(True)
     return result
 
