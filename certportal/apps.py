@@ -8,7 +8,7 @@ class CertportalConfig(AppConfig):
     verbose_name = _("Access")
 
     def ready(self) -> None:
-        from certportal import access  # noqa: F401  connects the signals of logins
+        from certportal import access, request_log  # noqa: F401  connect the signals of logins and of requests
 
 
 class CertportalAdminConfig(AdminConfig):

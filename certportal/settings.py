@@ -130,6 +130,8 @@ _PORTAL_MIDDLEWARE = [
 # strongSwan reads at most 1,024 bytes of headers: devices and verifiers get no cookie, no policy, no compression.
 _MACHINE_MIDDLEWARE = ["django_structlog.middlewares.RequestMiddleware"]
 MIDDLEWARE = _PORTAL_MIDDLEWARE if PLANE == "portal" else _MACHINE_MIDDLEWARE
+# It would believe X-Forwarded-For, whoever sends it: `certportal.request_log` binds the address.
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 
 ROOT_URLCONF = f"certportal.urls.{PLANE}"
 APPEND_SLASH = PLANE == "portal"

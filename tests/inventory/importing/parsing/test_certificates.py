@@ -22,8 +22,9 @@ from tests.inventory.importing.foreign import ForeignAuthority, der, pem
 OLD = ForeignAuthority()
 WHOLE = der(OLD.signs("CN=PROPERTY,O=Old"))
 _OIDS = [NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.LOCALITY_NAME, NameOID.SERIAL_NUMBER, NameOID.TITLE]
+# A common name has at most 64 octets: sixteen characters, whatever they are.
 _ATTRIBUTE = st.builds(
-    x509.NameAttribute, st.sampled_from(_OIDS), st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
+    x509.NameAttribute, st.sampled_from(_OIDS), st.text(st.characters(codec="utf-8"), min_size=1, max_size=16)
 )
 
 
