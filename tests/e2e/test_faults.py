@@ -55,6 +55,8 @@ def is_alive(pid: int) -> bool:
 def answers(portal: RunningPortal) -> bool:
     """Tell whether all three planes and the database answer now."""
     with suppress(OSError, psycopg.OperationalError):
+        # Anew: sessions of a server that was killed may answer once more.
+        portal.rows("SELECT 1")
         for url in (f"{portal.portal_url}/readyz", f"{portal.status_url}/crl/mfg-1/0.crl"):
             if requests.get(url, timeout=3).status_code != 200:
                 return False
