@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Test processes at a time: each waits for its database a third of the time, so three keep two cores at work.
-JOBS ?= 3
+# Test processes at a time.
+JOBS ?= 2
 
 PACKAGES := certportal renewal revocation inventory
 PY := $(VENV)/bin/python
