@@ -1,5 +1,7 @@
 """The triggers that count certificates and devices as they are written."""
 
+from inventory.migrations.sql.devices import BY_KEY, NO_OTHER_PLAN
+
 _COLUMNS = "device_id, profile_id, authority_id, state, predecessor_id, not_after"
 _ADDED = f"SELECT {_COLUMNS}, 1 AS number FROM new_rows WHERE purpose = 'device'"
 _TAKEN = f"SELECT {_COLUMNS}, -1 AS number FROM old_rows WHERE purpose = 'device'"
@@ -24,18 +26,16 @@ $$;
 # foreign key would at commit anyway; who moves a device locks it FOR UPDATE. Of the two the second waits, and then
 # reads what the first did. Neither hinders a sighting. But an UPDATE holds its rows already when this trigger waits:
 # who moves devices beside others at work should lock them FOR UPDATE before, or may be the victim of a deadlock.
-# A certificate of no device fails on the column `fleet_id`. Lateral, because the plan is kept from the first call on:
-# a join that suits one row must suit a hundred thousand. By index, for the same reason: where the first call finds a
-# table of one page, the plan would be to read it whole for each row of all later calls.
+# A certificate of no device fails on the column `fleet_id`.
 CERTIFICATES = "".join(
     f"""
 CREATE FUNCTION inventory_count_certificates_on_{event.lower()}() RETURNS trigger LANGUAGE plpgsql
-SET enable_seqscan = off AS $$
+{NO_OTHER_PLAN} AS $$
 BEGIN
     INSERT INTO {_DELTA}
     SELECT {_CELL}, sum(number)
     FROM ({changed}) changed LEFT JOIN LATERAL (
-        SELECT fleet_id, site_id, batch_id FROM inventory_device WHERE id = device_id FOR KEY SHARE
+        SELECT fleet_id, site_id, batch_id FROM inventory_device WHERE {BY_KEY} FOR KEY SHARE
     ) device ON true
     GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(number) <> 0;
     RETURN NULL;
@@ -110,9 +110,9 @@ CREATE TRIGGER count_{event.lower()} AFTER {event} ON inventory_device
 
 # A device that was never seen counts where it is: of its first sighting and of a move to another fleet the second waits
 # for the first, as of a certificate and a move. Its locks are taken in the order of their keys.
-FIRST_SIGHTINGS = """
+FIRST_SIGHTINGS = f"""
 CREATE FUNCTION inventory_count_first_sightings() RETURNS trigger LANGUAGE plpgsql
-SET enable_seqscan = off AS $$
+{NO_OTHER_PLAN} AS $$
 BEGIN
     INSERT INTO inventory_devicedelta (fleet_id, number, never_seen)
     SELECT fleet_id, 0, sum(never_seen)
@@ -121,7 +121,7 @@ BEGIN
         UNION ALL
         SELECT device_id, 1 FROM new_rows WHERE last_seen_at IS NULL
         ORDER BY device_id
-    ) changed CROSS JOIN LATERAL (SELECT fleet_id FROM inventory_device WHERE id = device_id FOR KEY SHARE) device
+    ) changed CROSS JOIN LATERAL (SELECT fleet_id FROM inventory_device WHERE {BY_KEY} FOR KEY SHARE) device
     GROUP BY 1 HAVING sum(never_seen) <> 0;
     RETURN NULL;
 END

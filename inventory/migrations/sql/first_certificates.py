@@ -1,18 +1,19 @@
 """The trigger that notes a device's first certificate."""
 
-# Locked in the order of their keys, as sightings do. Lateral, because the plan is kept from the first call on: a join
-# that suits one row must suit a hundred thousand. By index, as in `counting`. A renewal finds nothing to do.
-NOTE = """
+from inventory.migrations.sql.devices import BY_KEY, NO_OTHER_PLAN
+
+# Locked in the order of their keys, as sightings do. A renewal finds nothing to do.
+NOTE = f"""
 CREATE FUNCTION inventory_note_first_certificates() RETURNS trigger LANGUAGE plpgsql
-SET enable_seqscan = off AS $$
+{NO_OTHER_PLAN} AS $$
 DECLARE
     firsts bigint[] := ARRAY(
         SELECT device.id
         FROM (SELECT device_id FROM new_rows WHERE device_id IS NOT NULL ORDER BY 1) holder CROSS JOIN LATERAL (
-            SELECT id FROM inventory_device WHERE id = device_id AND NOT had_certificate FOR NO KEY UPDATE
+            SELECT id FROM inventory_device WHERE NOT had_certificate AND {BY_KEY} FOR NO KEY UPDATE
         ) device);
 BEGIN
-    IF firsts <> '{}' THEN
+    IF firsts <> '{{}}' THEN
         UPDATE inventory_device SET had_certificate = true WHERE id = ANY (firsts);
     END IF;
     RETURN NULL;
