@@ -151,7 +151,12 @@ def _seconds(visit: Callable[[tuple[str, int], _Client], None], address: tuple[s
 def _figures(measured: dict[str, Rate], alone: list[float], bare: list[float]) -> list[Figure]:
     handshakes, handshakes_cpu = rate_figures("est.handshakes", "TLS handshakes", measured["handshakes"])
     renewals, renewals_cpu = rate_figures("est.renewals", "renewals", measured["renewals"])
-    figures = [handshakes, renewals.beside(handshakes), handshakes_cpu, renewals_cpu.beside(handshakes_cpu)]
+    figures = [
+        handshakes,
+        renewals.beside(handshakes),
+        handshakes_cpu,
+        renewals_cpu.beside(handshakes_cpu).asked(floor=0.25),
+    ]
     for percent in (50, 95):
         shake = Figure(f"est.handshake_p{percent}_ms", 1000 * percentile(bare, percent), "ms")
         figures += [shake, Figure(f"est.renewal_p{percent}_ms", 1000 * percentile(alone, percent), "ms").beside(shake)]
