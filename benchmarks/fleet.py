@@ -29,7 +29,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 4
+_RECIPE = 5
 _NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 _TABLES = (*_NUMBERED, "inventory_devicepresence")
 
@@ -148,7 +148,7 @@ def _without_indexes(connection: "psycopg.Connection[tuple[str, ...]]") -> Itera
 _STATEMENTS = {
     "devices": """
         INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity,
-                                      status, registered_at, had_certificate)
+                                      status, registered_at)
         SELECT n, (%(fleets)s::bigint[])[fleet], 'MTR-' || lpad(n::text, 8, '0'),
                CASE WHEN fleet = 1 THEN
                    (%(batches)s::bigint[])[1 + (n - 1) * cardinality(%(batches)s::bigint[]) / %(devices)s] END,
@@ -159,7 +159,7 @@ _STATEMENTS = {
                CASE WHEN n %% 10 < 7 THEN '+60' || (100000000 + n) ELSE '' END,
                CASE WHEN n %% 10 = 0 THEN 'always_on' WHEN n %% 10 < 7 THEN 'daily' ELSE 'intermittent' END,
                CASE WHEN n %% 250 = 1 THEN 'suspended' WHEN n %% 160 = 2 THEN 'retired' ELSE 'in_service' END,
-               %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years', true
+               %(now)s::timestamptz - interval '9 years' + (n::float8 / %(devices)s) * interval '3 years'
         FROM generate_series(1, %(devices)s::bigint) n
         CROSS JOIN LATERAL (SELECT CASE WHEN n %% 20 = 0 THEN 2 WHEN n %% 7 = 0 THEN 3 ELSE 1 END AS fleet) its
     """,

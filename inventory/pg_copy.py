@@ -13,7 +13,6 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
 NULL = b"\xff\xff\xff\xff"
-FALSE, TRUE = b"\0\0\0\1\0", b"\0\0\0\1\1"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT2 = struct.Struct(">ih").pack

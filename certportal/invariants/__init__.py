@@ -23,6 +23,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     rows.no_key_is_certified_for_two_devices,
     rows.nothing_was_issued_after_its_authority_was_revoked,
     rows.no_device_with_an_open_case_got_a_certificate,
+    rows.whoever_never_had_a_certificate_has_none,
     rows.renewals_stay_with_their_device,
     rows.a_certificate_is_superseded_by_one_that_was_used,
     rows.a_secret_gave_its_own_device_a_certificate,

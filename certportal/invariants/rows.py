@@ -87,6 +87,13 @@ def no_device_with_an_open_case_got_a_certificate(_now: datetime) -> Iterator[st
           AND certificate.issued_at > investigation.opened_at""")
 
 
+def whoever_never_had_a_certificate_has_none(_now: datetime) -> Iterator[str]:
+    yield from _broken("""
+        SELECT format('device %s is said never to have had a certificate, and has certificate %s',
+                      device_id, certificate.id)
+        FROM inventory_uncertifieddevice JOIN inventory_certificate certificate USING (device_id)""")
+
+
 def renewals_stay_with_their_device(_now: datetime) -> Iterator[str]:
     yield from _broken("""
         SELECT format('certificate %s (%s) renews or is superseded by one of another device, or itself',

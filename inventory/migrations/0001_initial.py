@@ -95,7 +95,6 @@ class Migration(migrations.Migration):
                 ('connectivity', models.CharField(choices=[('always_on', 'always on'), ('daily', 'daily'), ('intermittent', 'intermittent')], default='daily', max_length=16, verbose_name='connectivity class')),
                 ('status', models.CharField(choices=[('in_service', 'in service'), ('suspended', 'suspended'), ('retired', 'retired')], default='in_service', max_length=16, verbose_name='status')),
                 ('registered_at', models.DateTimeField(editable=False, verbose_name='registered')),
-                ('had_certificate', models.BooleanField(db_default=False, default=False, editable=False)),
                 ('batch', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='devices', to='inventory.batch', verbose_name='batch')),
             ],
             options={
@@ -240,6 +239,15 @@ class Migration(migrations.Migration):
                 ('device', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='presence', serialize=False, to='inventory.device')),
                 ('last_seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
                 ('last_seen_slot', models.GeneratedField(db_persist=True, expression=models.Func(models.F('last_seen_at'), template="date_bin('5 minutes', %(expressions)s, '2000-01-01 00:00:00+00')"), output_field=models.DateTimeField(null=True))),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='UncertifiedDevice',
+            fields=[
+                ('device', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='uncertified', serialize=False, to='inventory.device')),
             ],
             options={
                 'default_permissions': (),
@@ -907,10 +915,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='device',
             index=models.Index(condition=models.Q(('phone_number', ''), _negated=True), fields=['phone_number'], name='device_phone_number'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(condition=models.Q(('had_certificate', False)), fields=['id'], name='device_without_certificate'),
         ),
         migrations.AddConstraint(
             model_name='device',

@@ -34,6 +34,7 @@ from inventory.models.presence import DevicePresence
 from inventory.models.profile import Profile
 from inventory.models.proposal import Proposal, ProposalKind, ProposalState
 from inventory.models.sighting import UnexpectedSighting
+from inventory.models.uncertified import UncertifiedDevice
 
 __all__ = [
     "Alert",
@@ -78,6 +79,7 @@ __all__ = [
     "Resolution",
     "RevocationReason",
     "Site",
+    "UncertifiedDevice",
     "UnexpectedSighting",
     "Urgency",
     "fleets_of",

@@ -66,7 +66,7 @@ class DeviceQuerySet(ScopedQuerySet["Device"]):
 
     def without_certificate(self) -> "DeviceQuerySet":
         """Those that never had one."""
-        return self.filter(~Exists(Certificate.objects.filter(device=OuterRef("pk"))), had_certificate=False)
+        return self.filter(uncertified__isnull=False)
 
 
 class Device(models.Model):
@@ -110,9 +110,6 @@ class Device(models.Model):
     )
     status = models.CharField(_("status"), max_length=16, choices=DeviceStatus.choices, default=DeviceStatus.IN_SERVICE)
     registered_at = models.DateTimeField(_("registered"), editable=False)
-    # True is true, by a trigger (migration 0013), so that the few others are found at once; false may be what somebody
-    # saved who had read the row before: `without_certificate` looks.
-    had_certificate = models.BooleanField(editable=False, default=False, db_default=False)
 
     objects = DeviceQuerySet.as_manager()
 
@@ -158,7 +155,6 @@ class Device(models.Model):
                 fields=["status", "id"], condition=~Q(status=DeviceStatus.IN_SERVICE), name="device_out_of_service"
             ),
             models.Index(fields=["phone_number"], condition=~Q(phone_number=""), name="device_phone_number"),
-            models.Index(fields=["id"], condition=Q(had_certificate=False), name="device_without_certificate"),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,14 @@ from django.db import connection
 from certportal.invariants import INVARIANTS, violations
 from inventory.audit.record import SYSTEM
 from inventory.devices.cases import open_case
-from inventory.models import Certificate, CertificateState, ImportRun, ImportState, RevocationReason
+from inventory.models import (
+    Certificate,
+    CertificateState,
+    ImportRun,
+    ImportState,
+    RevocationReason,
+    UncertifiedDevice,
+)
 from inventory.models.case import Verdict
 from renewal.models import EnrolmentSecret, Target
 from revocation import crl_files
@@ -142,6 +149,13 @@ def a_target_of_another_device(first, second):
     return f"target {target.pk} of campaign"
 
 
+def a_device_that_is_said_to_have_had_none(first, _second):
+    UncertifiedDevice.objects.create(device=first.device)
+    return (
+        f"device {first.device.pk} is said never to have had a certificate, and has certificate {first.certificate.pk}"
+    )
+
+
 def an_import_that_nobody_does(_first, _second):
     run = ImportRun.objects.create(
         source="/a.csv",
@@ -172,6 +186,7 @@ PLANTED: dict[str, Callable[..., str]] = {
     "no_key_is_certified_for_two_devices": one_key_of_two_devices,
     "nothing_was_issued_after_its_authority_was_revoked": a_certificate_after_its_authority,
     "no_device_with_an_open_case_got_a_certificate": a_certificate_in_spite_of_a_case,
+    "whoever_never_had_a_certificate_has_none": a_device_that_is_said_to_have_had_none,
     "renewals_stay_with_their_device": a_renewal_of_another_device,
     "a_certificate_is_superseded_by_one_that_was_used": a_successor_that_was_never_used,
     "a_secret_gave_its_own_device_a_certificate": a_secret_for_another_device,

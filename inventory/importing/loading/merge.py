@@ -22,10 +22,10 @@ DEVICES, CERTIFICATES = "import_device", "import_certificate"
 
 _INSERT_DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, site_id, batch_id, latitude, longitude, mqtt_id, phone_number,
-        connectivity, status, registered_at, had_certificate)
+        connectivity, status, registered_at)
     SELECT staged.id, staged.fleet_id, staged.serial, {site}, {batch}, staged.latitude::numeric,
         staged.longitude::numeric, mqtt_id, phone_number, coalesce(nullif(connectivity, ''), 'daily'), status,
-        %(now)s, certified AND %(all_new)s
+        %(now)s
     FROM import_device staged {places}
 """
 _WITHOUT_PLACES = _INSERT_DEVICES.format(site="NULL", batch="NULL", places="")
@@ -239,7 +239,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
     try:
         with transaction.atomic():
             if staged.device_count:
-                cursor.execute(insert_devices, {"now": now, "all_new": True})
+                cursor.execute(insert_devices, {"now": now})
                 cursor.execute(_NOTE_LAST_SEEN)
             if staged.certificate_count:
                 cursor.execute(_OF_STAGED_DEVICE)
@@ -254,7 +254,7 @@ def _insert_as_new(cursor: Any, staged: Staged, insert_devices: str, now: Any) -
 
 
 def _merge_devices(cursor: Any, staged: Staged, merged: Merged, insert: str, now: Any) -> None:
-    cursor.execute(insert + _UNLESS_KNOWN, {"now": now, "all_new": False})
+    cursor.execute(insert + _UNLESS_KNOWN, {"now": now})
     merged.devices_new = cursor.rowcount
     cursor.execute(_NOTE_LAST_SEEN)
     if merged.devices_new == staged.device_count:

@@ -3,13 +3,12 @@
 import struct
 
 from inventory.importing.parsing.rows import CertificateRow, DeviceRow
-from inventory.pg_copy import FALSE, NULL, TRUE, int8, microseconds, moment, octets, text, word
+from inventory.pg_copy import NULL, int8, microseconds, moment, octets, text, word
 
 # The columns of the staging tables, in the order in which rows are written here.
 DEVICE_COLUMNS = (
     "line bigint", "fleet_id bigint", "serial text", "site text", "batch text", "latitude float8", "longitude float8",
     "mqtt_id text", "phone_number text", "connectivity text", "status text", "last_seen_at timestamptz",
-    "certified boolean",
 )  # fmt: skip
 CERTIFICATE_COLUMNS = (
     "line bigint", "issuer bytea", "serial text", "purpose text", "fleet_id bigint", "device text", "subject text",
@@ -26,8 +25,7 @@ _FINGERPRINTS_AND_TIMES = struct.Struct(">i32si32siqiqiq").pack
 _DEVICE_WIDTH, _CERTIFICATE_WIDTH = len(DEVICE_COLUMNS), len(CERTIFICATE_COLUMNS)
 
 
-def device(line: int, row: DeviceRow, *, certified: bool) -> bytes:
-    """Return a staged device; `certified`, whether a certificate of it is staged beside it."""
+def device(line: int, row: DeviceRow) -> bytes:
     return b"".join(
         (
             _LINE_AND_FLEET(_DEVICE_WIDTH, 8, line, 8, row.fleet_id),
@@ -40,7 +38,6 @@ def device(line: int, row: DeviceRow, *, certified: bool) -> bytes:
             word(row.connectivity),
             word(row.status),
             moment(row.last_seen_at),
-            TRUE if certified else FALSE,
         )
     )
 

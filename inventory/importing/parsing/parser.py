@@ -84,14 +84,12 @@ class Parser:
             for refused in made.refused:
                 if self._tells_anew(refused.mark):
                     staged.rejects.append(Reject(record.line, refused.reason, kept(record.original)))
-            certified = False
             for position, certificate in enumerate(made.certificates):
-                is_new = self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
-                certified |= is_new and certificate.holder is not None
+                self._stage(record.line, certificate, certificates, staged, in_chain=position > 0)
             if made.device:
                 key = (made.device.fleet_id, made.device.serial)
                 if key not in devices:
-                    devices[key] = binary_copy.device(record.line, made.device, certified=certified)
+                    devices[key] = binary_copy.device(record.line, made.device)
                     staged.names_places |= bool(made.device.site or made.device.batch)
         staged.devices, staged.device_count = b"".join(devices.values()), len(devices)
         staged.certificates, staged.certificate_count = b"".join(certificates.values()), len(certificates)
@@ -122,27 +120,26 @@ class Parser:
 
     def _stage(
         self, line: int, row: CertificateRow, certificates: dict[_Held, bytes], staged: Staged, *, in_chain: bool
-    ) -> bool:
-        """Stage a certificate and return True, unless it is staged already."""
+    ) -> None:
+        """Stage a certificate, unless it is staged already."""
         facts = row.facts
         if in_chain:
             if facts.sha256 in self._staged_chains:
-                return False
+                return
             if len(self._staged_chains) < _MOST_CHAIN_CERTIFICATES_KEPT:
                 self._staged_chains.add(facts.sha256)
         key = facts.sha256, row.holder
         if key in certificates:
             staged.repeated += not in_chain
-            return False
+            return
         ours = facts.issuer.identity in self._own
         certificates[key] = binary_copy.certificate(line, row, by_own_authority=ours)
         staged.names.append(seen_certificates.name(facts.issuer.identity, facts.serial))
         staged.revokes |= row.revoked_at is not None
         if ours:
-            return True
+            return
         staged.issuers.setdefault(facts.issuer.identity, facts.issuer.name)
         if facts.authority:
             subject = facts.authority
             staged.issuers.setdefault(subject.identity, subject.name)
             staged.authorities.append(Authority(facts.sha256, subject.identity, facts.issuer.identity, subject.name))
-        return True

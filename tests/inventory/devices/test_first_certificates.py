@@ -5,7 +5,7 @@ from django.db import connection
 
 from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import Admission, issue_many
-from inventory.models import Certificate, Device
+from inventory.models import Certificate, Device, UncertifiedDevice
 from tests import factories
 from tests.factories import DAY, NOW
 from tests.inventory.counters.planting import execute, plant
@@ -31,7 +31,6 @@ def test_a_device_is_without_one_until_its_first_is_issued_and_never_again():
         state="revoked", revoked_at=NOW, revocation_reason="keyCompromise"
     )
     assert without() == ["B"]
-    assert Device.objects.get(serial="A").had_certificate
 
 
 def test_many_at_once_and_rows_of_sql_are_noted():
@@ -54,19 +53,20 @@ def test_a_certificate_of_no_device_concerns_none():
     assert without() == ["A"]
 
 
-def test_whoever_saves_a_device_that_he_read_before_its_first_certificate_hides_nothing():
-    device = factories.device("A")
-    read_before = Device.objects.get(pk=device.pk)
-    factories.enrolled(device)
-    read_before.save()
-    assert not Device.objects.get(pk=device.pk).had_certificate
-    assert without() == []
+def test_a_device_that_is_deleted_is_missed_by_nobody():
+    devices = [factories.device(f"D{number}") for number in range(4)]
+    execute("DELETE FROM inventory_device WHERE id = ANY(%s)", [device.pk for device in devices[:2]])
+    devices[2].delete()
+    assert without() == ["D3"]
+    execute("SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE inventory_device CASCADE")
+    assert not UncertifiedDevice.objects.exists()
 
 
-def test_a_renewal_writes_no_device():
+def test_no_certificate_writes_its_device():
     device = factories.device("A")
-    first = factories.enrolled(device).certificate
     [before] = versions()
+    first = factories.enrolled(device).certificate
+    assert versions() == [before]
     issue_many(
         [
             Admission(
@@ -91,4 +91,5 @@ def test_they_are_found_without_a_look_at_the_others():
     execute("ANALYZE inventory_device")
     execute("SET LOCAL enable_seqscan = off")
     plan = Device.objects.without_certificate().order_by("id").explain()
-    assert "device_without_certificate" in plan
+    assert "inventory_uncertifieddevice" in plan
+    assert "Seq Scan" not in plan
