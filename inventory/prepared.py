@@ -2,15 +2,54 @@
 
 What Django's own cursors send is parsed and planned each time, with the parameters written into it. For a certificate
 and its audit event that is more work than the rest of the statement.
+
+A statement is prepared for the types of its parameters. A number is of the smallest type that holds it: give them as
+Int8, or in an array as text (`pg_arrays`), so that one statement is prepared once.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
-from psycopg import Cursor
+from psycopg import Connection, Cursor
 from psycopg.types.datetime import TimestamptzLoader
+
+
+def execute(query: str, parameters: Sequence[Any]) -> None:
+    """Run a statement whose rows nobody reads."""
+    _run(query, parameters)
+
+
+def selected(query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    return _run(query, parameters).fetchall()
+
+
+def session() -> Connection[Any]:
+    """Return the session of the database that serves this thread or request, which others had before it."""
+    own = connections[DEFAULT_DB_ALIAS]
+    own.ensure_connection()
+    current: Connection[Any] = own.connection
+    return current
+
+
+def _run(query: str, parameters: Sequence[Any]) -> Cursor[Any]:
+    # Looked up once: Django's `connection` looks for it by each name that it is asked for.
+    own = connections[DEFAULT_DB_ALIAS]
+    own.ensure_connection()
+    own.validate_no_broken_transaction()
+    with own.wrap_database_errors:
+        cursor = _Preparing(own.connection)
+        # Django's own reader of times needs ten times as long, for a time zone that is UTC already.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        if own.queries_logged or own.execute_wrappers:
+            # As Django runs its own, so that whoever watches sees every query. It costs as much as a short statement.
+            make: Callable[[Any], CursorWrapper] = own.make_debug_cursor if own.queries_logged else own.make_cursor
+            make(cursor).execute(query, parameters)
+        else:
+            cursor.execute(query, parameters)
+    return cursor
 
 
 class _Preparing(Cursor[Any]):
@@ -18,29 +57,3 @@ class _Preparing(Cursor[Any]):
         self, query: Any, params: Any = None, *, prepare: bool | None = True, binary: bool | None = None
     ) -> "_Preparing":
         return super().execute(query, params, prepare=prepare, binary=binary)
-
-
-def cursor() -> CursorWrapper:
-    """Return a cursor of Django's whose statements stay prepared on the connection.
-
-    A statement is prepared for the types of its parameters. A number is of the smallest type that holds it: give them
-    as Int8, or in an array as text (`pg_arrays`), so that one statement is prepared once.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        preparing = _Preparing(connection.connection)
-    # Django's own reader of times needs ten times as long, for a time zone that is UTC already.
-    preparing.adapters.register_loader("timestamptz", TimestamptzLoader)
-    # As Django makes its own, so that tests and logs see every query.
-    make: Callable[[Any], CursorWrapper] = (
-        connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    )
-    return make(preparing)
-
-
-def selected(query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a query."""
-    with cursor() as preparing:
-        preparing.execute(query, parameters)
-        rows: list[tuple[Any, ...]] = preparing.fetchall()
-    return rows

@@ -169,9 +169,8 @@ class _Batch:
                 secret.spent_at, secret.certificate = self._now, outcome
                 spent[secret.pk] = outcome.pk
         if spent:
-            with prepared.cursor() as cursor:
-                columns = pg_arrays.integers(spent), pg_arrays.integers(spent.values())
-                cursor.execute(_SPEND, [self._now, *columns])
+            columns = pg_arrays.integers(spent), pg_arrays.integers(spent.values())
+            prepared.execute(_SPEND, [self._now, *columns])
 
     def _secret(self, number: int) -> EnrolmentSecret | None:
         secret_id = self._known[number].secret_id

@@ -24,12 +24,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.conf import settings
 
 from inventory.audit.record import Actor, Entry, entry
-from inventory.issuing import serial_numbers, urls
+from inventory.issuing import places_ahead, serial_numbers, urls
 from inventory.issuing.keys.software import KeyUnavailable
 from inventory.issuing.keys.store import signing_key
 from inventory.issuing.lifetimes import IssuerTooOld, Lifetime, lifetime
 from inventory.issuing.serial_numbers import Place
-from inventory.issuing.storing import Row, store, stored
+from inventory.issuing.storing import Row, store, store_and_draw, store_many, stored
 from inventory.models import AuditAction, Authority, Certificate, Device, Profile, Purpose
 from inventory.x509 import keys, names, subjects
 from inventory.x509.certificate import Contents, Pointers, build
@@ -71,9 +71,9 @@ def issue(admission: Admission, now: datetime) -> Certificate:
 def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certificate]:
     """Sign, store and audit one certificate for each admission, in their order.
 
-    One takes two queries, any other number one query and two COPYs. The certificates of one authority are numbered
-    without a gap between them. Raises IssuerTooOld, KeyUnavailable or ProfileUnusable before anything is asked of the
-    database.
+    One takes two queries, or one when it follows another (`places_ahead`); any other number takes one query and two
+    COPYs. The certificates of one authority are numbered without a gap between them. Raises IssuerTooOld,
+    KeyUnavailable or ProfileUnusable before anything is asked of the database.
     """
     return _issue([_draft(admission, now) for admission in admissions], now)
 
@@ -107,9 +107,12 @@ def _issue(drafts: Sequence[_Draft], now: datetime) -> list[Certificate]:
     if not drafts:
         return []
     admissions = [draft.admission for draft in drafts]
-    places = serial_numbers.draw([admission.authority for admission in admissions])
-    rows = [_sign(draft, place, now) for draft, place in zip(drafts, places, strict=True)]
-    store(rows, [_issued(admission, row, now) for admission, row in zip(admissions, rows, strict=True)])
+    if len(drafts) == 1:
+        rows = [_sign_and_store(drafts[0], now)]
+    else:
+        places = serial_numbers.draw([admission.authority for admission in admissions])
+        rows = [_sign(draft, place, now) for draft, place in zip(drafts, places, strict=True)]
+        store_many(rows, [_issued(admission, row, now) for admission, row in zip(admissions, rows, strict=True)])
     return [
         stored(
             row,
@@ -120,6 +123,20 @@ def _issue(drafts: Sequence[_Draft], now: datetime) -> list[Certificate]:
         )
         for admission, row in zip(admissions, rows, strict=True)
     ]
+
+
+def _sign_and_store(draft: _Draft, now: datetime) -> Row:
+    admission = draft.admission
+    issuer = admission.authority
+    ahead = places_ahead.of(issuer)
+    row = _sign(draft, ahead.take(now) or serial_numbers.draw([issuer])[0], now)
+    event = _issued(admission, row, now)
+    if ahead.follows_soon(now):
+        ahead.keep(store_and_draw(row, event, issuer), now)
+    else:
+        store(row, event)
+        ahead.keep(None, now)
+    return row
 
 
 def _draft(admission: Admission, now: datetime) -> _Draft:
@@ -427,5 +444,5 @@ def _keep(
         certificate_id=row.id,
         details={"serial": row.serial, "not_after": row.not_after.isoformat()},
     )
-    store([row], [told])
+    store(row, told)
     return stored(row, authority=authority)

@@ -17,7 +17,9 @@ RANDOM_BITS = 127
 # constant. That costs a hundredth of a bit.
 _LEAST = 1 << RANDOM_BITS - 7
 
-_DRAW_ONE = "SELECT nextval('inventory_certificate_id_seq'), inventory_draw_issuance_indexes(%s::bigint, 1)"
+NEXT = "nextval('inventory_certificate_id_seq'), inventory_draw_issuance_indexes(%s::bigint, 1)"
+"""What draws a place, as the columns of a statement: the key of a row, and the index for the authority of this key."""
+
 _DRAW = """
     SELECT ARRAY(SELECT nextval('inventory_certificate_id_seq') FROM generate_series(1, %s)),
            ARRAY(SELECT inventory_draw_issuance_indexes(authority, number)
@@ -52,8 +54,8 @@ def draw(issuers: Sequence[Authority]) -> list[Place]:
     """
     if len(issuers) == 1:
         [issuer] = issuers
-        [(pk, index)] = prepared.selected(_DRAW_ONE, [Int8(issuer.pk)])
-        return [_place(pk, index, issuer)]
+        [(pk, index)] = prepared.selected(f"SELECT {NEXT}", [Int8(issuer.pk)])
+        return [place(pk, index, issuer)]
     numbers = Counter(issuer.pk for issuer in issuers)
     drawn = [Int8(len(issuers)), pg_arrays.integers(numbers), pg_arrays.integers(numbers.values())]
     [(pks, firsts)] = prepared.selected(_DRAW, drawn)
@@ -61,9 +63,10 @@ def draw(issuers: Sequence[Authority]) -> list[Place]:
         authority: iter(range(first, first + numbers[authority]))
         for authority, first in zip(numbers, firsts, strict=True)
     }
-    return [_place(pk, next(following[issuer.pk]), issuer) for pk, issuer in zip(pks, issuers, strict=True)]
+    return [place(pk, next(following[issuer.pk]), issuer) for pk, issuer in zip(pks, issuers, strict=True)]
 
 
-def _place(pk: int, index: int, issuer: Authority) -> Place:
+def place(pk: int, index: int, issuer: Authority) -> Place:
+    """Return the place that was drawn for a certificate of `issuer`."""
     # In turn: shards grow alike, and so does what a revoked batch adds to each.
     return Place(pk, index, index % issuer.crl_shards)

@@ -1,4 +1,4 @@
-"""Stores signed certificates: each with its audit event, all or nothing."""
+"""Stores signed certificates: each with its audit event, all or nothing. On a busy plane each round trip counts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,6 +9,8 @@ from psycopg.types.numeric import Int8
 
 from inventory import pg_copy, prepared
 from inventory.audit.record import Entry, record_by_copy
+from inventory.issuing import serial_numbers
+from inventory.issuing.serial_numbers import Place
 from inventory.models import Authority, Certificate, CertificateState, Device, Profile
 
 
@@ -45,23 +47,29 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
 
 
-_INSERT_BOTH = (
-    f"WITH certificate AS ({_insert('inventory_certificate', Row._fields)})"
-    f" {_insert('inventory_auditevent', Entry._fields)}"
-)
+_CERTIFICATE = f"WITH certificate AS ({_insert('inventory_certificate', Row._fields)})"
+_EVENT = _insert("inventory_auditevent", Entry._fields)
+_INSERT_BOTH = f"{_CERTIFICATE} {_EVENT}"
+_INSERT_BOTH_AND_DRAW = f"{_CERTIFICATE}, event AS ({_EVENT}) SELECT {serial_numbers.NEXT}"
 
 
-def store(rows: Sequence[Row], events: Sequence[Entry]) -> None:
-    """Insert certificates and the event of each.
+def store(row: Row, event: Entry) -> None:
+    """Insert a certificate and its event, in one statement, which needs no transaction around it."""
+    prepared.execute(_INSERT_BOTH, _parameters(row, event))
 
-    One certificate takes one statement, which needs no transaction around it: on a busy plane each round trip counts.
-    Any other number takes a COPY for each table.
-    """
-    if len(rows) == 1:
-        parameters: list[Any] = [Int8(value) if type(value) is int else value for value in (*rows[0], *events[0])]
-        with prepared.cursor() as cursor:
-            cursor.execute(_INSERT_BOTH, parameters)
-        return
+
+def store_and_draw(row: Row, event: Entry, issuer: Authority) -> Place:
+    """Do as `store`, and draw a place for another certificate of `issuer` in the same statement."""
+    [(pk, index)] = prepared.selected(_INSERT_BOTH_AND_DRAW, [*_parameters(row, event), Int8(issuer.pk)])
+    return serial_numbers.place(pk, index, issuer)
+
+
+def _parameters(row: Row, event: Entry) -> list[Any]:
+    return [Int8(value) if type(value) is int else value for value in (*row, *event)]
+
+
+def store_many(rows: Sequence[Row], events: Sequence[Entry]) -> None:
+    """Insert certificates and the event of each, by a COPY for each table."""
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         pg_copy.copy_in(cursor, "inventory_certificate", Row._fields, map(_encoded, rows))
         record_by_copy(events)

@@ -211,8 +211,7 @@ def _move_last_seen(judged: Iterable[_Judged]) -> None:
 def _note_seen(newest: Mapping[int, datetime]) -> None:
     """Move the last sightings of devices, by their keys, where these are newer."""
     if newest:
-        with prepared.cursor() as cursor:
-            cursor.execute(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
+        prepared.execute(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
 
 
 @dataclass

@@ -28,13 +28,14 @@ def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers():
 def test_its_queries_are_counted_and_its_errors_are_djangos(django_assert_num_queries):
     with django_assert_num_queries(1):
         prepared.selected("SELECT 1", [])
-    with pytest.raises(IntegrityError), transaction.atomic(), prepared.cursor() as cursor:
-        cursor.execute("INSERT INTO inventory_devicedelta (fleet_id) VALUES (NULL)")
+    with django_assert_num_queries(1):
+        prepared.execute("SELECT 1", [])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        prepared.execute("INSERT INTO inventory_devicedelta (fleet_id) VALUES (NULL)", [])
 
 
 def test_it_is_part_of_the_transaction_that_django_began():
     with pytest.raises(ZeroDivisionError), transaction.atomic():
-        with prepared.cursor() as cursor:
-            cursor.execute("CREATE TEMPORARY TABLE undone ()")
+        prepared.execute("CREATE TEMPORARY TABLE undone ()", [])
         raise ZeroDivisionError
     assert prepared.selected("SELECT to_regclass('undone')", []) == [(None,)]
