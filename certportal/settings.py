@@ -5,12 +5,15 @@ Names and defaults of the environment are documented in docs/configuration.md.
 """
 
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
 import environ
 from csp.constants import SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 
 from certportal import logs
 from certportal.embedded import postgres, valkey
@@ -185,7 +188,15 @@ _options = _database.setdefault("OPTIONS", {})
 _options.setdefault("prepare_threshold", 3)
 if "CERTPORTAL_PLANE" in env.ENVIRON:
     # Planes hold many requests at once over few connections. Commands and forking workers must not share a pool.
-    _options["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
+    _options["pool"] = {
+        "min_size": 1,
+        "max_size": 10,
+        "timeout": 10,
+        # Imported when it is used: gunicorn's master reads settings, and psycopg must come after gevent's patching.
+        "connection_class": SimpleLazyObject(
+            partial(import_string, "certportal.gunicorn.database_connection.LoopConnection")
+        ),
+    }
 if PLANE == "device":
     # It asks the same few questions all day: there Django's own statements are prepared too.
     _options["server_side_binding"] = True
