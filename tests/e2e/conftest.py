@@ -15,20 +15,15 @@ _METERS_AT_A_TIME = 40
 _numbers = count(1)
 
 
-# Tests with a portal, or a service, of their module's own. All others share one portal, and so one process.
-_APART = {"test_api_description.py", "test_crl_clients.py", "test_faults.py", "test_ocsp_clients.py"}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group(item.path.stem if item.path.name in _APART else "shared portal"))
 
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[RunningPortal]:
-    """The portal that most tests share. Who breaks one starts its own."""
+    """The portal that most tests of a process share. Who breaks one starts its own."""
     # Enough devices for a cliff on the expiry map.
     with running_portal(devices=500, triggers_per_tick=3) as started:
         yield started
