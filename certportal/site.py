@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from django.apps import apps
 from django.contrib import admin
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.functional import Promise
+from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 # Address name, its arguments, the permission to see it, and the word in the header.
@@ -105,6 +105,10 @@ class CertportalAdminSite(admin.AdminSite):
         return views.index(request, self)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the models that somebody may open, found when first asked for: every page gets them, few show them."""
+        return cast(list[Any], SimpleLazyObject(lambda: self._models_in_sections(request, app_label)))
+
+    def _models_in_sections(self, request: HttpRequest, app_label: str | None) -> list[Any]:
         from inventory.admin.sections import in_sections
 
         found = super().get_app_list(request, app_label)

@@ -110,7 +110,9 @@ def fleet(slug: str = "demo", **changes: object) -> Fleet:
 
 def device(serial: str | None = None, **changes: object) -> Device:
     number = next(_numbers)
-    values: dict[str, object] = {"fleet": fleet(), "registered_at": NOW - 1000 * DAY, **changes}
+    values: dict[str, object] = {"registered_at": NOW - 1000 * DAY, **changes}
+    if "fleet" not in values:
+        values["fleet"] = fleet()
     return Device.objects.create(serial=serial or f"D{number:06}", **values)
 
 

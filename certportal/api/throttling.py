@@ -42,13 +42,19 @@ class MinuteThrottle(BaseThrottle):
         minute, elapsed = divmod(time.time(), _WINDOW)
         key = f"api-requests:{client}:{minute:.0f}"
         try:
-            cache.add(key, 0, timeout=2 * _WINDOW)
-            used = cache.incr(key)
+            used = _count(key)
         except RedisError as error:
             raise LimiterUnavailable from error
         if used > limit:
             raise Throttled(_WINDOW - elapsed, f"More than {limit} requests in this minute.")
         return True
+
+
+def _count(key: str) -> int:
+    try:
+        return cache.incr(key)
+    except ValueError:  # the first of this minute, or of several that come together
+        return 1 if cache.add(key, 1, timeout=2 * _WINDOW) else cache.incr(key)
 
 
 def count_refused(request: Request) -> None:

@@ -63,6 +63,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'user',
                 'verbose_name_plural': 'users',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('owner', models.F('pk')), _negated=True), name='user_not_its_own_owner'),
+                ],
             },
             managers=[
                 ('objects', django.contrib.auth.models.UserManager()),
@@ -83,6 +86,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'API token',
                 'verbose_name_plural': 'API tokens',
+                'constraints': [
+                    models.UniqueConstraint(fields=('user', 'name'), name='token_name_unique_for_user'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -97,6 +103,11 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(db_index=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('user', 'key'), name='keptanswer_one_a_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='SavedFilter',
@@ -113,31 +124,14 @@ class Migration(migrations.Migration):
                 'verbose_name': 'saved filter',
                 'verbose_name_plural': 'saved filters',
                 'ordering': ['name'],
+                'indexes': [
+                    models.Index(condition=models.Q(('shared', True)), fields=['list', 'name'], name='saved_filter_shared'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('owner', 'list', 'name'), name='saved_filter_name_unique_for_owner'),
+                    models.CheckConstraint(condition=models.Q(('list__in', ['inventory_device', 'inventory_certificate', 'inventory_auditevent', 'renewal_target'])), name='saved_filter_list_known'),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('owner', models.F('pk')), _negated=True), name='user_not_its_own_owner'),
-        ),
-        migrations.AddConstraint(
-            model_name='apitoken',
-            constraint=models.UniqueConstraint(fields=('user', 'name'), name='token_name_unique_for_user'),
-        ),
-        migrations.AddConstraint(
-            model_name='keptanswer',
-            constraint=models.UniqueConstraint(fields=('user', 'key'), name='keptanswer_one_a_key'),
-        ),
-        migrations.AddIndex(
-            model_name='savedfilter',
-            index=models.Index(condition=models.Q(('shared', True)), fields=['list', 'name'], name='saved_filter_shared'),
-        ),
-        migrations.AddConstraint(
-            model_name='savedfilter',
-            constraint=models.UniqueConstraint(fields=('owner', 'list', 'name'), name='saved_filter_name_unique_for_owner'),
-        ),
-        migrations.AddConstraint(
-            model_name='savedfilter',
-            constraint=models.CheckConstraint(condition=models.Q(('list__in', ['inventory_device', 'inventory_certificate', 'inventory_auditevent', 'renewal_target'])), name='saved_filter_list_known'),
         ),
         migrations.RunSQL(names.HOLD, names.LET_GO),
     ]

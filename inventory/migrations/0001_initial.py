@@ -39,6 +39,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'alert policy',
                 'verbose_name_plural': 'alert policies',
                 'ordering': ['name'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('applies_to__in', ['always_on', 'daily', 'intermittent', 'portal'])), name='alert_policy_scope_known'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -100,6 +103,22 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'device',
                 'verbose_name_plural': 'devices',
+                'indexes': [
+                    models.Index(fields=['serial', 'id'], name='device_serial'),
+                    models.Index(condition=models.Q(('mqtt_id', ''), _negated=True), fields=['mqtt_id'], name='device_mqtt_id'),
+                    models.Index(fields=['batch', 'id'], name='device_by_batch'),
+                    models.Index(fields=['connectivity', 'id'], name='device_by_connectivity'),
+                    models.Index(condition=models.Q(('status', 'in_service'), _negated=True), fields=['status', 'id'], name='device_out_of_service'),
+                    models.Index(condition=models.Q(('phone_number', ''), _negated=True), fields=['phone_number'], name='device_phone_number'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('serial__regex', '^[A-Za-z0-9][A-Za-z0-9._-]*$')), name='device_serial_is_plain'),
+                    models.CheckConstraint(condition=models.Q(('mqtt_id__regex', '^[A-Za-z0-9._:-]*$')), name='device_mqtt_id_is_plain'),
+                    models.CheckConstraint(condition=models.Q(('phone_number', ''), models.Q(('phone_number__regex', '^\\+[1-9][0-9]*$'), django.db.models.lookups.GreaterThanOrEqual(django.db.models.functions.text.Length('phone_number'), 8)), _connector='OR'), name='device_phone_number_is_e164'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__isnull', False), ('longitude__isnull', False), ('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='device_coordinates_are_on_earth'),
+                    models.CheckConstraint(condition=models.Q(('connectivity__in', ['always_on', 'daily', 'intermittent'])), name='device_connectivity_known'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['in_service', 'suspended', 'retired'])), name='device_status_known'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -148,6 +167,11 @@ class Migration(migrations.Migration):
                 'verbose_name': 'authority',
                 'verbose_name_plural': 'authorities',
                 'ordering': ['name'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('crl_shards__gte', 1)), name='authority_has_a_crl_shard'),
+                    models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='authority_not_its_own_parent'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('external_identity__isnull', True), ('key_name__isnull', False)), models.Q(('external_identity__isnull', False), ('key_name__isnull', True)), _connector='OR'), name='authority_own_or_external'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -180,6 +204,36 @@ class Migration(migrations.Migration):
                 'verbose_name': 'certificate',
                 'verbose_name_plural': 'certificates',
                 'permissions': [('revoke_certificate', 'Can revoke certificates')],
+                'indexes': [
+                    models.Index(fields=['not_after', 'id'], name='certificate_expiry'),
+                    models.Index(fields=['spki_sha256'], name='certificate_spki'),
+                    models.Index(fields=['device', 'id'], name='certificate_of_device'),
+                    models.Index(condition=models.Q(('state', 'revoked')), fields=['authority', 'crl_shard'], include=('serial', 'revoked_at', 'revocation_reason', 'not_after'), name='certificate_revoked_by_shard'),
+                    models.Index(fields=['authority', 'not_after', 'id'], name='certificate_by_authority'),
+                    models.Index(condition=models.Q(('state', 'superseded')), fields=['not_after', 'id'], name='certificate_superseded_expiry'),
+                    models.Index(condition=models.Q(('state', 'revoked')), fields=['not_after', 'id'], name='certificate_revoked_expiry'),
+                    models.Index(condition=models.Q(('state', 'issued')), fields=['not_after', 'id'], name='certificate_unused_expiry'),
+                    models.Index(condition=models.Q(('purpose', 'device'), _negated=True), fields=['purpose', 'not_after', 'id'], name='certificate_of_the_portal'),
+                    models.Index(fields=['key_type', 'not_after', 'id'], name='certificate_by_key_type'),
+                    django.contrib.postgres.indexes.BrinIndex(fields=['issued_at'], name='certificate_issued', pages_per_range=32),
+                    models.Index(condition=models.Q(('state__in', ('issued', 'confirmed'))), fields=['device', 'issued_at', 'id'], include=('not_after',), name='certificate_standing'),
+                    models.Index(condition=models.Q(('successor__isnull', False)), fields=['successor'], name='certificate_successor'),
+                    django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['not_before'], name='certificate_begin'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('serial', 'authority'), name='certificate_serial_unique_for_issuer'),
+                    models.UniqueConstraint(fields=('sha256',), name='certificate_fingerprint_unique'),
+                    models.UniqueConstraint(condition=models.Q(('issuance_index__isnull', False)), fields=('authority', 'issuance_index'), name='certificate_issuance_index_unique_for_issuer'),
+                    models.CheckConstraint(condition=models.Q(('issuance_index__range', (0, 4294967295))), name='certificate_issuance_index_32_bits'),
+                    models.UniqueConstraint(condition=models.Q(('predecessor__isnull', False)), fields=('predecessor', 'spki_sha256'), name='certificate_one_renewal_for_a_key'),
+                    models.CheckConstraint(condition=models.Q(('serial__regex', '^[1-9a-f][0-9a-f]*$')), name='certificate_serial_hex'),
+                    models.CheckConstraint(condition=models.Q(('not_after__gt', models.F('not_before'))), name='certificate_ends_after_it_begins'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('device__isnull', False), ('purpose', 'device')), models.Q(models.Q(('purpose', 'device'), _negated=True), ('device__isnull', True)), _connector='OR'), name='certificate_device_iff_purpose'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'confirmed', 'superseded', 'revoked'])), name='certificate_state_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('state', 'revoked'), ('revocation_reason__in', ['unspecified', 'keyCompromise', 'cACompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn'])), models.Q(models.Q(('state', 'revoked'), _negated=True), ('revocation_reason', ''), ('revoked_at__isnull', True)), _connector='OR'), name='certificate_revoked_has_date_and_reason'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state', 'superseded'), _negated=True), ('successor__isnull', False), _connector='OR'), name='certificate_superseded_has_successor'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state', 'confirmed'), _negated=True), ('activated_at__isnull', False), _connector='OR'), name='certificate_confirmed_was_used'),
+                ],
             },
         ),
         migrations.AddField(
@@ -212,6 +266,19 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'alert',
                 'verbose_name_plural': 'alerts',
+                'indexes': [
+                    models.Index(condition=models.Q(('resolved_at', None)), fields=['urgency', 'ends_at', 'id'], name='alert_open'),
+                    models.Index(condition=models.Q(('level__gt', 1), ('resolved_at', None)), fields=['urgency', 'ends_at', 'id'], name='alert_climbed'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('urgency', 1)), fields=('certificate', 'threshold'), name='alert_once_for_certificate_and_threshold'),
+                    models.UniqueConstraint(condition=models.Q(('resolved_at', None), ('urgency', 0)), fields=('kind', 'about', 'threshold'), name='alert_open_once_for_own'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['device_expiry', 'own_expiry', 'authority_too_short', 'crl', 'unexpected_sighting', 'channel'])), name='alert_kind_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('about', ''), ('certificate__isnull', False), ('kind', 'device_expiry'), ('urgency', 1)), models.Q(models.Q(('kind', 'device_expiry'), _negated=True), ('urgency', 0), models.Q(('about', ''), _negated=True)), _connector='OR'), name='alert_names_its_subject'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('resolution', ''), ('resolved_at', None)), models.Q(('resolution__in', ['renewed', 'revoked', 'out_of_service', 'tightened', 'settled']), ('resolved_at__isnull', False)), _connector='OR'), name='alert_resolved_has_date_and_reason'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('acknowledged_at', None), ('acknowledged_by', '')), models.Q(('acknowledged_at__isnull', False), models.Q(('acknowledged_by', ''), _negated=True)), _connector='OR'), name='alert_acknowledged_by_somebody'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('notified_at', None), ('run', None)), models.Q(('notified_at__isnull', False), ('run__isnull', False)), _connector='OR'), name='alert_told_in_a_run'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -242,6 +309,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'default_permissions': (),
+                'indexes': [
+                    models.Index(models.OrderBy(models.F('last_seen_slot'), nulls_first=True), models.OrderBy(models.F('device')), name='devicepresence_last_seen_slot'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -272,6 +342,17 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'audit event',
                 'verbose_name_plural': 'audit log',
+                'indexes': [
+                    models.Index(fields=['-at', '-id'], name='audit_latest'),
+                    models.Index(fields=['action', '-at', '-id'], name='audit_action_latest'),
+                    models.Index(fields=['actor_kind', '-at', '-id'], name='audit_actor_kind_latest'),
+                    models.Index(fields=['actor', '-at', '-id'], name='audit_actor_latest'),
+                    models.Index(fields=['device', '-at', '-id'], name='audit_device_latest'),
+                    models.Index(condition=models.Q(('source_address__isnull', False)), fields=['source_address', '-at', '-id'], name='audit_address_latest'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('action__in', ['authority:certificate:established', 'certificate:enrolment:issued', 'certificate:renewal:issued', 'certificate:infrastructure:issued', 'certificate:enrolment:refused', 'certificate:renewal:refused', 'certificate:use:confirmed', 'certificate:use:odd', 'certificate:revocation:done', 'certificate:revocation:raised', 'device:case:opened', 'device:case:closed', 'approval:proposal:made', 'approval:proposal:approved', 'approval:proposal:rejected', 'approval:proposal:withdrawn', 'approval:proposal:expired', 'crl:publication:done', 'enrolment:secret:created', 'device:registration:done', 'inventory:import:started', 'inventory:import:stopped', 'inventory:import:finished', 'campaign:planning:done', 'campaign:run:started', 'campaign:run:paused', 'campaign:run:finished', 'user:login:succeeded', 'user:login:failed', 'user:logout:done', 'user:password:changed', 'user:access:changed', 'role:permissions:changed', 'user:token:created', 'user:token:revoked', 'alert:acknowledgement:done', 'alert:mute:done', 'list:export:started', 'list:export:ended', 'queue:jobs:changed', 'configuration:change:done'])), name='audit_action_in_vocabulary'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -331,6 +412,11 @@ class Migration(migrations.Migration):
                 ('grew_at', models.DateTimeField()),
                 ('fleet', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='inventory.fleet')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('fleet', 'day'), name='cliffnotice_one_a_day'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='batch',
@@ -353,6 +439,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'fleet of a person',
                 'verbose_name_plural': 'fleets of people',
                 'default_permissions': (),
+                'constraints': [
+                    models.UniqueConstraint(fields=('user', 'fleet'), name='fleetmembership_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -398,6 +487,10 @@ class Migration(migrations.Migration):
                 'verbose_name': 'import',
                 'verbose_name_plural': 'imports',
                 'ordering': ['-id'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'running', 'stopped', 'finished'])), name='import_state_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state', 'finished')), models.Q(models.Q(('state', 'finished'), _negated=True), ('finished_at__isnull', True)), _connector='OR'), name='import_finished_has_a_time'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -416,6 +509,10 @@ class Migration(migrations.Migration):
                 'verbose_name': 'mute',
                 'verbose_name_plural': 'mutes',
                 'ordering': ['-until', '-id'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('about', ''), ('certificate__isnull', False), ('fleet__isnull', True)), models.Q(('about', ''), ('certificate__isnull', True), ('fleet__isnull', False)), models.Q(('certificate__isnull', True), ('fleet__isnull', True), models.Q(('about', ''), _negated=True)), _connector='OR'), name='mute_of_one_thing'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('reason', ''), _negated=True), ('until__gt', models.F('created_at'))), name='mute_ends_and_has_a_reason'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -477,6 +574,17 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'proposal',
                 'verbose_name_plural': 'proposals',
+                'indexes': [
+                    models.Index(fields=['-proposed_at', '-id'], name='proposal_latest'),
+                    models.Index(condition=models.Q(('state', 'waiting')), fields=['expires_at'], name='proposal_waiting'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['device:case:verdict'])), name='proposal_kind_known'),
+                    models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('proposed_at'))), name='proposal_expires_later'),
+                    models.CheckConstraint(condition=models.Q(('decider', models.F('proposer')), _negated=True), name='proposal_decided_by_a_second_person'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('decider', None), ('ended_at', None), ('note', ''), ('state', 'waiting')), models.Q(('decider__isnull', False), ('ended_at__lt', models.F('expires_at')), ('state__in', ('approved', 'rejected'))), models.Q(('decider', None), ('ended_at__isnull', False), ('state', 'withdrawn')), models.Q(('decider', None), ('ended_at__gte', models.F('expires_at')), ('state', 'expired')), _connector='OR'), name='proposal_state_fits_its_end'),
+                    models.UniqueConstraint(condition=models.Q(('state', 'waiting')), fields=('kind', 'subject'), name='proposal_one_waits_for_a_subject'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -495,6 +603,15 @@ class Migration(migrations.Migration):
                 'verbose_name': 'case',
                 'verbose_name_plural': 'cases',
                 'permissions': [('decide_case', 'Can decide on the cases of others')],
+                'indexes': [
+                    models.Index(fields=['-opened_at', '-id'], name='case_latest'),
+                    models.Index(condition=models.Q(('closed_at', None)), fields=['opened_at'], name='case_waiting'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('certificate',), name='case_one_open_for_a_revocation'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('outcome', '')), models.Q(('closed_at__isnull', False), ('outcome__in', ['cleared', 'retired', 'dismissed', 'withdrawn', 'lapsed'])), _connector='OR'), name='case_closed_with_an_outcome'),
+                    models.CheckConstraint(condition=models.Q(('proposal__in', ['cleared', 'retired']), models.Q(('outcome__in', ['', 'dismissed', 'withdrawn', 'lapsed']), ('outcome', models.F('proposal')), _connector='OR')), name='case_outcome_was_proposed'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -530,6 +647,12 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'alert digest',
                 'verbose_name_plural': 'alert digests',
+                'indexes': [
+                    models.Index(condition=models.Q(('delivered_at', None)), fields=['created_at'], name='alert_delivery_waiting'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'recipient'), name='alert_delivery_one_digest_a_run'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -546,6 +669,10 @@ class Migration(migrations.Migration):
                 'verbose_name': 'level',
                 'verbose_name_plural': 'levels',
                 'ordering': ['policy', 'number'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('policy', 'number'), name='alert_level_once_in_policy'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1), ('repeat_every__gt', datetime.timedelta(0)), ('silence__gt', datetime.timedelta(0))), name='alert_level_takes_time'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -559,6 +686,9 @@ class Migration(migrations.Migration):
                 'verbose_name': 'site',
                 'verbose_name_plural': 'sites',
                 'ordering': ['name'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('fleet', 'name'), name='site_name_unique_in_fleet'),
+                ],
             },
         ),
         migrations.AddField(
@@ -582,135 +712,19 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'unexpected sighting',
                 'verbose_name_plural': 'unexpected sightings',
+                'indexes': [
+                    models.Index(fields=['-last_seen_at', '-id'], name='unexpectedsighting_latest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('source', 'oddity', 'name'), name='unexpectedsighting_once_a_source'),
+                    models.CheckConstraint(condition=models.Q(('oddity__in', ['unknown', 'revoked', 'out_of_service', 'shared_key', 'compromised_key'])), name='unexpectedsighting_oddity_known'),
+                    models.CheckConstraint(condition=models.Q(('count__gte', 1), ('last_seen_at__gte', models.F('first_seen_at'))), name='unexpectedsighting_was_seen'),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='authority',
-            constraint=models.CheckConstraint(condition=models.Q(('crl_shards__gte', 1)), name='authority_has_a_crl_shard'),
-        ),
-        migrations.AddConstraint(
-            model_name='authority',
-            constraint=models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='authority_not_its_own_parent'),
-        ),
-        migrations.AddConstraint(
-            model_name='authority',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('external_identity__isnull', True), ('key_name__isnull', False)), models.Q(('external_identity__isnull', False), ('key_name__isnull', True)), _connector='OR'), name='authority_own_or_external'),
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('resolved_at', None)), fields=['urgency', 'ends_at', 'id'], name='alert_open'),
-        ),
-        migrations.AddIndex(
-            model_name='alert',
-            index=models.Index(condition=models.Q(('level__gt', 1), ('resolved_at', None)), fields=['urgency', 'ends_at', 'id'], name='alert_climbed'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(condition=models.Q(('urgency', 1)), fields=('certificate', 'threshold'), name='alert_once_for_certificate_and_threshold'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.UniqueConstraint(condition=models.Q(('resolved_at', None), ('urgency', 0)), fields=('kind', 'about', 'threshold'), name='alert_open_once_for_own'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['device_expiry', 'own_expiry', 'authority_too_short', 'crl', 'unexpected_sighting', 'channel'])), name='alert_kind_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('about', ''), ('certificate__isnull', False), ('kind', 'device_expiry'), ('urgency', 1)), models.Q(models.Q(('kind', 'device_expiry'), _negated=True), ('urgency', 0), models.Q(('about', ''), _negated=True)), _connector='OR'), name='alert_names_its_subject'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolution', ''), ('resolved_at', None)), models.Q(('resolution__in', ['renewed', 'revoked', 'out_of_service', 'tightened', 'settled']), ('resolved_at__isnull', False)), _connector='OR'), name='alert_resolved_has_date_and_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('acknowledged_at', None), ('acknowledged_by', '')), models.Q(('acknowledged_at__isnull', False), models.Q(('acknowledged_by', ''), _negated=True)), _connector='OR'), name='alert_acknowledged_by_somebody'),
-        ),
-        migrations.AddConstraint(
-            model_name='alert',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('notified_at', None), ('run', None)), models.Q(('notified_at__isnull', False), ('run__isnull', False)), _connector='OR'), name='alert_told_in_a_run'),
-        ),
-        migrations.AddIndex(
-            model_name='devicepresence',
-            index=models.Index(models.OrderBy(models.F('last_seen_slot'), nulls_first=True), models.OrderBy(models.F('device')), name='devicepresence_last_seen_slot'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['-at', '-id'], name='audit_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['action', '-at', '-id'], name='audit_action_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['actor_kind', '-at', '-id'], name='audit_actor_kind_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['actor', '-at', '-id'], name='audit_actor_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['device', '-at', '-id'], name='audit_device_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(condition=models.Q(('source_address__isnull', False)), fields=['source_address', '-at', '-id'], name='audit_address_latest'),
-        ),
-        migrations.AddConstraint(
-            model_name='auditevent',
-            constraint=models.CheckConstraint(condition=models.Q(('action__in', ['authority:certificate:established', 'certificate:enrolment:issued', 'certificate:renewal:issued', 'certificate:infrastructure:issued', 'certificate:enrolment:refused', 'certificate:renewal:refused', 'certificate:use:confirmed', 'certificate:use:odd', 'certificate:revocation:done', 'certificate:revocation:raised', 'device:case:opened', 'device:case:closed', 'approval:proposal:made', 'approval:proposal:approved', 'approval:proposal:rejected', 'approval:proposal:withdrawn', 'approval:proposal:expired', 'crl:publication:done', 'enrolment:secret:created', 'device:registration:done', 'inventory:import:started', 'inventory:import:stopped', 'inventory:import:finished', 'campaign:planning:done', 'campaign:run:started', 'campaign:run:paused', 'campaign:run:finished', 'user:login:succeeded', 'user:login:failed', 'user:logout:done', 'user:password:changed', 'user:access:changed', 'role:permissions:changed', 'user:token:created', 'user:token:revoked', 'alert:acknowledgement:done', 'alert:mute:done', 'list:export:started', 'list:export:ended', 'queue:jobs:changed', 'configuration:change:done'])), name='audit_action_in_vocabulary'),
-        ),
-        migrations.AddConstraint(
-            model_name='cliffnotice',
-            constraint=models.UniqueConstraint(fields=('fleet', 'day'), name='cliffnotice_one_a_day'),
         ),
         migrations.AddConstraint(
             model_name='batch',
             constraint=models.UniqueConstraint(fields=('fleet', 'name'), name='batch_name_unique_in_fleet'),
-        ),
-        migrations.AddConstraint(
-            model_name='fleetmembership',
-            constraint=models.UniqueConstraint(fields=('user', 'fleet'), name='fleetmembership_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrun',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'running', 'stopped', 'finished'])), name='import_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='importrun',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state', 'finished')), models.Q(models.Q(('state', 'finished'), _negated=True), ('finished_at__isnull', True)), _connector='OR'), name='import_finished_has_a_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='mute',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('about', ''), ('certificate__isnull', False), ('fleet__isnull', True)), models.Q(('about', ''), ('certificate__isnull', True), ('fleet__isnull', False)), models.Q(('certificate__isnull', True), ('fleet__isnull', True), models.Q(('about', ''), _negated=True)), _connector='OR'), name='mute_of_one_thing'),
-        ),
-        migrations.AddConstraint(
-            model_name='mute',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('reason', ''), _negated=True), ('until__gt', models.F('created_at'))), name='mute_ends_and_has_a_reason'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(fields=['not_after', 'id'], name='certificate_expiry'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(fields=['spki_sha256'], name='certificate_spki'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(fields=['device', 'id'], name='certificate_of_device'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('state', 'revoked')), fields=['authority', 'crl_shard'], include=('serial', 'revoked_at', 'revocation_reason', 'not_after'), name='certificate_revoked_by_shard'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(fields=['authority', 'not_after', 'id'], name='certificate_by_authority'),
         ),
         migrations.AddIndex(
             model_name='certificate',
@@ -720,177 +734,13 @@ class Migration(migrations.Migration):
             model_name='certificate',
             index=models.Index(condition=models.Q(('state__in', ('issued', 'confirmed'))), fields=['not_after', 'id'], include=('device', 'profile', 'purpose'), name='certificate_standing_expiry'),
         ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('state', 'superseded')), fields=['not_after', 'id'], name='certificate_superseded_expiry'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('state', 'revoked')), fields=['not_after', 'id'], name='certificate_revoked_expiry'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('state', 'issued')), fields=['not_after', 'id'], name='certificate_unused_expiry'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('purpose', 'device'), _negated=True), fields=['purpose', 'not_after', 'id'], name='certificate_of_the_portal'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(fields=['key_type', 'not_after', 'id'], name='certificate_by_key_type'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['issued_at'], name='certificate_issued', pages_per_range=32),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('state__in', ('issued', 'confirmed'))), fields=['device', 'issued_at', 'id'], include=('not_after',), name='certificate_standing'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=models.Index(condition=models.Q(('successor__isnull', False)), fields=['successor'], name='certificate_successor'),
-        ),
-        migrations.AddIndex(
-            model_name='certificate',
-            index=django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['not_before'], name='certificate_begin'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.UniqueConstraint(fields=('serial', 'authority'), name='certificate_serial_unique_for_issuer'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.UniqueConstraint(fields=('sha256',), name='certificate_fingerprint_unique'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.UniqueConstraint(condition=models.Q(('issuance_index__isnull', False)), fields=('authority', 'issuance_index'), name='certificate_issuance_index_unique_for_issuer'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(('issuance_index__range', (0, 4294967295))), name='certificate_issuance_index_32_bits'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.UniqueConstraint(condition=models.Q(('predecessor__isnull', False)), fields=('predecessor', 'spki_sha256'), name='certificate_one_renewal_for_a_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(('serial__regex', '^[1-9a-f][0-9a-f]*$')), name='certificate_serial_hex'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(('not_after__gt', models.F('not_before'))), name='certificate_ends_after_it_begins'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('device__isnull', False), ('purpose', 'device')), models.Q(models.Q(('purpose', 'device'), _negated=True), ('device__isnull', True)), _connector='OR'), name='certificate_device_iff_purpose'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'confirmed', 'superseded', 'revoked'])), name='certificate_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('state', 'revoked'), ('revocation_reason__in', ['unspecified', 'keyCompromise', 'cACompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn'])), models.Q(models.Q(('state', 'revoked'), _negated=True), ('revocation_reason', ''), ('revoked_at__isnull', True)), _connector='OR'), name='certificate_revoked_has_date_and_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'superseded'), _negated=True), ('successor__isnull', False), _connector='OR'), name='certificate_superseded_has_successor'),
-        ),
-        migrations.AddConstraint(
-            model_name='certificate',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'confirmed'), _negated=True), ('activated_at__isnull', False), _connector='OR'), name='certificate_confirmed_was_used'),
-        ),
         migrations.AddConstraint(
             model_name='alertpolicy',
             constraint=models.UniqueConstraint(fields=('applies_to', 'fleet', 'profile'), name='alert_policy_one_for_a_scope', nulls_distinct=False),
         ),
         migrations.AddConstraint(
             model_name='alertpolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('applies_to__in', ['always_on', 'daily', 'intermittent', 'portal'])), name='alert_policy_scope_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertpolicy',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('applies_to', 'portal'), ('fleet__isnull', True), ('profile__isnull', True), ('thresholds__len', 0)), models.Q(models.Q(('applies_to', 'portal'), _negated=True), ('thresholds__len__gt', 0)), _connector='OR'), name='alert_policy_thresholds_iff_devices'),
-        ),
-        migrations.AddIndex(
-            model_name='proposal',
-            index=models.Index(fields=['-proposed_at', '-id'], name='proposal_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='proposal',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['expires_at'], name='proposal_waiting'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['device:case:verdict'])), name='proposal_kind_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('proposed_at'))), name='proposal_expires_later'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.CheckConstraint(condition=models.Q(('decider', models.F('proposer')), _negated=True), name='proposal_decided_by_a_second_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('decider', None), ('ended_at', None), ('note', ''), ('state', 'waiting')), models.Q(('decider__isnull', False), ('ended_at__lt', models.F('expires_at')), ('state__in', ('approved', 'rejected'))), models.Q(('decider', None), ('ended_at__isnull', False), ('state', 'withdrawn')), models.Q(('decider', None), ('ended_at__gte', models.F('expires_at')), ('state', 'expired')), _connector='OR'), name='proposal_state_fits_its_end'),
-        ),
-        migrations.AddConstraint(
-            model_name='proposal',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'waiting')), fields=('kind', 'subject'), name='proposal_one_waits_for_a_subject'),
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['-opened_at', '-id'], name='case_latest'),
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(condition=models.Q(('closed_at', None)), fields=['opened_at'], name='case_waiting'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('certificate',), name='case_one_open_for_a_revocation'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('outcome', '')), models.Q(('closed_at__isnull', False), ('outcome__in', ['cleared', 'retired', 'dismissed', 'withdrawn', 'lapsed'])), _connector='OR'), name='case_closed_with_an_outcome'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(('proposal__in', ['cleared', 'retired']), models.Q(('outcome__in', ['', 'dismissed', 'withdrawn', 'lapsed']), ('outcome', models.F('proposal')), _connector='OR')), name='case_outcome_was_proposed'),
-        ),
-        migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('delivered_at', None)), fields=['created_at'], name='alert_delivery_waiting'),
-        ),
-        migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('run', 'recipient'), name='alert_delivery_one_digest_a_run'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertlevel',
-            constraint=models.UniqueConstraint(fields=('policy', 'number'), name='alert_level_once_in_policy'),
-        ),
-        migrations.AddConstraint(
-            model_name='alertlevel',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1), ('repeat_every__gt', datetime.timedelta(0)), ('silence__gt', datetime.timedelta(0))), name='alert_level_takes_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='site',
-            constraint=models.UniqueConstraint(fields=('fleet', 'name'), name='site_name_unique_in_fleet'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(fields=['serial', 'id'], name='device_serial'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(condition=models.Q(('mqtt_id', ''), _negated=True), fields=['mqtt_id'], name='device_mqtt_id'),
         ),
         migrations.AddIndex(
             model_name='device',
@@ -898,23 +748,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='device',
-            index=models.Index(fields=['batch', 'id'], name='device_by_batch'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
             index=models.Index(fields=['site', 'id'], name='device_by_site'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(fields=['connectivity', 'id'], name='device_by_connectivity'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(condition=models.Q(('status', 'in_service'), _negated=True), fields=['status', 'id'], name='device_out_of_service'),
-        ),
-        migrations.AddIndex(
-            model_name='device',
-            index=models.Index(condition=models.Q(('phone_number', ''), _negated=True), fields=['phone_number'], name='device_phone_number'),
         ),
         migrations.AddConstraint(
             model_name='device',
@@ -923,46 +757,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='device',
             constraint=models.UniqueConstraint(condition=models.Q(('mqtt_id', ''), _negated=True), fields=('fleet', 'mqtt_id'), name='device_mqtt_id_unique_in_fleet'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('serial__regex', '^[A-Za-z0-9][A-Za-z0-9._-]*$')), name='device_serial_is_plain'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('mqtt_id__regex', '^[A-Za-z0-9._:-]*$')), name='device_mqtt_id_is_plain'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('phone_number', ''), models.Q(('phone_number__regex', '^\\+[1-9][0-9]*$'), django.db.models.lookups.GreaterThanOrEqual(django.db.models.functions.text.Length('phone_number'), 8)), _connector='OR'), name='device_phone_number_is_e164'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__isnull', False), ('longitude__isnull', False), ('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='device_coordinates_are_on_earth'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('connectivity__in', ['always_on', 'daily', 'intermittent'])), name='device_connectivity_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='device',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['in_service', 'suspended', 'retired'])), name='device_status_known'),
-        ),
-        migrations.AddIndex(
-            model_name='unexpectedsighting',
-            index=models.Index(fields=['-last_seen_at', '-id'], name='unexpectedsighting_latest'),
-        ),
-        migrations.AddConstraint(
-            model_name='unexpectedsighting',
-            constraint=models.UniqueConstraint(fields=('source', 'oddity', 'name'), name='unexpectedsighting_once_a_source'),
-        ),
-        migrations.AddConstraint(
-            model_name='unexpectedsighting',
-            constraint=models.CheckConstraint(condition=models.Q(('oddity__in', ['unknown', 'revoked', 'out_of_service', 'shared_key', 'compromised_key'])), name='unexpectedsighting_oddity_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='unexpectedsighting',
-            constraint=models.CheckConstraint(condition=models.Q(('count__gte', 1), ('last_seen_at__gte', models.F('first_seen_at'))), name='unexpectedsighting_was_seen'),
         ),
         migrations.RunSQL(append_only.FORBID, append_only.ALLOW),
         migrations.RunSQL(frozen_proposals.FREEZE, frozen_proposals.THAW),

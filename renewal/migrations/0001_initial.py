@@ -52,6 +52,12 @@ class Migration(migrations.Migration):
                 'verbose_name': 'campaign',
                 'verbose_name_plural': 'campaigns',
                 'ordering': ['-created_at'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('state__in', ['planned', 'running', 'paused', 'finished'])), name='campaign_state_known'),
+                    models.CheckConstraint(condition=models.Q(('expires_before__gt', models.F('expires_from'))), name='campaign_selects_a_span'),
+                    models.CheckConstraint(condition=models.Q(('retry_interval__gt', datetime.timedelta(0))), name='campaign_retry_positive'),
+                    models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1)), name='campaign_attempts_positive'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -84,6 +90,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'enrolment secret',
                 'verbose_name_plural': 'enrolment secrets',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('certificate__isnull', True), ('spent_at__isnull', True)), models.Q(('certificate__isnull', False), ('spent_at__isnull', False)), _connector='OR'), name='secret_spent_iff_certificate'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -122,6 +131,18 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'target',
                 'verbose_name_plural': 'targets',
+                'indexes': [
+                    models.Index(condition=models.Q(('state__in', ('planned', 'triggered', 'issued', 'escalated')), ('next_step_at__isnull', False)), fields=['campaign', 'next_step_at'], name='target_due'),
+                    models.Index(fields=['campaign', 'state', 'id'], name='target_by_state'),
+                    models.Index(fields=['campaign', 'id'], name='target_by_campaign'),
+                    models.Index(fields=['state', 'id'], name='target_by_state_alone'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('campaign', 'device'), name='target_device_once_in_campaign'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['planned', 'triggered', 'issued', 'confirmed', 'escalated', 'withdrawn'])), name='target_state_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['issued', 'confirmed']), _negated=True), models.Q(('issued_at__isnull', False), ('renewed_certificate__isnull', False)), _connector='OR'), name='target_issued_names_certificate'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('confirmed_at__isnull', False), ('state', 'confirmed')), models.Q(models.Q(('state', 'confirmed'), _negated=True), ('confirmed_at__isnull', True)), _connector='OR'), name='target_confirmed_has_time'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -138,62 +159,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'attempt',
                 'verbose_name_plural': 'attempts',
+                'constraints': [
+                    models.UniqueConstraint(fields=('target', 'number'), name='attempt_number_unique_in_target'),
+                ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['planned', 'running', 'paused', 'finished'])), name='campaign_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_before__gt', models.F('expires_from'))), name='campaign_selects_a_span'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('retry_interval__gt', datetime.timedelta(0))), name='campaign_retry_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1)), name='campaign_attempts_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='enrolmentsecret',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('certificate__isnull', True), ('spent_at__isnull', True)), models.Q(('certificate__isnull', False), ('spent_at__isnull', False)), _connector='OR'), name='secret_spent_iff_certificate'),
-        ),
-        migrations.AddIndex(
-            model_name='target',
-            index=models.Index(condition=models.Q(('state__in', ('planned', 'triggered', 'issued', 'escalated')), ('next_step_at__isnull', False)), fields=['campaign', 'next_step_at'], name='target_due'),
-        ),
-        migrations.AddIndex(
-            model_name='target',
-            index=models.Index(fields=['campaign', 'state', 'id'], name='target_by_state'),
-        ),
-        migrations.AddIndex(
-            model_name='target',
-            index=models.Index(fields=['campaign', 'id'], name='target_by_campaign'),
-        ),
-        migrations.AddIndex(
-            model_name='target',
-            index=models.Index(fields=['state', 'id'], name='target_by_state_alone'),
-        ),
-        migrations.AddConstraint(
-            model_name='target',
-            constraint=models.UniqueConstraint(fields=('campaign', 'device'), name='target_device_once_in_campaign'),
-        ),
-        migrations.AddConstraint(
-            model_name='target',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['planned', 'triggered', 'issued', 'confirmed', 'escalated', 'withdrawn'])), name='target_state_known'),
-        ),
-        migrations.AddConstraint(
-            model_name='target',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['issued', 'confirmed']), _negated=True), models.Q(('issued_at__isnull', False), ('renewed_certificate__isnull', False)), _connector='OR'), name='target_issued_names_certificate'),
-        ),
-        migrations.AddConstraint(
-            model_name='target',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('confirmed_at__isnull', False), ('state', 'confirmed')), models.Q(models.Q(('state', 'confirmed'), _negated=True), ('confirmed_at__isnull', True)), _connector='OR'), name='target_confirmed_has_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(fields=('target', 'number'), name='attempt_number_unique_in_target'),
         ),
     ]

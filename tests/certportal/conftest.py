@@ -3,7 +3,7 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from certportal.models import User
-from inventory.models import Batch, Site
+from inventory.models import Batch, Fleet, Site
 from tests import factories
 from tests.factories import DAY
 
@@ -45,7 +45,11 @@ def viewer(db) -> User:
 
 @pytest.fixture
 def small_fleet(db):
-    """Devices in every state that a tile counts, made now: pages read the clock."""
+    return plant_small_fleet()
+
+
+def plant_small_fleet() -> Fleet:
+    """Make devices in every state that a tile counts, now: pages read the clock."""
     now = timezone.now()
     fleet = factories.fleet()
     site = Site.objects.create(fleet=fleet, name="Penang")

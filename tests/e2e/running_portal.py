@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 FLEET = "demo"
 _SECONDS_TO_START = 300
 _SECONDS_TO_STOP = 60
+_SECONDS_FOR_A_COMMAND = 180
 _RUNNING = "certportal is running."
 _PASSWORD = "correct-horse-battery"
 
@@ -51,10 +53,18 @@ def processes_of(home: Path) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if command}
 
 
+# Below those that Linux gives to connections: one of these could take the port of a portal between stop and start.
+_PORTS = range(20_000, 32_000)
+
+
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as probes:
-        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in sockets]
+    free: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(free) == count:
+            break
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free.append(port)
+    return free
 
 
 @dataclass
@@ -190,7 +200,7 @@ class RunningPortal:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=_SECONDS_FOR_A_COMMAND,
             check=False,
         )
         assert done.returncode == code, f"manage.py {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"

@@ -1,6 +1,7 @@
 """The status plane as it runs in production, in a process of its own, and the files that its clients need."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
@@ -25,7 +27,7 @@ from revocation import signers
 from revocation.orders import Order, revoke
 from revocation.publishing import publish
 from revocation.scopes import scopes
-from tests import factories
+from tests import emptying, factories
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,25 @@ class StatusService:
         return done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def _furnished(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[StatusService]:
+    """The service that the tests of a module ask. Its rows are committed: another process reads them."""
+    directory, url = tmp_path_factory.mktemp("status"), f"http://127.0.0.1:{_free_port()}"
+    with override_settings(HOME=directory, PUBLIC_STATUS_URL=url), django_db_blocker.unblock():
+        try:
+            _furnish(directory)
+            with _running(url):
+                yield StatusService(url, directory)
+        finally:
+            emptying.empty()
+
+
 @pytest.fixture
-def status_service(transactional_db: None, settings, tmp_path: Path) -> Iterator[StatusService]:
-    settings.HOME = tmp_path
-    settings.PUBLIC_STATUS_URL = f"http://127.0.0.1:{_free_port()}"
-    _furnish(tmp_path)
-    with _running(settings.PUBLIC_STATUS_URL):
-        yield StatusService(settings.PUBLIC_STATUS_URL, tmp_path)
+def status_service(db: None, _furnished: StatusService, tmp_path: Path) -> StatusService:
+    """The service, with the files in a directory of the test's own, to which clients add theirs."""
+    for file in _furnished.directory.glob("*.pem"):
+        shutil.copy(file, tmp_path)
+    return StatusService(_furnished.url, tmp_path)
 
 
 def _free_port() -> int:
@@ -58,7 +72,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _running(url: str) -> Iterator[None]:
-    """Run gunicorn with the status plane's own configuration on this test's database and home."""
+    """Run gunicorn with the status plane's own configuration on this module's database and home."""
     environment = os.environ | {
         "DATABASE_URL": _database_url(),
         "CERTPORTAL_HOME": str(settings.HOME),
@@ -77,7 +91,7 @@ def _running(url: str) -> Iterator[None]:
 
 
 def _database_url() -> str:
-    """Return the URL of the database that this test writes to."""
+    """Return the URL of the database that this process writes to."""
     server = connection.settings_dict
     place = {"host": server["HOST"] or server["OPTIONS"].get("host", ""), "port": server["PORT"]}
     given = urlencode({name: value for name, value in place.items() if value})

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.e2e.status_service import StatusService, status_service  # noqa: F401  (a fixture)
+from tests.e2e.status_service import StatusService, _furnished, status_service  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.e2e
 

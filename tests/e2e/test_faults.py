@@ -34,6 +34,10 @@ CHILDREN = [
 ]
 
 
+# Whatever is waited for happens within seconds: that it happens is the rule, and a slow machine is no fault.
+_SECONDS = 120
+
+
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[RunningPortal]:
     """A portal that may be broken, with a campaign slow enough to run through all of it."""
@@ -67,14 +71,21 @@ def answers(portal: RunningPortal) -> bool:
 
 @contextmanager
 def under_load(portal: RunningPortal) -> Iterator[None]:
-    """Ask all planes all the time, by two clients that mind no failure; the demo's devices renew beside them."""
+    """Ask all planes all the time, by two clients that mind no failure; the demo's devices renew beside them.
+
+    Each rests as long as its last answers took: at any moment about one of the two asks, and what was killed finds a
+    processor to come back on, however slow the machine is.
+    """
     over = threading.Event()
 
     def ask_on() -> None:
-        while not over.is_set():
+        taken = 0.0
+        while not over.wait(taken):
+            begun = time.monotonic()
             # What is killed under a client breaks off wherever it is.
             with suppress(requests.RequestException, http.client.HTTPException):
                 answers(portal)
+            taken = time.monotonic() - begun
 
     clients = [threading.Thread(target=ask_on, daemon=True) for _ in range(2)]
     for client in clients:
@@ -89,7 +100,7 @@ def under_load(portal: RunningPortal) -> Iterator[None]:
 
 def assert_the_campaign_goes_on(portal: RunningPortal, size: int) -> None:
     done = confirmed(portal)
-    until(lambda: confirmed(portal) > done, seconds=45, what="The next confirmed renewal")
+    until(lambda: confirmed(portal) > done, seconds=_SECONDS, what="The next confirmed renewal")
     assert sum(targets(portal).values()) == size
     assert_sound(portal)
     assert_flash_is_in_the_inventory(portal)
@@ -97,7 +108,7 @@ def assert_the_campaign_goes_on(portal: RunningPortal, size: int) -> None:
 
 @pytest.fixture(scope="module")
 def size(fragile) -> int:
-    until(lambda: confirmed(fragile) > 0, seconds=60, what="The first confirmed renewal")
+    until(lambda: confirmed(fragile) > 0, seconds=_SECONDS, what="The first confirmed renewal")
     return sum(targets(fragile).values())
 
 
@@ -105,8 +116,8 @@ def size(fragile) -> int:
 def test_a_killed_child_comes_back_and_the_campaign_goes_on(fragile, size, name):
     before = fragile.children()[name]
     os.kill(before, signal.SIGKILL)
-    until(lambda: fragile.children()[name] != before, seconds=40, what=f"The return of {name}")
-    until(lambda: answers(fragile), seconds=40, what="An answer of every plane")
+    until(lambda: fragile.children()[name] != before, seconds=_SECONDS, what=f"The return of {name}")
+    until(lambda: answers(fragile), seconds=_SECONDS, what="An answer of every plane")
     # What it started itself is gone with it.
     assert not is_alive(before)
     assert_the_campaign_goes_on(fragile, size)
@@ -125,7 +136,7 @@ def test_a_killed_worker_of_a_plane_is_replaced_by_its_master(fragile, size, nam
         os.kill(worker, signal.SIGKILL)
     until(
         lambda: len(set(children_of(master)) - set(workers)) == len(workers) and answers(fragile),
-        seconds=30,
+        seconds=_SECONDS,
         what=f"The return of the workers of {name}",
     )
     assert fragile.children()[name] == master
@@ -136,7 +147,7 @@ def test_a_killed_database_session_costs_one_request_at_most(fragile, size):
     sessions = children_of(fragile.children()["postgres"])
     # One backend's death makes PostgreSQL end all of them and recover.
     os.kill(sessions[-1], signal.SIGKILL)
-    until(lambda: answers(fragile), seconds=30, what="An answer of every plane")
+    until(lambda: answers(fragile), seconds=_SECONDS, what="An answer of every plane")
     assert_the_campaign_goes_on(fragile, size)
 
 
@@ -155,7 +166,7 @@ def test_ctrl_c_and_a_second_start_keep_everything_and_leave_no_process(fragile,
 
 def test_a_killed_supervisor_leaves_no_process_and_the_next_start_continues(fragile, size):
     os.kill(fragile.supervisor, signal.SIGKILL)
-    until(lambda: processes_of(fragile.home) == {}, seconds=30, what="The end of every process")
+    until(lambda: processes_of(fragile.home) == {}, seconds=_SECONDS, what="The end of every process")
     fragile.start()
     assert_the_campaign_goes_on(fragile, size)
 
@@ -165,10 +176,10 @@ def test_a_revocation_outlives_the_death_of_whoever_publishes_it(fragile, size):
     for device, killed in zip(devices, ["worker-1", "valkey", "postgres"], strict=True):
         fragile.revoke(device)
         os.kill(fragile.children()[killed], signal.SIGKILL)
-        until(lambda: answers(fragile), seconds=60, what="An answer of every plane")
+        until(lambda: answers(fragile), seconds=_SECONDS, what="An answer of every plane")
     until(
         lambda: fragile.number("SELECT count(*) FROM revocation_publicationrequest") == 0,
-        seconds=90,
+        seconds=_SECONDS,
         what="The publication of every revocation",
     )
 
@@ -180,7 +191,7 @@ def test_a_second_supervisor_on_the_same_home_is_refused(fragile):
 
 
 def test_the_doctor_finds_nothing_in_the_end(fragile):
-    give_up_at = time.monotonic() + 60
+    give_up_at = time.monotonic() + _SECONDS
     while True:
         try:
             assert fragile.manage("doctor")
@@ -198,7 +209,7 @@ def test_every_invariant_holds_in_the_end(fragile):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the portal a small disk")
 def test_a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room():
     with running_portal(devices=40, triggers_per_tick=1, disk_megabytes=700) as portal, under_load(portal):
-        until(lambda: confirmed(portal) > 0, seconds=60, what="The first confirmed renewal")
+        until(lambda: confirmed(portal) > 0, seconds=_SECONDS, what="The first confirmed renewal")
         size = sum(targets(portal).values())
         ballast = portal.home / "ballast"
         with suppress(OSError), ballast.open("wb", buffering=0) as stream:
@@ -210,8 +221,8 @@ def test_a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room():
             with suppress(requests.RequestException):
                 answers(portal)
         ballast.unlink()
-        until(lambda: answers(portal), seconds=120, what="An answer of every plane")
-        until(lambda: confirmed(portal) > 0, seconds=60, what="An answer of the database")
+        until(lambda: answers(portal), seconds=_SECONDS, what="An answer of every plane")
+        until(lambda: confirmed(portal) > 0, seconds=_SECONDS, what="An answer of the database")
         assert sum(targets(portal).values()) == size
         assert_sound(portal)
         assert_flash_is_in_the_inventory(portal)

@@ -8,7 +8,7 @@ import pytest
 import requests
 from cryptography.x509 import ocsp
 
-from tests.e2e.status_service import StatusService, status_service  # noqa: F401  (a fixture)
+from tests.e2e.status_service import StatusService, _furnished, status_service  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.e2e
 

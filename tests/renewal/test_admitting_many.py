@@ -172,14 +172,16 @@ def test_many_requests_come_out_as_one_after_the_other():
 
 def renewals(number: int) -> list[Renewal]:
     """Return requests of as many devices, each for a key of its own."""
-    devices = [device() for _ in range(number)]
+    home = fleet()
+    devices = [device(fleet=home) for _ in range(number)]
     enrolled_many(devices)
     certificates = Certificate.objects.filter(device__in=devices).order_by("pk")
     return [Renewal(bytes(each.der), parse(csr_der(key(), each.x509.subject)), "demo") for each in certificates]
 
 
 def enrolments(number: int) -> list[Enrolment]:
-    devices = [device() for _ in range(number)]
+    home = fleet()
+    devices = [device(fleet=home) for _ in range(number)]
     return [
         Enrolment(each.serial, secret_of(each), parse(csr_der(key())), "demo", EnrolmentProtocol.EST)
         for each in devices

@@ -1,13 +1,11 @@
 """`manage.py api_token`: the token on standard output and nowhere else, and an exit code a script can use."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from certportal.management.commands import api_token
 from certportal.models import ApiToken
 from inventory.models import AuditAction, AuditEvent
 from tests.certportal.api.conftest import client_with, user
@@ -67,9 +65,8 @@ def test_a_refusal_says_why_and_makes_nothing(arguments, code, says, capsys):
         (["ops", "--name", "x", "--days", "soon"], 2),
     ],
 )
-def test_wrong_use_is_exit_code_two(arguments, code):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "api_token", *arguments], cwd=settings.BASE_DIR, capture_output=True, text=True
-    )
-    assert done.returncode == code
-    assert code or "Example: manage.py api_token" in done.stdout
+def test_wrong_use_is_exit_code_two(arguments, code, capsys):
+    with pytest.raises(SystemExit) as ended:
+        api_token.Command().run_from_argv(["manage.py", "api_token", *arguments])
+    assert ended.value.code == code
+    assert code or "Example: manage.py api_token" in capsys.readouterr().out

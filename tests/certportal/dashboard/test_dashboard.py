@@ -24,6 +24,7 @@ from renewal.campaigns.planning import Plan, Selection
 from renewal.models import Campaign
 from revocation.freshness import freshness
 from tests import factories
+from tests.certportal.conftest import plant_small_fleet
 from tests.factories import DAY
 
 SQL = {
@@ -65,15 +66,21 @@ def test_tiles_of_an_empty_fleet_are_zero(small_fleet):
     assert {tile.count for tile in tiles.read(Scope(fleet_id=empty.pk), timezone.now())} == {0}
 
 
-@pytest.mark.parametrize("axis", Axis)
-@pytest.mark.parametrize("span", SPANS)
-def test_each_cell_of_the_map_leads_to_exactly_its_certificates(small_fleet, page, axis, span):
-    drawn = expiry_map.read(Scope(axis=axis, span=span), timezone.now())
-    assert sum(cell.count for cell in drawn.map.cells) == drawn.total > 0
-    for cell in drawn.map.cells:
-        assert rows_of(page(drawn.urls[cell])) == cell.count
-    for row in drawn.rows:
-        assert rows_of(page(row.url)) == row.total
+class TestTheMap:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def small_fleet(cls, class_db):
+        return plant_small_fleet()
+
+    @pytest.mark.parametrize("axis", Axis)
+    @pytest.mark.parametrize("span", SPANS)
+    def test_each_cell_of_the_map_leads_to_exactly_its_certificates(self, small_fleet, page, axis, span):
+        drawn = expiry_map.read(Scope(axis=axis, span=span), timezone.now())
+        assert sum(cell.count for cell in drawn.map.cells) == drawn.total > 0
+        for cell in drawn.map.cells:
+            assert rows_of(page(drawn.urls[cell])) == cell.count
+        for row in drawn.rows:
+            assert rows_of(page(row.url)) == row.total
 
 
 def test_a_cell_leads_to_its_list_and_from_there_to_a_plan_for_the_same(small_fleet, page):

@@ -13,8 +13,14 @@ from inventory.expiry.cliffs import cliffs
 from inventory.expiry.jitter.expectation import Rules, Run
 from inventory.models import AuditEvent, CliffNotice
 from tests import factories
+from tests.certportal.conftest import plant_small_fleet
 from tests.factories import DAY
 from tests.inventory.counters.planting import plant
+
+
+@pytest.fixture(scope="module")
+def small_fleet(module_db):
+    return plant_small_fleet()
 
 
 def address(fleet, **changes):
