@@ -8,12 +8,25 @@ Int8, or in an array as text (`pg_arrays`), so that one statement is prepared on
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 from psycopg import Connection, Cursor
 from psycopg.types.datetime import TimestamptzLoader
+
+
+class Statement(NamedTuple):
+    """A statement and its parameters."""
+
+    query: str
+    parameters: Sequence[Any]
+
+    def after(self, first: "Statement") -> "Statement":
+        """Return both in one statement, for one round trip. Neither sees what the other does; this one has the rows."""
+        own = self.query.removeprefix("WITH ") if self.query.startswith("WITH ") else None
+        joined = f"WITH first AS ({first.query})" + (f", {own}" if own else f" {self.query}")
+        return Statement(joined, [*first.parameters, *self.parameters])
 
 
 def execute(query: str, parameters: Sequence[Any]) -> None:

@@ -10,14 +10,14 @@ from datetime import datetime
 import structlog
 from django.db import transaction
 
-from inventory import pg_arrays, prepared
+from inventory import pg_arrays, prepared, sightings
 from inventory.audit.record import Actor
 from inventory.issuing.certificates import Admission, CannotIssue, ProfileUnusable, issue_each
 from inventory.issuing.lifetimes import IssuerTooOld
 from inventory.models import AuditAction, Certificate, Device
 from inventory.models.audit import ActorKind
 from inventory.models.sighting import Oddity
-from inventory.sightings import CertificateUse, OddKey, record_odd_keys, record_uses
+from inventory.sightings import CertificateUse, OddKey, record_odd_keys
 from inventory.x509.csr import CertificationRequest
 from renewal import brakes, facts
 from renewal.brakes import Refused
@@ -51,8 +51,8 @@ def renew(
 ) -> EnrolmentResult:
     """Renew the certificate (DER) by which a device authenticated. Return the new certificate, or why not.
 
-    See `Renewal` for the arguments. Five queries when issued: lock, read, sighting of the device, place of the
-    certificate, certificate and audit event.
+    See `Renewal` for the arguments. Four queries when issued: lock, read, place of the certificate, and one that
+    writes the certificate, its audit event and the sighting of the device. On a busy plane, the place is known before.
     """
     [outcome] = admit_many([Renewal(client_certificate, request, label, repeats_names, source_address)], now)
     return outcome
@@ -141,16 +141,14 @@ class _Batch:
     def _carry_out(self, decisions: Mapping[int, Decision]) -> None:
         """Issue what was admitted. What keeps the portal from it is a refusal too: the device may ask again later."""
         served = {number: self._facts[number] for number, each in decisions.items() if not isinstance(each, Refusal)}
-        record_uses(
-            [
-                CertificateUse(known.certificate, known.device, self._actor(number))
-                for number, known in served.items()
-                if known.certificate
-            ],
-            self._now,
-        )
+        uses = [
+            CertificateUse(known.certificate, known.device, self._actor(number))
+            for number, known in served.items()
+            if known.certificate
+        ]
+        sightings.confirm_first_uses(uses, self._now)
         admitted = {number: each for number, each in decisions.items() if isinstance(each, Admission)}
-        issued = issue_each(list(admitted.values()), self._now)
+        issued = issue_each(list(admitted.values()), self._now, sightings.seen(uses, self._now) if uses else None)
         for (number, admission), outcome in zip(admitted.items(), issued, strict=True):
             self._outcomes[number] = outcome if isinstance(outcome, Certificate) else _not_issued(admission, outcome)
         before = {number: each.certificate_id for number, each in decisions.items() if isinstance(each, AlreadyIssued)}

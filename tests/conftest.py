@@ -25,7 +25,7 @@ django.test.TransactionTestCase = emptying.CommittingTestCase
 def pytest_collection_finish() -> None:
     """Let the collector of cycles look at what tests leave, and seldom.
 
-    It would walk through all of Django and thousands of collected tests again and again: a fifth of a run's time.
+    It would walk through all of Django and thousands of collected tests again and again.
     """
     gc.collect()
     gc.freeze()

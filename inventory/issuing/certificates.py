@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.conf import settings
 
+from inventory import prepared
 from inventory.audit.record import Actor, Entry, entry
 from inventory.issuing import places_ahead, serial_numbers, urls
 from inventory.issuing.keys.software import KeyUnavailable
@@ -31,6 +32,7 @@ from inventory.issuing.lifetimes import IssuerTooOld, Lifetime, lifetime
 from inventory.issuing.serial_numbers import Place
 from inventory.issuing.storing import Row, store, store_and_draw, store_many, stored
 from inventory.models import AuditAction, Authority, Certificate, Device, Profile, Purpose
+from inventory.prepared import Statement
 from inventory.x509 import keys, names, subjects
 from inventory.x509.certificate import Contents, Pointers, build
 from inventory.x509.csr import CertificationRequest
@@ -78,10 +80,15 @@ def issue_many(admissions: Sequence[Admission], now: datetime) -> list[Certifica
     return _issue([_draft(admission, now) for admission in admissions], now)
 
 
-def issue_each(admissions: Sequence[Admission], now: datetime) -> list[Certificate | CannotIssue]:
-    """Do as `issue_many`, but return in its place why a certificate cannot be issued, and issue the others."""
+def issue_each(
+    admissions: Sequence[Admission], now: datetime, first: Statement | None = None
+) -> list[Certificate | CannotIssue]:
+    """Do as `issue_many`, but return in its place why a certificate cannot be issued, and issue the others.
+
+    `first` is done whatever comes of the admissions; for one certificate in the same round trip.
+    """
     drafts = [_draft_or_why_not(admission, now) for admission in admissions]
-    issued = iter(_issue([draft for draft in drafts if isinstance(draft, _Draft)], now))
+    issued = iter(_issue([draft for draft in drafts if isinstance(draft, _Draft)], now, first))
     return [next(issued) if isinstance(draft, _Draft) else draft for draft in drafts]
 
 
@@ -103,12 +110,14 @@ def _draft_or_why_not(admission: Admission, now: datetime) -> _Draft | CannotIss
         return error
 
 
-def _issue(drafts: Sequence[_Draft], now: datetime) -> list[Certificate]:
+def _issue(drafts: Sequence[_Draft], now: datetime, first: Statement | None = None) -> list[Certificate]:
+    if first and len(drafts) != 1:
+        prepared.execute(*first)
     if not drafts:
         return []
     admissions = [draft.admission for draft in drafts]
     if len(drafts) == 1:
-        rows = [_sign_and_store(drafts[0], now)]
+        rows = [_sign_and_store(drafts[0], now, first)]
     else:
         places = serial_numbers.draw([admission.authority for admission in admissions])
         rows = [_sign(draft, place, now) for draft, place in zip(drafts, places, strict=True)]
@@ -125,16 +134,16 @@ def _issue(drafts: Sequence[_Draft], now: datetime) -> list[Certificate]:
     ]
 
 
-def _sign_and_store(draft: _Draft, now: datetime) -> Row:
+def _sign_and_store(draft: _Draft, now: datetime, first: Statement | None) -> Row:
     admission = draft.admission
     issuer = admission.authority
     ahead = places_ahead.of(issuer)
     row = _sign(draft, ahead.take(now) or serial_numbers.draw([issuer])[0], now)
     event = _issued(admission, row, now)
     if ahead.follows_soon(now):
-        ahead.keep(store_and_draw(row, event, issuer), now)
+        ahead.keep(store_and_draw(row, event, issuer, first), now)
     else:
-        store(row, event)
+        store(row, event, first)
         ahead.keep(None, now)
     return row
 

@@ -12,6 +12,7 @@ from inventory.audit.record import Entry, record_by_copy
 from inventory.issuing import serial_numbers
 from inventory.issuing.serial_numbers import Place
 from inventory.models import Authority, Certificate, CertificateState, Device, Profile
+from inventory.prepared import Statement
 
 
 class Row(NamedTuple):
@@ -53,14 +54,19 @@ _INSERT_BOTH = f"{_CERTIFICATE} {_EVENT}"
 _INSERT_BOTH_AND_DRAW = f"{_CERTIFICATE}, event AS ({_EVENT}) SELECT {serial_numbers.NEXT}"
 
 
-def store(row: Row, event: Entry) -> None:
-    """Insert a certificate and its event, in one statement, which needs no transaction around it."""
-    prepared.execute(_INSERT_BOTH, _parameters(row, event))
+def store(row: Row, event: Entry, first: Statement | None = None) -> None:
+    """Insert a certificate and its event, in one statement, which needs no transaction around it.
+
+    `first` is done in the same round trip.
+    """
+    inserted = Statement(_INSERT_BOTH, _parameters(row, event))
+    prepared.execute(*(inserted.after(first) if first else inserted))
 
 
-def store_and_draw(row: Row, event: Entry, issuer: Authority) -> Place:
+def store_and_draw(row: Row, event: Entry, issuer: Authority, first: Statement | None = None) -> Place:
     """Do as `store`, and draw a place for another certificate of `issuer` in the same statement."""
-    [(pk, index)] = prepared.selected(_INSERT_BOTH_AND_DRAW, [*_parameters(row, event), Int8(issuer.pk)])
+    inserted = Statement(_INSERT_BOTH_AND_DRAW, [*_parameters(row, event), Int8(issuer.pk)])
+    [(pk, index)] = prepared.selected(*(inserted.after(first) if first else inserted))
     return serial_numbers.place(pk, index, issuer)
 
 

@@ -11,11 +11,13 @@ from inventory.sightings.recording import (
     MOST_IN_A_BATCH,
     CertificateUse,
     OddKey,
+    confirm_first_uses,
     find_usable,
     record_odd_keys,
     record_sighting,
     record_sightings,
     record_uses,
+    seen,
 )
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "Result",
     "Sighting",
     "SightingOutcome",
+    "confirm_first_uses",
     "find_usable",
     "record_odd_keys",
     "record_sighting",
     "record_sightings",
     "record_uses",
+    "seen",
 ]

@@ -18,6 +18,7 @@ from inventory.audit.record import SYSTEM, Actor, Entry, entry, record_by_copy, 
 from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.sighting import Oddity
+from inventory.prepared import Statement
 from inventory.sightings.classification import Found, Result, SightingOutcome, Verdict, judge
 from inventory.sightings.first_use import Confirmations, Live, Use
 from inventory.sightings.identifiers import Sighting
@@ -111,11 +112,23 @@ def record_uses(uses: Sequence[CertificateUse], now: datetime) -> set[int]:
     on them. A sighting older than the one we know changes nothing. One statement, three more on first uses.
     """
     with transaction.atomic(savepoint=False):
-        new = {use.certificate.pk: use for use in uses if use.certificate.state == CertificateState.ISSUED}
-        confirmations = _confirm(Use(use.device.pk, pk, use.certificate.issued_at, now) for pk, use in new.items())
-        record_by_copy([_confirmed(new[pk], superseded, now) for pk, superseded in confirmations.superseded.items()])
-        _note_seen({use.device.pk: now for use in uses})
+        confirmed = confirm_first_uses(uses, now)
+        if uses:
+            prepared.execute(*seen(uses, now))
+    return confirmed
+
+
+def confirm_first_uses(uses: Sequence[CertificateUse], now: datetime) -> set[int]:
+    """Do the part of `record_uses` that first uses need. Call it in a transaction, and have devices `seen` after it."""
+    new = {use.certificate.pk: use for use in uses if use.certificate.state == CertificateState.ISSUED}
+    confirmations = _confirm(Use(use.device.pk, pk, use.certificate.issued_at, now) for pk, use in new.items())
+    record_by_copy([_confirmed(new[pk], superseded, now) for pk, superseded in confirmations.superseded.items()])
     return set(confirmations.at)
+
+
+def seen(uses: Sequence[CertificateUse], now: datetime) -> Statement:
+    """Return the other part of `record_uses`, to be sent with what follows: that the devices were seen at `now`."""
+    return _seen({use.device.pk: now for use in uses})
 
 
 def _confirmed(use: CertificateUse, superseded: int, now: datetime) -> Entry:
@@ -205,13 +218,13 @@ def _move_last_seen(judged: Iterable[_Judged]) -> None:
             known = newest.get(found.device.id)
             if known is None or known < sighting.at:
                 newest[found.device.id] = sighting.at
-    _note_seen(newest)
-
-
-def _note_seen(newest: Mapping[int, datetime]) -> None:
-    """Move the last sightings of devices, by their keys, where these are newer."""
     if newest:
-        prepared.execute(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
+        prepared.execute(*_seen(newest))
+
+
+def _seen(newest: Mapping[int, datetime]) -> Statement:
+    """Return what moves the last sightings of devices, by their keys, where these are newer."""
+    return Statement(_DEVICES_SEEN, [pg_arrays.integers(newest), pg_arrays.moments(newest.values())])
 
 
 @dataclass

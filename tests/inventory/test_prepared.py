@@ -5,6 +5,8 @@ from django.db import IntegrityError, connection, transaction
 from psycopg.types.numeric import Int8
 
 from inventory import pg_arrays, prepared
+from inventory.models import DeviceDelta
+from inventory.prepared import Statement
 
 pytestmark = pytest.mark.django_db
 
@@ -39,3 +41,11 @@ def test_it_is_part_of_the_transaction_that_django_began():
         prepared.execute("CREATE TEMPORARY TABLE undone ()", [])
         raise ZeroDivisionError
     assert prepared.selected("SELECT to_regclass('undone')", []) == [(None,)]
+
+
+@pytest.mark.parametrize("last", ["SELECT %s::text", "WITH other AS (SELECT %s::text AS word) SELECT word FROM other"])
+def test_two_statements_are_sent_as_one_and_both_are_done(last, django_assert_num_queries):
+    first = Statement("INSERT INTO inventory_devicedelta (fleet_id, number, never_seen) VALUES (%s, 1, 0)", [Int8(7)])
+    with django_assert_num_queries(1):
+        assert prepared.selected(*Statement(last, ["word"]).after(first)) == [("word",)]
+    assert list(DeviceDelta.objects.filter(fleet_id=7).values_list("number")) == [(1,)]

@@ -44,8 +44,8 @@ def clear(device: Device) -> None:
     close_case(case.pk, agrees=True, note="", now=NOW, actor=bob)
 
 
-def test_a_renewal_in_the_window_is_issued_stored_and_audited_in_five_queries(meter, django_assert_num_queries):
-    with django_assert_num_queries(5 + 2):  # and the savepoint of a transaction inside the test's own
+def test_a_renewal_in_the_window_is_issued_stored_and_audited_in_four_queries(meter, django_assert_num_queries):
+    with django_assert_num_queries(4 + 2):  # and the savepoint of a transaction inside the test's own
         renewed = renew(meter)
     assert isinstance(renewed, Certificate)
     stored = Certificate.objects.get(pk=renewed.pk)
