@@ -66,7 +66,7 @@ def tick(campaign: Campaign, now: datetime, channel: TriggerChannel) -> TickRepo
 
 
 def _tick(campaign: Campaign, now: datetime, channel: TriggerChannel) -> TickReport:
-    progress = observe(campaign)
+    progress = observe(campaign, now)
     if campaign.state != CampaignState.RUNNING:
         return TickReport(progress)
     messages: list[TriggerMessage] = []

@@ -64,6 +64,11 @@ class Campaign(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     ticked_at = models.DateTimeField(_("last tick"), null=True, editable=False)
+    # How far the log was read of what devices do (`campaigns.news`), and when every target was last looked at.
+    news_read_to = models.BigIntegerField(null=True, editable=False)
+    news_drawn_to = models.BigIntegerField(null=True, editable=False)
+    news_drawn_at = models.DateTimeField(null=True, editable=False)
+    swept_at = models.DateTimeField(null=True, editable=False)
 
     objects = CampaignQuerySet.as_manager()
 
