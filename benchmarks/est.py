@@ -1,6 +1,7 @@
 """EST renewals a second, a new TLS connection each, beside bare TLS handshakes with the same running device plane.
 
-The clients share the machine with the server, as the yardstick's do; CPU figures are of the server's side alone.
+By a few clients at a time, and by a crowd, whose requests the plane decides on together. The clients share the machine
+with the server, as the yardstick's do; CPU figures are of the server's side alone.
 """
 
 import base64
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -28,8 +30,8 @@ from inventory.issuing.certificates import Admission, issue_many
 from inventory.models import Certificate, CertificateState
 from inventory.x509.csr import parse
 
-_CLIENTS = 4
-_CONNECTIONS = {Size.SMALL: 40, Size.FULL: 400}
+_FEW, _CROWD = 4, 32
+_CONNECTIONS = {Size.SMALL: 80, Size.FULL: 400}
 _ALONE = {Size.SMALL: 40, Size.FULL: 200}
 _SECONDS = 30
 
@@ -51,8 +53,9 @@ def run(size: Size) -> list[Figure]:
         address = Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND).host_and_port()
         workshop = _Workshop(settings.HOME / "lab")
         sides: dict[str, Side] = {
-            "handshakes": _side(workshop, _CONNECTIONS[size], lambda client: _handshake(address, client)),
-            "renewals": _side(workshop, _CONNECTIONS[size], lambda client: _renew(address, client)),
+            f"{name}_by_{at_a_time}": _side(workshop, _CONNECTIONS[size], at_a_time, partial(visit, address))
+            for at_a_time in (_FEW, _CROWD)
+            for name, visit in (("handshakes", _handshake), ("renewals", _renew))
         }
         measured = rates(sides, rounds=ROUNDS[size], cpu=lambda: cpu_seconds(started["device"]))
         alone = [_seconds(_renew, address, client) for client in workshop.clients(_ALONE[size])]
@@ -103,14 +106,14 @@ def _post(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> bytes:
     return head.encode() + body
 
 
-def _side(workshop: _Workshop, count: int, visit: Callable[[_Client], None]) -> Side:
-    """Return a side in which a few clients at a time each visit the server once."""
+def _side(workshop: _Workshop, count: int, at_a_time: int, visit: Callable[[_Client], None]) -> Side:
+    """Return a side in which clients each visit the server once, so many at a time."""
 
     def prepare() -> Work:
         clients = workshop.clients(count)
 
         def work() -> int:
-            with ThreadPoolExecutor(_CLIENTS) as pool:
+            with ThreadPoolExecutor(at_a_time) as pool:
                 return len(list(pool.map(visit, clients)))
 
         return work
@@ -148,15 +151,20 @@ def _seconds(visit: Callable[[tuple[str, int], _Client], None], address: tuple[s
     return time.perf_counter() - started
 
 
-def _figures(measured: dict[str, Rate], alone: list[float], bare: list[float]) -> list[Figure]:
-    handshakes, handshakes_cpu = rate_figures("est.handshakes", "TLS handshakes", measured["handshakes"])
-    renewals, renewals_cpu = rate_figures("est.renewals", "renewals", measured["renewals"])
-    figures = [
+def _beside_handshakes(measured: dict[str, Rate], at_a_time: int) -> list[Figure]:
+    of = f"by_{at_a_time}"
+    handshakes, handshakes_cpu = rate_figures(f"est.handshakes_{of}", "TLS handshakes", measured[f"handshakes_{of}"])
+    renewals, renewals_cpu = rate_figures(f"est.renewals_{of}", "renewals", measured[f"renewals_{of}"])
+    return [
         handshakes,
         renewals.beside(handshakes),
         handshakes_cpu,
         renewals_cpu.beside(handshakes_cpu).asked(floor=0.25),
     ]
+
+
+def _figures(measured: dict[str, Rate], alone: list[float], bare: list[float]) -> list[Figure]:
+    figures = [*_beside_handshakes(measured, _FEW), *_beside_handshakes(measured, _CROWD)]
     for percent in (50, 95):
         shake = Figure(f"est.handshake_p{percent}_ms", 1000 * percentile(bare, percent), "ms")
         figures += [shake, Figure(f"est.renewal_p{percent}_ms", 1000 * percentile(alone, percent), "ms").beside(shake)]

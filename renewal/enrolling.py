@@ -5,7 +5,7 @@ one device or one key, each is decided on when the one before it was carried out
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -35,6 +35,7 @@ _ODDITIES = {
     RefusalCode.KEY_COMPROMISED: Oddity.COMPROMISED_KEY,
 }
 
+_LONGEST_LOCK = "SELECT set_config('lock_timeout', %s::text, true)"
 _SPEND = """
     UPDATE renewal_enrolmentsecret s SET spent_at = %s, certificate_id = spent.certificate_id
     FROM unnest(%s::bigint[], %s::bigint[]) AS spent (id, certificate_id) WHERE s.id = spent.id"""
@@ -73,16 +74,21 @@ def enrol(
     return outcome
 
 
-def admit_many(requests: Sequence[Request], now: datetime) -> list[EnrolmentResult]:
+def admit_many(
+    requests: Sequence[Request], now: datetime, *, longest_lock: timedelta | None = None
+) -> list[EnrolmentResult]:
     """Decide on requests, issue what is admitted, and write down what is refused. Return the outcome of each.
 
     The outcomes are those of the same requests one after the other. What is right is served whatever else is in the
     batch, and before any brake: whatever strangers did to its device or behind the same address. All is one
     transaction. The number of queries grows with the most requests for one device or one key, not with the requests.
+    Raises OperationalError when a row is not to be had for as long as `longest_lock`.
     """
     if not requests:
         return []
     with transaction.atomic():
+        if longest_lock is not None:
+            prepared.execute(_LONGEST_LOCK, [f"{longest_lock.total_seconds()}s"])
         batch = _Batch(requests, facts.find(requests), now)
         batch.carry_out()
         return batch.answers()
@@ -193,13 +199,25 @@ class _Batch:
         """Return the answer to who shows a certificate that is not ours, or a secret that is none."""
         if isinstance(asked, Enrolment):
             return wrong_secret()
-        log.warning("renewal refused", reason=RefusalCode.UNKNOWN_CERTIFICATE, sha256=asked.sha256.hex())
+        log.warning(
+            "renewal refused",
+            reason=RefusalCode.UNKNOWN_CERTIFICATE,
+            sha256=asked.sha256.hex(),
+            request_id=asked.request_id,
+        )
         return Refusal(RefusalCode.UNKNOWN_CERTIFICATE, "The client certificate is not one of this portal's devices.")
 
     def _refused(self, number: int, refusal: Refusal, named: Mapping[int, Device]) -> Refused:
         known, actor, asked = self._facts.get(number), self._actor(number), self._requests[number]
         action = AuditAction.RENEWAL_REFUSED if isinstance(asked, Renewal) else AuditAction.ENROLMENT_REFUSED
-        log.info("request refused", action=action, reason=refusal.code, actor=actor.name, address=actor.source_address)
+        log.info(
+            "request refused",
+            action=action,
+            reason=refusal.code,
+            actor=actor.name,
+            address=actor.source_address,
+            request_id=actor.request_id,
+        )
         if known:
             return Refused(refusal, action, actor, known.device, known.certificate)
         sender = self._senders.get(number)
@@ -216,9 +234,10 @@ class _Batch:
     def _actor(self, number: int) -> Actor:
         asked = self._requests[number]
         if isinstance(asked, Renewal):
-            return Actor(ActorKind.DEVICE, self._facts[number].device.serial, asked.source_address)
-        kind = ActorKind.DEVICE if number in self._known else ActorKind.UNKNOWN
-        return Actor(kind, asked.serial, asked.source_address)
+            kind, name = ActorKind.DEVICE, self._facts[number].device.serial
+        else:
+            kind, name = ActorKind.DEVICE if number in self._known else ActorKind.UNKNOWN, asked.serial
+        return Actor(kind, name, asked.source_address, request_id=asked.request_id)
 
 
 def _not_issued(admission: Admission, why: CannotIssue) -> Refusal:

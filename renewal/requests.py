@@ -16,7 +16,7 @@ class Renewal:
     """A device that authenticated with its current certificate (DER) asks for the next one.
 
     `label`: the fleet that it says it belongs to, if it says so. `repeats_names`: whether the protocol's operation
-    demands the names of the current certificate in the request.
+    demands the names of the current certificate in the request. `request_id` names the HTTP request in logs.
     """
 
     client_certificate: bytes
@@ -24,6 +24,7 @@ class Renewal:
     label: str | None = None
     repeats_names: bool = True
     source_address: str | None = None
+    request_id: str | None = None
 
     @cached_property
     def sha256(self) -> bytes:
@@ -41,6 +42,7 @@ class Enrolment:
     label: str
     protocol: EnrolmentProtocol
     source_address: str | None = None
+    request_id: str | None = None
 
     @cached_property
     def secret_sha256(self) -> bytes:

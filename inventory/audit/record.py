@@ -25,13 +25,20 @@ _INSERT_SELECTED = """
 class Actor:
     """Who acted, and from where. The `name` of a program is that of its API token, which includes the user's.
 
-    `user_id` is the responsible account; all tokens of one user share it.
+    `user_id` is the responsible account; all tokens of one user share it. `request_id` is that of the request or job
+    by which it acts, None for the one that is being served.
     """
 
     kind: ActorKind
     name: str
     source_address: str | None = None
     user_id: int | None = None
+    request_id: str | None = None
+
+
+def current_request_id() -> str:
+    """Return the id of the request or job that is being served, as logs have it; nothing outside of any."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def without_zone(address: str | None) -> str | None:
@@ -80,7 +87,7 @@ def _who(actor: Actor) -> _Who:
         "actor_kind": actor.kind.value,
         "actor": actor.name[:150],
         "source_address": without_zone(actor.source_address),
-        "request_id": str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
+        "request_id": (current_request_id() if actor.request_id is None else actor.request_id)[:64],
     }
 
 

@@ -12,21 +12,23 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from inventory.audit.record import Actor, without_zone
+from inventory.audit.record import Actor, current_request_id, without_zone
 from inventory.models import Certificate
 from inventory.models.audit import ActorKind
 from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
-from renewal import enrolling
 from renewal.models import EnrolmentProtocol
 from renewal.protocols.client_identity import client_certificate, tls_unique
 from renewal.protocols.est_directory import Directory
 from renewal.protocols.est_messages import MalformedBody, basic_credentials, certs_only, decode_base64
 from renewal.refusals import Refusal, RefusalCode
+from renewal.requests import Enrolment, Renewal
+from renewal.together import Gathering
 
 log = structlog.get_logger(__name__)
 # Of this process: what it says without asking the database.
 directory = Directory()
+_GATHERING = Gathering()
 
 # RFC 7030 4.1.3 names the type bare; libest refuses an enrolment answer without the parameter (RFC 5273 has it).
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
@@ -159,14 +161,16 @@ def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse
     if credentials is None:
         return answer(_no_credential("a one-time secret by HTTP Basic: device serial number and secret"), request)
     serial, secret = credentials
-    outcome = enrolling.enrol(
-        serial,
-        secret,
-        certification_request,
-        label=found[0],
-        protocol=EnrolmentProtocol.EST,
-        now=timezone.now(),
-        source_address=_source_address(request),
+    outcome = _GATHERING.outcome(
+        Enrolment(
+            serial,
+            secret,
+            certification_request,
+            label=found[0],
+            protocol=EnrolmentProtocol.EST,
+            source_address=_source_address(request),
+            request_id=current_request_id(),
+        )
     )
     return answer(outcome, request)
 
@@ -186,13 +190,15 @@ def _renew(request: HttpRequest, label: str | None, *, repeats_names: bool) -> H
     certificate = client_certificate(request.META)
     if certificate is None:
         return answer(_no_credential("the device's current certificate in the TLS handshake"), request)
-    outcome = enrolling.renew(
-        certificate,
-        certification_request,
-        label=label,
-        repeats_names=repeats_names,
-        now=timezone.now(),
-        source_address=_source_address(request),
+    outcome = _GATHERING.outcome(
+        Renewal(
+            certificate,
+            certification_request,
+            label=label,
+            repeats_names=repeats_names,
+            source_address=_source_address(request),
+            request_id=current_request_id(),
+        )
     )
     # The gate knows the device's own label; only a request for another one asks whether there is such a fleet.
     if (
