@@ -7,13 +7,12 @@ end, as a device that somebody has locked, keeps the others up no longer: then e
 
 import threading
 from collections import deque
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from enum import Enum
 
 import structlog
 from django.db import connection
-from django.utils import timezone
 
 from inventory.models import Certificate
 from renewal import enrolling
@@ -50,9 +49,10 @@ class _Asked:
 
 
 class Gathering:
-    """The requests of one process that are under way."""
+    """The requests of one process that are under way. `clock` says when they are decided on."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[_Asked] = deque()
         self._leaders = 0
@@ -61,7 +61,7 @@ class Gathering:
         """Decide on `request` and carry it out, with others where there are any. See `enrolling.admit_many`."""
         if connection.in_atomic_block:
             # What the caller does in a transaction of its own must not be in that of another.
-            return _alone(request)
+            return self._alone(request)
         own = _Asked(request)
         if self._joins(own) and not own.told.wait(PATIENCE_SECONDS):
             self._wait_no_longer(own)
@@ -70,7 +70,7 @@ class Gathering:
             case _Turn.LEAD:
                 return self._lead(own)
             case _Turn.ALONE:
-                return _alone(request)
+                return self._alone(request)
         assert own.outcome
         return own.outcome
 
@@ -98,7 +98,7 @@ class Gathering:
             others = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST - 1))]
         outcomes: Sequence[Certificate | Refusal] = ()
         try:
-            outcomes = _decided([own.request, *(each.request for each in others)])
+            outcomes = self._decided([own.request, *(each.request for each in others)])
         finally:
             self._pass_on()
             for number, each in enumerate(others, start=1):
@@ -106,7 +106,7 @@ class Gathering:
                     each.tell(_Turn.DECIDED, outcomes[number])
                 else:
                     each.tell(_Turn.ALONE)
-        return outcomes[0] if outcomes else _alone(own.request)
+        return outcomes[0] if outcomes else self._alone(own.request)
 
     def _pass_on(self) -> None:
         with self._lock:
@@ -117,18 +117,16 @@ class Gathering:
             following = self._waiting.popleft()
         following.tell(_Turn.LEAD)
 
+    def _alone(self, request: Request) -> Certificate | Refusal:
+        [outcome] = enrolling.admit_many([request], self._clock())
+        return outcome
 
-def _alone(request: Request) -> Certificate | Refusal:
-    [outcome] = enrolling.admit_many([request], timezone.now())
-    return outcome
-
-
-def _decided(requests: Sequence[Request]) -> Sequence[Certificate | Refusal]:
-    """Decide on all; return nothing, with nothing done, when something keeps several from it."""
-    if len(requests) == 1:
-        return enrolling.admit_many(requests, timezone.now())
-    try:
-        return enrolling.admit_many(requests, timezone.now(), longest_lock=_LONGEST_LOCK)
-    except Exception as error:  # noqa: BLE001 - whatever one request brings about must not be the others' fault
-        log.warning("requests go one by one", requests=len(requests), why=str(error))
-        return ()
+    def _decided(self, requests: Sequence[Request]) -> Sequence[Certificate | Refusal]:
+        """Decide on all; return nothing, with nothing done, when something keeps several from it."""
+        if len(requests) == 1:
+            return enrolling.admit_many(requests, self._clock())
+        try:
+            return enrolling.admit_many(requests, self._clock(), longest_lock=_LONGEST_LOCK)
+        except Exception as error:  # noqa: BLE001 - whatever one request brings about must not be the others' fault
+            log.warning("requests go one by one", requests=len(requests), why=str(error))
+            return ()

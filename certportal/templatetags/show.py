@@ -18,6 +18,7 @@ register.filter("count", cells.count)
 register.filter("named", cells.name)
 register.filter("code", cells.code)
 register.filter("visible", cells.visible)
+register.filter("visible_lines", cells.visible_lines)
 
 
 @register.simple_tag

@@ -4,7 +4,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from django.utils.formats import number_format
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
@@ -81,6 +81,12 @@ def visible(text: str) -> str:
     return "".join(
         f"\\u{ord(c):04x}" if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} else c for c in text
     )
+
+
+def visible_lines(text: str) -> SafeString:
+    """Return a text of several lines, as a form or JSON has them, each made `visible`."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return format_html_join(mark_safe("<br>"), "{}", ((visible(line),) for line in lines))
 
 
 def name(text: object) -> SafeString:

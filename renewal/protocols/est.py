@@ -28,7 +28,7 @@ from renewal.together import Gathering
 log = structlog.get_logger(__name__)
 # Of this process: what it says without asking the database.
 directory = Directory()
-_GATHERING = Gathering()
+_GATHERING = Gathering(timezone.now)
 
 # RFC 7030 4.1.3 names the type bare; libest refuses an enrolment answer without the parameter (RFC 5273 has it).
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"

@@ -1,5 +1,7 @@
 """Proposals on pages: what would be done, who wants it, and the decision of another."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
@@ -33,6 +35,8 @@ def test_a_second_person_reads_the_payload_and_approves(page, client, proposal, 
     text = shown(client, proposal)
     assert "&quot;verdict&quot;: &quot;cleared&quot;" in text and bytes(proposal.sha256).hex()[:8] in text
     assert "<script>alert" not in text
+    # A line each, and none spelled out.
+    assert re.search(r"<pre>\{<br>  &quot;.*<br>\}</pre>", text) and "\\u000" not in text
     assert "The proposal has ended: approved and carried out." in end(client, proposal, "approve")
     assert Case.objects.get().outcome == "cleared"
 

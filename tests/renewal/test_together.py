@@ -34,7 +34,7 @@ class Crowd:
     """Requests in threads, each with a database session of its own, as the greenlets of a plane have."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self.gathering = Gathering()
+        self.gathering = Gathering(timezone.now)
         self._pool = pool
 
     def ask(self, request: Renewal) -> "Future[Certificate | Refusal]":
@@ -106,7 +106,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_who_comes_alone_is_decided_on_at_once(batches):
     [meter] = meters(1)
-    assert isinstance(Gathering().outcome(renewal(meter)), Certificate)
+    assert isinstance(Gathering(timezone.now).outcome(renewal(meter)), Certificate)
     assert batches == [1]
 
 
