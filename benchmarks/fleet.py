@@ -29,7 +29,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 5
+_RECIPE = 6
 _NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 _TABLES = (*_NUMBERED, "inventory_devicepresence")
 

@@ -53,15 +53,25 @@ def _run(query: str, parameters: Sequence[Any]) -> Cursor[Any]:
     own.ensure_connection()
     own.validate_no_broken_transaction()
     with own.wrap_database_errors:
-        cursor = _Preparing(own.connection)
-        # Django's own reader of times needs ten times as long, for a time zone that is UTC already.
-        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        cursor = _cursor(own.connection, query)
         if own.queries_logged or own.execute_wrappers:
             # As Django runs its own, so that whoever watches sees every query. It costs as much as a short statement.
             make: Callable[[Any], CursorWrapper] = own.make_debug_cursor if own.queries_logged else own.make_cursor
             make(cursor).execute(query, parameters)
         else:
             cursor.execute(query, parameters)
+    return cursor
+
+
+def _cursor(session: Connection[Any], query: str) -> "_Preparing":
+    """Return the cursor that `session` keeps for `query`: it knows already how to write the parameters."""
+    # In the session itself: a table of ours with the cursors would keep the sessions alive, too.
+    cursors: dict[str, _Preparing] = vars(session).setdefault("prepared_cursors", {})
+    cursor = cursors.get(query)
+    if cursor is None:
+        cursor = cursors[query] = _Preparing(session)
+        # Django's own reader of times needs ten times as long, for a time zone that is UTC already.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
     return cursor
 
 

@@ -26,6 +26,7 @@ from inventory import pg_arrays
 from inventory.models import Authority, Batch, Certificate, Device, Fleet, Profile, Site
 from inventory.models.authority import ABOVE
 from inventory.models.certificate import COMPROMISES, LIVE_STATES
+from inventory.models.joined import join
 from inventory.prepared import selected
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
@@ -314,12 +315,12 @@ def _facts(row: tuple[Any, ...]) -> Facts:
      own_compromised, unconfirmed, names_another, *columns) = row  # fmt: skip
     parts = _models(columns)
     device, fleet, signer = parts["device"], parts["fleet"], parts["signer"]
-    signer.certificate = parts["signer_certificate"]
-    fleet.profile, fleet.authority = parts["profile"], signer
-    device.fleet, device.batch, device.site = fleet, parts["batch"], parts["site"]
+    join(signer, certificate=parts["signer_certificate"])
+    join(fleet, profile=parts["profile"], authority=signer)
+    join(device, fleet=fleet, batch=parts["batch"], site=parts["site"])
     certificate = parts["certificate"]
     if certificate is not None:
-        certificate.authority, certificate.device = parts["issuer"], device
+        join(certificate, authority=parts["issuer"], device=device)
     return Facts(
         device=device,
         certificate=certificate,

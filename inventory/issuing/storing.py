@@ -12,6 +12,7 @@ from inventory.audit.record import Entry, record_by_copy
 from inventory.issuing import serial_numbers
 from inventory.issuing.serial_numbers import Place
 from inventory.models import Authority, Certificate, CertificateState, Device, Profile
+from inventory.models.joined import join
 from inventory.prepared import Statement
 
 
@@ -92,8 +93,7 @@ def stored(
     """Return the certificate of a row that was inserted, with what it refers to, as if it had been read."""
     values = row._asdict()
     certificate = Certificate.from_db(connection.alias, _COLUMNS, [values.get(column) for column in _COLUMNS])
-    certificate.authority, certificate.device, certificate.profile = authority, device, profile
-    certificate.predecessor = predecessor
+    join(certificate, authority=authority, device=device, profile=profile, predecessor=predecessor)
     return certificate
 
 

@@ -14,7 +14,7 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
-from inventory.migrations.sql import append_only, counting, first_certificates, frozen_proposals, groups, issuance, presences, statistics
+from inventory.migrations.sql import append_only, counting, first_certificates, frozen_proposals, groups, issuance, presences, statistics, vocabularies
 
 
 class Migration(migrations.Migration):
@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(vocabularies.MAKE, vocabularies.FORGET),
         migrations.CreateModel(
             name='AlertPolicy',
             fields=[
@@ -212,7 +213,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=['authority', 'not_after', 'id'], name='certificate_by_authority'),
                     models.Index(condition=models.Q(('state', 'superseded')), fields=['not_after', 'id'], name='certificate_superseded_expiry'),
                     models.Index(condition=models.Q(('state', 'revoked')), fields=['not_after', 'id'], name='certificate_revoked_expiry'),
-                    models.Index(condition=models.Q(('state', 'issued')), fields=['not_after', 'id'], name='certificate_unused_expiry'),
+                    models.Index(condition=models.Q(('predecessor__isnull', False), ('state', 'issued')), fields=['not_after', 'id'], name='certificate_unconfirmed_expiry'),
                     models.Index(condition=models.Q(('purpose', 'device'), _negated=True), fields=['purpose', 'not_after', 'id'], name='certificate_of_the_portal'),
                     models.Index(fields=['key_type', 'not_after', 'id'], name='certificate_by_key_type'),
                     django.contrib.postgres.indexes.BrinIndex(fields=['issued_at'], name='certificate_issued', pages_per_range=32),
@@ -229,8 +230,8 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(condition=models.Q(('serial__regex', '^[1-9a-f][0-9a-f]*$')), name='certificate_serial_hex'),
                     models.CheckConstraint(condition=models.Q(('not_after__gt', models.F('not_before'))), name='certificate_ends_after_it_begins'),
                     models.CheckConstraint(condition=models.Q(models.Q(('device__isnull', False), ('purpose', 'device')), models.Q(models.Q(('purpose', 'device'), _negated=True), ('device__isnull', True)), _connector='OR'), name='certificate_device_iff_purpose'),
-                    models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'confirmed', 'superseded', 'revoked'])), name='certificate_state_known'),
-                    models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('state', 'revoked'), ('revocation_reason__in', ['unspecified', 'keyCompromise', 'cACompromise', 'affiliationChanged', 'superseded', 'cessationOfOperation', 'privilegeWithdrawn'])), models.Q(models.Q(('state', 'revoked'), _negated=True), ('revocation_reason', ''), ('revoked_at__isnull', True)), _connector='OR'), name='certificate_revoked_has_date_and_reason'),
+                    models.CheckConstraint(condition=models.Func(models.F('state'), function='inventory_certificate_state_known', output_field=models.BooleanField()), name='certificate_state_known'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('state', 'revoked'), models.Func(models.F('revocation_reason'), function='inventory_revocation_reason_known', output_field=models.BooleanField())), models.Q(models.Q(('state', 'revoked'), _negated=True), ('revocation_reason', ''), ('revoked_at__isnull', True)), _connector='OR'), name='certificate_revoked_has_date_and_reason'),
                     models.CheckConstraint(condition=models.Q(models.Q(('state', 'superseded'), _negated=True), ('successor__isnull', False), _connector='OR'), name='certificate_superseded_has_successor'),
                     models.CheckConstraint(condition=models.Q(models.Q(('state', 'confirmed'), _negated=True), ('activated_at__isnull', False), _connector='OR'), name='certificate_confirmed_was_used'),
                 ],
@@ -351,7 +352,7 @@ class Migration(migrations.Migration):
                     models.Index(condition=models.Q(('source_address__isnull', False)), fields=['source_address', '-at', '-id'], name='audit_address_latest'),
                 ],
                 'constraints': [
-                    models.CheckConstraint(condition=models.Q(('action__in', ['authority:certificate:established', 'certificate:enrolment:issued', 'certificate:renewal:issued', 'certificate:infrastructure:issued', 'certificate:enrolment:refused', 'certificate:renewal:refused', 'certificate:use:confirmed', 'certificate:use:odd', 'certificate:revocation:done', 'certificate:revocation:raised', 'device:case:opened', 'device:case:closed', 'approval:proposal:made', 'approval:proposal:approved', 'approval:proposal:rejected', 'approval:proposal:withdrawn', 'approval:proposal:expired', 'crl:publication:done', 'enrolment:secret:created', 'device:registration:done', 'inventory:import:started', 'inventory:import:stopped', 'inventory:import:finished', 'campaign:planning:done', 'campaign:run:started', 'campaign:run:paused', 'campaign:run:finished', 'user:login:succeeded', 'user:login:failed', 'user:logout:done', 'user:password:changed', 'user:access:changed', 'role:permissions:changed', 'user:token:created', 'user:token:revoked', 'alert:acknowledgement:done', 'alert:mute:done', 'list:export:started', 'list:export:ended', 'queue:jobs:changed', 'configuration:change:done'])), name='audit_action_in_vocabulary'),
+                    models.CheckConstraint(condition=models.Func(models.F('action'), function='inventory_audit_action_known', output_field=models.BooleanField()), name='audit_action_in_vocabulary'),
                 ],
             },
         ),

@@ -5,10 +5,11 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models.access import ScopedQuerySet
+from inventory.models.vocabulary import known
 
 
 class AuditAction(models.TextChoices):
-    """Closed vocabulary, `subject:thing:what happened`."""
+    """Closed vocabulary, `subject:thing:what happened`. The database knows it, too (`inventory_audit_action_known`)."""
 
     AUTHORITY_ESTABLISHED = "authority:certificate:established", _("authority established")
     CERTIFICATE_ENROLLED = "certificate:enrolment:issued", _("first certificate issued")
@@ -99,7 +100,7 @@ class AuditEvent(models.Model):
         verbose_name_plural = _("audit log")
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(action__in=AuditAction.values), name="audit_action_in_vocabulary"
+                condition=known("action", "inventory_audit_action_known"), name="audit_action_in_vocabulary"
             ),
         ]
         indexes = [

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.models.access import ScopedQuerySet
 from inventory.models.authority import Authority
 from inventory.models.profile import KEY_TYPE_CHOICES
+from inventory.models.vocabulary import known
 
 
 class Purpose(models.TextChoices):
@@ -274,10 +275,12 @@ class Certificate(models.Model):
                 | (~Q(purpose=Purpose.DEVICE) & Q(device__isnull=True)),
                 name="certificate_device_iff_purpose",
             ),
-            models.CheckConstraint(condition=Q(state__in=CertificateState.values), name="certificate_state_known"),
+            models.CheckConstraint(
+                condition=known("state", "inventory_certificate_state_known"), name="certificate_state_known"
+            ),
             models.CheckConstraint(
                 condition=Q(state=CertificateState.REVOKED, revoked_at__isnull=False)
-                & Q(revocation_reason__in=RevocationReason.values)
+                & Q(known("revocation_reason", "inventory_revocation_reason_known"))
                 | ~Q(state=CertificateState.REVOKED) & Q(revoked_at__isnull=True, revocation_reason=""),
                 name="certificate_revoked_has_date_and_reason",
             ),
@@ -322,7 +325,9 @@ class Certificate(models.Model):
                 name="certificate_revoked_expiry",
             ),
             models.Index(
-                fields=["not_after", "id"], condition=Q(state=CertificateState.ISSUED), name="certificate_unused_expiry"
+                fields=["not_after", "id"],
+                condition=Q(state=CertificateState.ISSUED, predecessor__isnull=False),
+                name="certificate_unconfirmed_expiry",
             ),
             models.Index(
                 fields=["purpose", "not_after", "id"],

@@ -1,5 +1,6 @@
 """What the database refuses, whoever writes to it: each constraint asked in SQL, past every validation of ours."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -14,11 +15,13 @@ from inventory.models import (
     AlertLevel,
     AlertPolicy,
     AlertRun,
+    AuditAction,
     Authority,
     Batch,
     Case,
     Certificate,
     CertificateCount,
+    CertificateState,
     CliffNotice,
     Delivery,
     Device,
@@ -29,6 +32,7 @@ from inventory.models import (
     Profile,
     Proposal,
     Recipient,
+    RevocationReason,
     Site,
     UnexpectedSighting,
 )
@@ -300,6 +304,21 @@ def test_every_constraint_of_ours_has_its_refusal_in_the_table():
 
 def test_no_model_waits_for_a_migration():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("inventory_audit_action_known", AuditAction),
+        ("inventory_certificate_state_known", CertificateState),
+        ("inventory_revocation_reason_known", RevocationReason),
+    ],
+)
+def test_the_database_knows_the_words_of_a_vocabulary_and_no_other(function, words):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = %s", [function])
+        [(source,)] = cursor.fetchall()
+    assert sorted(re.findall(r"'([^']*)'", source)) == sorted(words.values)
 
 
 @pytest.fixture
