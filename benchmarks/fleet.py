@@ -21,6 +21,7 @@ from inventory.counters import checking, folding
 from inventory.issuing.certificates import issue
 from inventory.models import Authority, Batch, Device, Fleet, Profile, Site
 from renewal import coverage_counts
+from renewal.campaigns.ladder import DEFAULT
 
 DEVICES = {Size.SMALL: 20_000, Size.FULL: 2_200_000}
 GENERATIONS = 3
@@ -29,7 +30,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 6
+_RECIPE = 7
 _NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 _TABLES = (*_NUMBERED, "inventory_devicepresence")
 
@@ -73,6 +74,7 @@ def plant(size: Size) -> None:
                     "batches": list(Batch.objects.order_by("id").values_list("id", flat=True)),
                     "now": datetime.now(UTC),
                     "der": sample,
+                    "ladder": json.dumps(DEFAULT.to_json()),
                 },
             )
             print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
@@ -213,19 +215,21 @@ _STATEMENTS = {
         FROM inventory_certificate WHERE id > 2 * %(devices)s + 1000
     """,
     "campaign": """
-        INSERT INTO renewal_campaign (name, fleet_id, state, expires_from, expires_before, due_at, retry_interval,
-            max_attempts, triggers_per_tick, created_at, created_by, started_at)
+        INSERT INTO renewal_campaign (name, fleet_id, state, expires_from, expires_before, due_at, ladder,
+            triggers_per_minute, allowance, paused_for, paused_at, created_at, created_by, started_at)
         SELECT 'Benchmark renewal', (%(fleets)s::bigint[])[1], 'paused', %(now)s,
-               %(now)s::timestamptz + interval '90 d', %(now)s::timestamptz + interval '60 d', interval '72 h', 5,
-               1000, %(now)s, 'benchmark', %(now)s
+               %(now)s::timestamptz + interval '90 d', %(now)s::timestamptz + interval '60 d', %(ladder)s::jsonb,
+               5000, 0, interval '0', %(now)s, %(now)s, 'benchmark', %(now)s
     """,
     "targets": """
-        INSERT INTO renewal_target (campaign_id, device_id, certificate_id, state, attempts_made, next_step_at,
-                                    triggered_at, escalated_at)
-        SELECT (SELECT max(id) FROM renewal_campaign), device_id, id,
+        INSERT INTO renewal_target (campaign_id, device_id, certificate_id, ends_at, state, reason, attempts_made, rung,
+                                    rung_attempts, channel, next_step_at, triggered_at, escalated_at)
+        SELECT (SELECT max(id) FROM renewal_campaign), device_id, id, not_after,
                CASE WHEN device_id %% 100 = 1 THEN 'escalated' WHEN device_id %% 3 = 0 THEN 'triggered'
                     ELSE 'planned' END,
-               device_id %% 3, %(now)s::timestamptz + random() * interval '3 days',
+               CASE WHEN device_id %% 100 = 1 THEN 'no_answer' ELSE '' END, device_id %% 3, 0, device_id %% 3,
+               CASE WHEN device_id %% 100 = 1 THEN '' ELSE 'mqtt' END,
+               CASE WHEN device_id %% 100 <> 1 THEN %(now)s::timestamptz + random() * interval '3 days' END,
                CASE WHEN device_id %% 3 = 0 THEN %(now)s::timestamptz END,
                CASE WHEN device_id %% 100 = 1 THEN %(now)s::timestamptz END
         FROM inventory_certificate

@@ -1,5 +1,6 @@
 """Campaigns over the API: read and filter, with their targets."""
 
+from datetime import datetime
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -21,9 +22,11 @@ class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
 
     planned = serializers.IntegerField()
     triggered = serializers.IntegerField()
+    acknowledged = serializers.IntegerField()
     issued = serializers.IntegerField()
     confirmed = serializers.IntegerField()
     escalated = serializers.IntegerField()
+    failed = serializers.IntegerField()
     withdrawn = serializers.IntegerField()
 
 
@@ -41,12 +44,13 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "expires_from",
             "expires_before",
             "due_at",
-            "retry_interval",
-            "max_attempts",
-            "triggers_per_tick",
+            "ladder",
+            "triggers_per_minute",
+            "triggers_per_minute_and_site",
             "created_at",
             "created_by",
             "started_at",
+            "paused_at",
             "finished_at",
             "ticked_at",
             "targets",
@@ -60,6 +64,7 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
     renewed_certificate = CertificateReferenceSerializer(
         read_only=True, allow_null=True, help_text="The certificate that replaces it"
     )
+    next_step_at = serializers.SerializerMethodField(help_text="Null: no step is due, or the campaign is paused")
 
     class Meta:
         model = Target
@@ -69,14 +74,21 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
             "certificate",
             "renewed_certificate",
             "state",
+            "reason",
+            "ends_at",
             "attempts_made",
+            "channel",
             "next_step_at",
             "triggered_at",
+            "acknowledged_at",
             "issued_at",
             "confirmed_at",
             "escalated_at",
         ]
         read_only_fields = fields
+
+    def get_next_step_at(self, target: Target) -> datetime | None:
+        return target.next_step_by_wall_clock
 
 
 class CampaignViewSet(ReadViewSet[Campaign]):
@@ -110,7 +122,7 @@ class TargetViewSet(ExportMixin, ListViewSet[Target]):
 
     listing = TARGETS
     resource = "campaigns"
-    queryset = Target.objects.select_related("device__fleet", "certificate", "renewed_certificate").defer(
+    queryset = Target.objects.select_related("campaign", "device__fleet", "certificate", "renewed_certificate").defer(
         "certificate__der", "renewed_certificate__der"
     )
     serializer_class = TargetSerializer

@@ -12,8 +12,9 @@ from inventory.models import AlertKind
 from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
 from renewal.channels import trouble
+from renewal.channels.messages import TriggerChannel
 from renewal.channels.mqtt import Broker, MqttChannel
-from renewal.models import Campaign, CampaignState
+from renewal.models import Campaign, CampaignState, Channel
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +43,22 @@ def tick_campaign(pk: int) -> None:
     campaign = Campaign.objects.filter(pk=pk, state__in=_OPEN).select_related("fleet").first()
     if campaign is None:
         return
-    ticked = tick(campaign, timezone.now(), MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)))
+    ticked = tick(campaign, timezone.now(), _route)
     if ticked is None:
         # The tick before takes long, as with a broker that is slow to answer; the next one comes in seconds.
         return
-    log.info("campaign ticked", campaign=pk, report=asdict(ticked))
+    log.info(
+        "campaign ticked",
+        campaign=pk,
+        progress=asdict(ticked.progress),
+        messages={fate.name.lower(): number for fate, number in ticked.fates.items()},
+        left_to_people=ticked.left_to_people,
+        finished=ticked.finished,
+    )
+
+
+def _route(channel: Channel) -> TriggerChannel | None:
+    return MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)) if channel is Channel.MQTT else None
 
 
 def report_channel_trouble() -> None:

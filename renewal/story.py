@@ -8,25 +8,41 @@ from django.utils.translation import ngettext
 
 from inventory.devices.timeline import Moment, Outlook
 from inventory.models import Device
-from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
+from renewal.models import (
+    Attempt,
+    AttemptOutcome,
+    Campaign,
+    CampaignState,
+    Target,
+    TargetMove,
+    TargetReason,
+    TargetState,
+)
+from renewal.models.campaign import GIVEN_UP_STATES
 
 _MOST_ATTEMPTS = 100
+# The moves that nothing else on a device's page tells of.
+_TOLD = {
+    TargetState.ACKNOWLEDGED: "neutral",
+    TargetState.ESCALATED: "late",
+    TargetState.FAILED: "late",
+    TargetState.WITHDRAWN: "neutral",
+}
 
 
 def past(device: Device) -> list[Moment]:
-    """Return the messages sent to a device and the campaigns that gave up on it. Two queries."""
+    """Return the messages sent to a device, and what campaigns concluded of it. Two queries."""
     attempts = (
         Attempt.objects.filter(target__device=device)
         .select_related("target__campaign")
         .order_by("-at")[:_MOST_ATTEMPTS]
     )
-    moments = [_of_attempt(attempt) for attempt in attempts]
-    for target in Target.objects.filter(device=device, escalated_at__isnull=False).select_related("campaign"):
-        assert target.escalated_at is not None
-        moments.append(
-            Moment(target.escalated_at, _("escalated"), "late", target.campaign.name, why_escalated(target, device))
-        )
-    return moments
+    moves = (
+        TargetMove.objects.filter(target__device=device, state__in=_TOLD)
+        .select_related("target__campaign")
+        .order_by("-id")[:_MOST_ATTEMPTS]
+    )
+    return [*map(_of_attempt, attempts), *map(_of_move, moves)]
 
 
 def latest(campaign: Campaign, most: int) -> list[tuple[Device, Moment]]:
@@ -40,6 +56,11 @@ def latest(campaign: Campaign, most: int) -> list[tuple[Device, Moment]]:
     for target in targets.order_by("-newest", "-pk")[:most]:
         happened += [(target.device, moment) for moment in _of_target(target)]
     return sorted(happened, key=lambda pair: pair[1].at, reverse=True)[:most]
+
+
+def _of_move(move: TargetMove) -> Moment:
+    title, why = move.get_state_display(), move.get_reason_display()
+    return Moment(move.at, title, _TOLD[TargetState(move.state)], move.target.campaign.name, why)
 
 
 def _of_target(target: Target) -> list[Moment]:
@@ -56,13 +77,13 @@ def _of_target(target: Target) -> list[Moment]:
 
 
 def _of_attempt(attempt: Attempt) -> Moment:
-    in_doubt = attempt.outcome == AttemptOutcome.IN_DOUBT
+    doubtful = attempt.outcome in (AttemptOutcome.IN_DOUBT, AttemptOutcome.REFUSED)
     title = _("trigger %(number)s over %(channel)s") % {
         "number": attempt.number,
         "channel": attempt.get_channel_display(),
     }
     why = ", ".join(filter(None, [str(attempt.get_outcome_display()), attempt.detail]))
-    return Moment(attempt.at, title, "late" if in_doubt else "neutral", attempt.target.campaign.name, why)
+    return Moment(attempt.at, title, "late" if doubtful else "neutral", attempt.target.campaign.name, why)
 
 
 def outlook(device: Device, now: datetime) -> Outlook | None:
@@ -80,12 +101,13 @@ def outlook(device: Device, now: datetime) -> Outlook | None:
     words = {
         "campaign": target.campaign.name,
         "attempts": str(target.attempts_made),
-        "most": str(target.campaign.max_attempts),
+        "channel": target.get_channel_display(),
     }
-    if target.state == TargetState.ESCALATED:
+    if target.state in GIVEN_UP_STATES:
         text = _("Campaign “%(campaign)s” gave up: %(reason)s. A person must look at the device.")
         return Outlook(text, "late", words=words | {"reason": why_escalated(target, device)})
-    next_step = target.next_step_at if target.next_step_at and target.next_step_at > now else None
+    due = target.next_step_by_wall_clock
+    next_step = due if due and due > now else None
     tone = "good" if target.state == TargetState.PLANNED else "attention"
     return Outlook(_next_step(target, dated=next_step is not None), tone, next_step, words)
 
@@ -96,7 +118,7 @@ def _next_step(target: Target, *, dated: bool) -> str:
         if dated:
             return _("Campaign “%(campaign)s” sends the first trigger on %(when)s.")
         return _("Campaign “%(campaign)s” sends the first trigger with one of its next ticks.")
-    if target.attempts_made >= target.campaign.max_attempts:
+    if not target.channel:
         if dated:
             return _("Campaign “%(campaign)s” sent its last trigger (%(attempts)s) and gives up on %(when)s.")
         return _("Campaign “%(campaign)s” sent its last trigger (%(attempts)s) and gives up with its next tick.")
@@ -107,18 +129,24 @@ def _next_step(target: Target, *, dated: bool) -> str:
             "Renewed, not yet seen with the new certificate; campaign “%(campaign)s” reminds it with its next tick."
         )
     if dated:
-        return _("Campaign “%(campaign)s” sent trigger %(attempts)s of %(most)s and tries again on %(when)s.")
-    return _("Campaign “%(campaign)s” sent trigger %(attempts)s of %(most)s and tries again with its next tick.")
+        return ngettext(
+            "Campaign “%(campaign)s” sent %(attempts)s trigger so far and asks again over %(channel)s on %(when)s.",
+            "Campaign “%(campaign)s” sent %(attempts)s triggers so far and asks again over %(channel)s on %(when)s.",
+            target.attempts_made,
+        )
+    return ngettext(
+        "Campaign “%(campaign)s” sent %(attempts)s trigger so far and asks again over %(channel)s next tick.",
+        "Campaign “%(campaign)s” sent %(attempts)s triggers so far and asks again over %(channel)s next tick.",
+        target.attempts_made,
+    )
 
 
 def why_escalated(target: Target, device: Device) -> str:
     """Return why a campaign gave up on a device, as far as its rows tell."""
-    if not device.mqtt_id:
-        return _("it has no MQTT id")
-    if target.attempts_made:
+    if target.reason == TargetReason.NO_ANSWER:
         words = {"attempts": target.attempts_made}
-        return (
-            ngettext("no answer to %(attempts)s trigger", "no answer to %(attempts)s triggers", target.attempts_made)
-            % words
-        )
-    return _("its certificate ended before the first trigger")
+        text = ngettext("no answer to %(attempts)s trigger", "no answer to %(attempts)s triggers", target.attempts_made)
+        return text % words
+    if target.reason == TargetReason.NO_CHANNEL and not (device.mqtt_id or device.phone_number):
+        return _("it has neither an MQTT id nor a phone number")
+    return str(target.get_reason_display())

@@ -17,6 +17,7 @@ from inventory.models import AuditAction, AuditEvent, CliffNotice
 from renewal import coverage_counts
 from renewal.coverage import Coverage
 from renewal.models import Campaign, CampaignState, Target, TargetState
+from renewal.models.campaign import GIVEN_UP_STATES, UNFINISHED_STATES
 from revocation.freshness import Freshness
 
 # A cliff is no decision any more when this share of it is renewed or in a campaign.
@@ -165,9 +166,9 @@ def plan_url(cliff: Cliff) -> str:
 
 
 def _campaigns(scope: Scope, now: datetime) -> Iterable[Need]:
-    campaigns = Campaign.objects.of_fleets(scope.fleets).exclude(state=CampaignState.FINISHED)
+    campaigns = Campaign.objects.of_fleets(scope.fleets).filter(state__in=UNFINISHED_STATES)
     escalated = dict(
-        Target.objects.filter(state=TargetState.ESCALATED, campaign__in=campaigns)
+        Target.objects.filter(state__in=GIVEN_UP_STATES, campaign__in=campaigns)
         .order_by()
         .values_list("campaign_id")
         .annotate(Count("id"))

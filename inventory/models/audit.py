@@ -37,6 +37,7 @@ class AuditAction(models.TextChoices):
     CAMPAIGN_PLANNED = "campaign:planning:done", _("campaign planned")
     CAMPAIGN_STARTED = "campaign:run:started", _("campaign started")
     CAMPAIGN_PAUSED = "campaign:run:paused", _("campaign paused")
+    CAMPAIGN_STOPPED = "campaign:run:stopped", _("campaign stopped")
     CAMPAIGN_FINISHED = "campaign:run:finished", _("campaign finished")
     LOGIN_SUCCEEDED = "user:login:succeeded", _("logged in")
     LOGIN_FAILED = "user:login:failed", _("login failed")

@@ -22,8 +22,9 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
 from renewal import story
 from renewal.admin.planning import plan_view
-from renewal.campaigns import planning
+from renewal.campaigns import ladder_text, planning
 from renewal.campaigns.board import Funnel, by_site, funnels
+from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
 from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign, CampaignState, ChannelTrouble, TargetState
@@ -41,6 +42,7 @@ _TONES = {
     CampaignState.RUNNING: "good",
     CampaignState.PAUSED: "attention",
     CampaignState.FINISHED: "neutral",
+    CampaignState.STOPPED: "neutral",
 }
 
 
@@ -64,7 +66,8 @@ def steps(campaign: Campaign, funnel: Funnel) -> list[FunnelStep]:
         for state, count in funnel.reached.items()
     ]
     escalated = TargetState.ESCALATED
-    return [*reached, FunnelStep(escalated, funnel.now[escalated], targets_url(campaign, reached=escalated.value))]
+    left = FunnelStep(escalated, funnel.left_to_people, targets_url(campaign, reached=escalated.value))
+    return [*reached, left]
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             path("<int:pk>/progress/", guard(self.progress_block), name="renewal_campaign_progress"),
             path("<int:pk>/start/", guard(self.start), name="renewal_campaign_start"),
             path("<int:pk>/pause/", guard(self.pause), name="renewal_campaign_pause"),
+            path("<int:pk>/stop/", guard(self.stop), name="renewal_campaign_stop"),
         ]
         return [*own, *super().get_urls()]
 
@@ -175,7 +179,6 @@ class CampaignAdmin(ReadOnlyAdmin):
     def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
         """Return what the page and its polled block show. Five queries more than the campaign itself."""
         funnel = funnels([campaign])[campaign.pk]
-        escalated = funnel.now[TargetState.ESCALATED]
         sites = site_rows(campaign)
         running = campaign.state == CampaignState.RUNNING
         return {
@@ -188,8 +191,9 @@ class CampaignAdmin(ReadOnlyAdmin):
             "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
             "ends": expected_end(funnel, campaign.started_at, now) if running else None,
             "trouble": ChannelTrouble.objects.current(now).first() if running else None,
-            "escalated": escalated_line(campaign, escalated),
-            "escalated_url": targets_url(campaign, state__exact=TargetState.ESCALATED.value),
+            "escalated": escalated_line(campaign, funnel.left_to_people),
+            "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
+            "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
             "sites": sites[:_MOST_SITES],
             "more_sites": len(sites) > _MOST_SITES,
             "targets_url": targets_url(campaign),
@@ -208,7 +212,8 @@ class CampaignAdmin(ReadOnlyAdmin):
         campaign = self._find(request, pk)
         if campaign is None:
             raise Http404
-        status = STOP_POLLING if campaign.state == CampaignState.FINISHED else 200
+        ended = campaign.state in (CampaignState.FINISHED, CampaignState.STOPPED)
+        status = STOP_POLLING if ended else 200
         return TemplateResponse(
             request, "admin/renewal/campaign_progress.html", self.page(campaign, timezone.now()), status=status
         )
@@ -230,6 +235,9 @@ class CampaignAdmin(ReadOnlyAdmin):
     def pause(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._steer(request, pk, planning.pause, "pause")
 
+    def stop(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._steer(request, pk, planning.stop, "stop")
+
     def _steer(self, request: HttpRequest, pk: int, act: Callable[..., None], verb: str) -> HttpResponse:
         """Show what the act does; do it on POST."""
         if not request.user.has_perm("renewal.change_campaign"):
@@ -237,15 +245,16 @@ class CampaignAdmin(ReadOnlyAdmin):
         campaign = self._find(request, pk)
         if campaign is None:
             raise Http404
+        done = {"start": _("Started."), "pause": _("Paused."), "stop": _("Stopped.")}
         if request.method == "POST":
             try:
                 act(campaign, now=timezone.now(), actor=actor_of(request))
             except CampaignError as refusal:
                 messages.error(request, str(refusal))
             else:
-                messages.success(request, _("Started.") if verb == "start" else _("Paused."))
+                messages.success(request, done[verb])
             return HttpResponseRedirect(links.page("renewal_campaign", pk))
-        titles = {"start": _("Start campaign"), "pause": _("Pause campaign")}
+        titles = {"start": _("Start campaign"), "pause": _("Pause campaign"), "stop": _("Stop campaign")}
         context = {
             **self.admin_site.each_context(request),
             **self.page(campaign, timezone.now()),

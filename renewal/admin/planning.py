@@ -20,7 +20,8 @@ from inventory.admin.audited import actor_of
 from inventory.admin.filters import is_key
 from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
-from renewal.campaigns import planning
+from renewal.campaigns import ladder_text, planning
+from renewal.campaigns.ladder import DEFAULT, Ladder, LadderError
 from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
 
 _SAMPLE = 8
@@ -53,10 +54,23 @@ class PlanForm(forms.Form):
         required=False,
         help_text=gettext_lazy("When every target should be confirmed; empty: four days before the first one ends."),
     )
-    retry_hours = forms.IntegerField(label=gettext_lazy("Retry after, h"), min_value=1, max_value=24 * 30, initial=72)
-    max_attempts = forms.IntegerField(label=gettext_lazy("Most attempts"), min_value=1, max_value=50, initial=5)
-    triggers_per_tick = forms.IntegerField(
-        label=gettext_lazy("Triggers a tick"), min_value=1, max_value=100_000, initial=1000
+    ladder = forms.CharField(
+        label=gettext_lazy("Ladder"),
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text=gettext_lazy(
+            "A line for each connectivity class: channel, messages × wait for an answer to each. “valid 18 h” after "
+            "the wait says how long the operator keeps a message. Then a person goes."
+        ),
+    )
+    triggers_per_minute = forms.IntegerField(
+        label=gettext_lazy("Messages a minute"), min_value=1, max_value=1_000_000, initial=5000
+    )
+    triggers_per_minute_and_site = forms.IntegerField(
+        label=gettext_lazy("Messages a minute and site"),
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text=gettext_lazy("Empty: no limit of their own."),
     )
 
     def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
@@ -64,6 +78,12 @@ class PlanForm(forms.Form):
         for name in ("fleet", "site", "batch"):
             field: Any = self.fields[name]
             field.queryset = field.queryset.of_fleets(fleets)
+
+    def clean_ladder(self) -> Ladder:
+        try:
+            return ladder_text.read(self.cleaned_data["ladder"])
+        except LadderError as error:
+            raise forms.ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -86,7 +106,8 @@ class PlanForm(forms.Form):
             name=values["name"],
             selection=Selection(values["fleet"], start, end, values["site"], values["batch"]),
             due_at=due,
-            pace=Pace(timedelta(hours=values["retry_hours"]), values["max_attempts"], values["triggers_per_tick"]),
+            ladder=values["ladder"],
+            pace=Pace(values["triggers_per_minute"], values["triggers_per_minute_and_site"]),
         )
 
 
@@ -94,9 +115,8 @@ def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
     initial: dict[str, Any] = {
         "expires_from": today,
         "expires_before": today + timedelta(days=90),
-        "retry_hours": 72,
-        "max_attempts": 5,
-        "triggers_per_tick": 1000,
+        "ladder": ladder_text.written(DEFAULT),
+        "triggers_per_minute": 5000,
     }
     fleets = list(Fleet.objects.of_fleets(fleets_of(request.user)).values_list("id", flat=True)[:2])
     if len(fleets) == 1:

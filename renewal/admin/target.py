@@ -16,22 +16,30 @@ from inventory.admin.filters import SiteFilter
 from inventory.admin.listing import ListAdmin
 from renewal.exporting import TARGETS
 from renewal.models import Target, TargetState
+from renewal.models.campaign import GIVEN_UP_STATES
 
 _TONES = {
     TargetState.PLANNED: "neutral",
     TargetState.TRIGGERED: "attention",
+    TargetState.ACKNOWLEDGED: "attention",
     TargetState.ISSUED: "attention",
     TargetState.CONFIRMED: "good",
     TargetState.ESCALATED: "late",
+    TargetState.FAILED: "late",
     TargetState.WITHDRAWN: "neutral",
 }
 
 # The states of the targets that each number of a funnel counts; `planned` counts all.
 STATES_PAST = {
-    TargetState.TRIGGERED: (TargetState.TRIGGERED, TargetState.ISSUED, TargetState.CONFIRMED),
+    TargetState.TRIGGERED: (
+        TargetState.TRIGGERED,
+        TargetState.ACKNOWLEDGED,
+        TargetState.ISSUED,
+        TargetState.CONFIRMED,
+    ),
     TargetState.ISSUED: (TargetState.ISSUED, TargetState.CONFIRMED),
     TargetState.CONFIRMED: (TargetState.CONFIRMED,),
-    TargetState.ESCALATED: (TargetState.ESCALATED,),
+    TargetState.ESCALATED: GIVEN_UP_STATES,
 }
 
 
@@ -67,6 +75,7 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         "campaign_name",
         "site_name",
         "state_word",
+        "why",
         "attempts_made",
         "next",
         "ends",
@@ -101,13 +110,17 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
     def state_word(self, target: Target) -> SafeString:
         return cells.state(_TONES[TargetState(target.state)], target.get_state_display())
 
+    @admin.display(description=_("reason"))
+    def why(self, target: Target) -> str | SafeString:
+        return target.get_reason_display() or cells.NOTHING
+
     @admin.display(description=_("next step"))
     def next(self, target: Target) -> SafeString:
-        return cells.when(target.next_step_at, timezone.now(), to_the_minute=True)
+        return cells.when(target.next_step_by_wall_clock, timezone.now(), to_the_minute=True)
 
     @admin.display(description=_("certificate ends"))
     def ends(self, target: Target) -> SafeString:
-        return cells.when(target.certificate.not_after, timezone.now())
+        return cells.when(target.ends_at, timezone.now())
 
     @admin.display(description=_("last seen"))
     def seen(self, target: Target) -> SafeString:

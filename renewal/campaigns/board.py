@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from renewal.models import Campaign, Target, TargetState
-from renewal.models.campaign import OPEN_STATES
+from renewal.models.campaign import GIVEN_UP_STATES, OPEN_STATES
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,14 @@ class Funnel:
     now: dict[TargetState, int]
 
     @property
+    def left_to_people(self) -> int:
+        return sum(self.now[state] for state in GIVEN_UP_STATES)
+
+    @property
     def reached(self) -> dict[TargetState, int]:
         confirmed = self.now[TargetState.CONFIRMED]
         issued = confirmed + self.now[TargetState.ISSUED]
-        triggered = issued + self.now[TargetState.TRIGGERED]
+        triggered = issued + self.now[TargetState.TRIGGERED] + self.now[TargetState.ACKNOWLEDGED]
         return {
             TargetState.PLANNED: self.total,
             TargetState.TRIGGERED: triggered,
@@ -55,7 +59,7 @@ class SiteLine:
 
 
 def by_site(campaign: Campaign, most: int) -> list[SiteLine]:
-    """Return the `most` sites with the most left to do, the escalated first. One query, whatever their number."""
+    """Return the `most` sites with the most left to do, most for people first. One query, whatever their number."""
     rows = (
         Target.objects.filter(campaign=campaign)
         .values("device__site", "device__site__name")
@@ -64,12 +68,14 @@ def by_site(campaign: Campaign, most: int) -> list[SiteLine]:
             left=Count("pk", filter=Q(state__in=OPEN_STATES)),
             planned=_standing(TargetState.PLANNED),
             triggered=_standing(TargetState.TRIGGERED),
+            acknowledged=_standing(TargetState.ACKNOWLEDGED),
             issued=_standing(TargetState.ISSUED),
             confirmed=_standing(TargetState.CONFIRMED),
             escalated=_standing(TargetState.ESCALATED),
+            failed=_standing(TargetState.FAILED),
             withdrawn=_standing(TargetState.WITHDRAWN),
         )
-        .order_by("-escalated", "-left", "device__site__name", "device__site")
+        .order_by(-(F("escalated") + F("failed")), "-left", "device__site__name", "device__site")
         .values_list("device__site", "device__site__name", "total", *TargetState.values)[:most]
     )
     return [

@@ -14,8 +14,10 @@ from django.db import connection, transaction
 
 from inventory.models import Authority, CertificateState, DeviceStatus
 from renewal.campaigns import news
+from renewal.campaigns.ladder import LONGEST_WAIT, Ladder
+from renewal.campaigns.moving import moving
 from renewal.campaigns.news import Mark
-from renewal.models import Campaign, TargetState
+from renewal.models import Campaign, TargetReason, TargetState
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +26,8 @@ SWEEP_EVERY = timedelta(hours=6)
 # A newer standing certificate of the device is what counts, however the device came by it.
 _CONFIRMED = """
 UPDATE renewal_target target
-SET state = %(confirmed)s, renewed_certificate_id = newer.id, issued_at = newer.issued_at,
-    confirmed_at = newer.activated_at, next_step_at = NULL
+SET state = %(confirmed)s, reason = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
+    confirmed_at = newer.activated_at, next_step_at = NULL, channel = ''
 FROM inventory_certificate newer
 WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {chosen}
   AND newer.id = (
@@ -35,13 +37,18 @@ WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {ch
     ORDER BY c.issued_at DESC, c.id DESC LIMIT 1
   )
 """
-# The wait before a reminder starts at the issue: a device may sleep before it uses what it fetched.
+# The ladder begins anew, for reminders. The wait before the first starts at the issue: a device may sleep before it
+# uses what it fetched.
 _ISSUED = """
 UPDATE renewal_target target
-SET state = %(issued)s, renewed_certificate_id = newer.id, issued_at = newer.issued_at,
-    next_step_at = newer.issued_at + campaign.retry_interval
-FROM renewal_campaign campaign, inventory_certificate newer
-WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id
+SET state = %(issued)s, reason = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
+    rung = 0, rung_attempts = 0, channel = coalesce(first.channel, ''),
+    next_step_at = least(newer.issued_at, campaign.paused_at) - campaign.paused_for
+        + coalesce(first.patience, %(longest)s::interval)
+FROM renewal_campaign campaign, inventory_certificate newer, inventory_device device
+LEFT JOIN unnest(%(classes)s::varchar[], %(channels)s::varchar[], %(patiences)s::interval[])
+    AS first (connectivity, channel, patience) USING (connectivity)
+WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id AND device.id = target.device_id
   AND target.state = ANY(%(not_issued)s) AND {chosen}
   -- Who was escalated because this very certificate stayed unused stays with a person.
   AND target.renewed_certificate_id IS DISTINCT FROM newer.id
@@ -55,14 +62,24 @@ WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id
 # With a certificate of an authority that was revoked no device can renew.
 _WITHDRAWN = """
 UPDATE renewal_target target
-SET state = %(withdrawn)s, next_step_at = NULL
+SET state = %(withdrawn)s, next_step_at = NULL, channel = '',
+    reason = CASE WHEN old.state = %(certificate_revoked)s THEN %(revoked)s
+                  WHEN device.status <> %(in_service)s THEN %(out_of_service)s
+                  ELSE %(issuer_revoked)s END
 FROM inventory_certificate old, inventory_device device
 WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {chosen}
   AND old.id = target.certificate_id AND device.id = target.device_id
   AND (old.state = %(certificate_revoked)s OR old.authority_id = ANY(%(revoked_authorities)s)
        OR device.status <> %(in_service)s)
 """
-_STATEMENTS = (_CONFIRMED, _ISSUED, _WITHDRAWN)
+_STATEMENTS = tuple(moving(update) for update in (_CONFIRMED, _ISSUED, _WITHDRAWN))
+_NOT_ISSUED = (
+    TargetState.PLANNED,
+    TargetState.TRIGGERED,
+    TargetState.ACKNOWLEDGED,
+    TargetState.ESCALATED,
+    TargetState.FAILED,
+)
 
 
 @dataclass(frozen=True)
@@ -101,9 +118,9 @@ def observe(campaign: Campaign, now: datetime) -> Progress:
             found = news.since(last.read_to, campaign.pk)
             in_question = found.of_any
             if found.targets and not in_question:
-                progress = _move(campaign, found.targets)
+                progress = _move(campaign, found.targets, now)
         if in_question or swept_at is None or now - swept_at >= SWEEP_EVERY:
-            progress += _swept(campaign, is_proof=not in_question)
+            progress += _swept(campaign, now, is_proof=not in_question)
             swept_at = now
         Campaign.objects.filter(pk=campaign.pk).update(
             news_read_to=mark.read_to, news_drawn_to=mark.drawn_to, news_drawn_at=mark.drawn_at, swept_at=swept_at
@@ -119,26 +136,35 @@ def _last_look(campaign: Campaign) -> tuple[Mark | None, datetime | None]:
     return mark, swept_at
 
 
-def _swept(campaign: Campaign, *, is_proof: bool) -> Progress:
+def _swept(campaign: Campaign, now: datetime, *, is_proof: bool) -> Progress:
     """Look at every open target. As a `is_proof`, everything is expected to be where it belongs already."""
-    found = _move(campaign, None)
+    found = _move(campaign, None, now)
     if not is_proof or not found.moved:
         return found
     log.warning("targets moved that the log did not tell of", campaign=campaign.pk, targets=found.moved)
     return found + Progress(missed=found.moved)
 
 
-def _move(campaign: Campaign, targets: Sequence[int] | None) -> Progress:
+def _move(campaign: Campaign, targets: Sequence[int] | None, now: datetime) -> Progress:
     """Move those of `targets` that are open, or all that are. Four statements."""
-    not_issued = [TargetState.PLANNED.value, TargetState.TRIGGERED.value, TargetState.ESCALATED.value]
+    firsts = {name: rungs[0] for name, rungs in Ladder.from_json(campaign.ladder).rungs.items() if rungs}
+    not_issued = [state.value for state in _NOT_ISSUED]
     parameters: dict[str, Any] = {
         "campaign": campaign.pk,
+        "now": now,
         "targets": targets,
         "open": [*not_issued, TargetState.ISSUED.value],
         "not_issued": not_issued,
         "confirmed": TargetState.CONFIRMED.value,
         "issued": TargetState.ISSUED.value,
         "withdrawn": TargetState.WITHDRAWN.value,
+        "revoked": TargetReason.REVOKED.value,
+        "out_of_service": TargetReason.OUT_OF_SERVICE.value,
+        "issuer_revoked": TargetReason.ISSUER_REVOKED.value,
+        "classes": [connectivity.value for connectivity in firsts],
+        "channels": [rung.channel.value for rung in firsts.values()],
+        "patiences": [rung.patience for rung in firsts.values()],
+        "longest": LONGEST_WAIT,
         "certificate_confirmed": CertificateState.CONFIRMED.value,
         "certificate_issued": CertificateState.ISSUED.value,
         "certificate_revoked": CertificateState.REVOKED.value,

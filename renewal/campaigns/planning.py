@@ -1,16 +1,20 @@
-"""Planning a campaign: choose certificates by their expiry, freeze them into targets, start and pause."""
+"""Planning a campaign: choose certificates by their expiry, freeze them into targets; start, pause and stop it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Exists, F, IntegerField, OuterRef, Value
+from django.db.models import Case, DateTimeField, Exists, F, IntegerField, OuterRef, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.fields import CharField
+from django.db.models.functions import Coalesce
 
+from inventory import session_locks
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Batch, Certificate, DeviceStatus, Fleet, Site
 from inventory.models.certificate import CertificateQuerySet
+from renewal.campaigns.ladder import DEFAULT, Ladder
 from renewal.coverage_counts import ask_for_count
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
@@ -29,11 +33,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a campaign sends triggers, and how often."""
+    """How many messages of a campaign leave in a minute; `and_site`: to the devices of one site."""
 
-    retry_interval: timedelta = timedelta(hours=72)
-    max_attempts: int = 5
-    triggers_per_tick: int = 1000
+    a_minute: int = 5000
+    a_minute_and_site: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Plan:
     name: str
     selection: Selection
     due_at: datetime
+    ladder: Ladder = DEFAULT
     pace: Pace = field(default_factory=Pace)
 
 
@@ -87,13 +91,13 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
             expires_from=selection.expires_from,
             expires_before=selection.expires_before,
             due_at=plan.due_at,
-            retry_interval=plan.pace.retry_interval,
-            max_attempts=plan.pace.max_attempts,
-            triggers_per_tick=plan.pace.triggers_per_tick,
+            ladder=plan.ladder.to_json(),
+            triggers_per_minute=plan.pace.a_minute,
+            triggers_per_minute_and_site=plan.pace.a_minute_and_site,
             created_at=now,
             created_by=actor.name,
         )
-        targets = _freeze(campaign, selection, now)
+        targets = _freeze(campaign, plan, now)
         if not targets:
             raise CampaignError(
                 f"No certificate of fleet {selection.fleet.slug} that expires from {selection.expires_from:%Y-%m-%d} "
@@ -105,17 +109,31 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
     return campaign
 
 
-def _freeze(campaign: Campaign, selection: Selection, now: datetime) -> int:
+def _freeze(campaign: Campaign, plan: Plan, now: datetime) -> int:
     """Insert the targets by one INSERT ... SELECT; return how many."""
+    first_channel = Case(
+        *(
+            When(device__connectivity=connectivity, then=Value(rungs[0].channel.value))
+            for connectivity, rungs in plan.ladder.rungs.items()
+            if rungs
+        ),
+        default=Value(""),
+        output_field=CharField(),
+    )
     columns: dict[str, Combinable] = {
         "campaign_id": Value(campaign.pk, IntegerField()),
         "device_id": F("device_id"),
         "certificate_id": F("id"),
+        "ends_at": F("not_after"),
         "state": Value(TargetState.PLANNED.value, CharField()),
+        "reason": Value("", CharField()),
         "attempts_made": Value(0, IntegerField()),
+        "rung": Value(0, IntegerField()),
+        "rung_attempts": Value(0, IntegerField()),
+        "channel": first_channel,
         "next_step_at": Value(now, DateTimeField()),
     }
-    rows = selected(selection).order_by("not_after").values_list(*columns.values())
+    rows = selected(plan.selection).order_by("not_after").values_list(*columns.values())
     select, parameters = rows.query.sql_with_params()
     table = connection.ops.quote_name(Target._meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in columns)
@@ -125,30 +143,66 @@ def _freeze(campaign: Campaign, selection: Selection, now: datetime) -> int:
 
 
 def start(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
-    """Let a planned or paused campaign run. Raises CampaignError in any other state."""
+    """Let a planned or paused campaign run. Raises CampaignError for any other.
+
+    Its clock goes on from where the pause stopped it: no step was skipped, and what comes due keeps to the pace.
+    """
     with transaction.atomic():
-        _move(campaign, (CampaignState.PLANNED, CampaignState.PAUSED), CampaignState.RUNNING)
-        Campaign.objects.filter(pk=campaign.pk, started_at=None).update(started_at=now)
+        _move(
+            campaign,
+            (CampaignState.PLANNED, CampaignState.PAUSED),
+            CampaignState.RUNNING,
+            started_at=Coalesce("started_at", Value(now)),
+            paused_for=Coalesce(F("paused_for") + (Value(now) - F("paused_at")), F("paused_for")),
+            paused_at=None,
+            # What was saved up before a pause is no reason for a burst after it.
+            allowance=0,
+            ticked_at=None,
+        )
         _audit(AuditAction.CAMPAIGN_STARTED, campaign, now, actor)
 
 
 def pause(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
-    """Send no more triggers; what devices do by themselves is still counted. Raises CampaignError unless it runs."""
+    """Send nothing more; what devices do by themselves is still counted. Raises CampaignError unless it runs.
+
+    Returns when nothing leaves any more: a tick that is under way ends with the messages that it has in hand.
+    """
     with transaction.atomic():
-        _move(campaign, (CampaignState.RUNNING,), CampaignState.PAUSED)
+        _move(campaign, (CampaignState.RUNNING,), CampaignState.PAUSED, paused_at=now)
         _audit(AuditAction.CAMPAIGN_PAUSED, campaign, now, actor)
+    _wait_for_tick(campaign)
+
+
+def stop(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
+    """End a campaign with targets left, which another may take up. Raises CampaignError for one that has ended.
+
+    The targets stay as they are: they say how far it came. Returns when nothing leaves any more.
+    """
+    with transaction.atomic():
+        _move(campaign, UNFINISHED_STATES, CampaignState.STOPPED, finished_at=now, paused_at=None)
+        _audit(AuditAction.CAMPAIGN_STOPPED, campaign, now, actor)
+    _wait_for_tick(campaign)
+
+
+def tick_lock(campaign: Campaign) -> int:
+    """Return the key of the lock that a tick of `campaign` holds (`session_locks`)."""
+    return session_locks.key_of(f"tick of campaign {campaign.pk}")
+
+
+def _wait_for_tick(campaign: Campaign) -> None:
+    with session_locks.held(tick_lock(campaign), wait=True):
+        pass
 
 
 def finish(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
     """End a running campaign that has nothing left to do. Raises CampaignError unless it runs."""
     with transaction.atomic():
-        _move(campaign, (CampaignState.RUNNING,), CampaignState.FINISHED)
-        Campaign.objects.filter(pk=campaign.pk).update(finished_at=now)
+        _move(campaign, (CampaignState.RUNNING,), CampaignState.FINISHED, finished_at=now)
         _audit(AuditAction.CAMPAIGN_FINISHED, campaign, now, actor)
 
 
-def _move(campaign: Campaign, sources: tuple[CampaignState, ...], target: CampaignState) -> None:
-    if not Campaign.objects.filter(pk=campaign.pk, state__in=sources).update(state=target):
+def _move(campaign: Campaign, sources: tuple[CampaignState, ...], target: CampaignState, **changes: Any) -> None:
+    if not Campaign.objects.filter(pk=campaign.pk, state__in=sources).update(state=target, **changes):
         state = Campaign.objects.values_list("state", flat=True).get(pk=campaign.pk)
         raise CampaignError(
             f"The campaign is {state}; only one that is {' or '.join(sources)} can become {target.value}."

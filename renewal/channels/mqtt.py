@@ -128,7 +128,7 @@ class MqttChannel:
         for message in messages:
             if len(handed) >= _WINDOW and not _taken(client, handed[-_WINDOW], deadline):
                 break
-            info = client.publish(topic(message.fleet, message.mqtt_id), payload(message), _AT_LEAST_ONCE)
+            info = client.publish(topic(message.fleet, message.address), payload(message), _AT_LEAST_ONCE)
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 break
             handed.append(info)

@@ -1,6 +1,15 @@
 """How devices come to their next certificate: one-time secrets, and campaigns with their targets and attempts."""
 
-from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
+from renewal.models.campaign import (
+    Attempt,
+    AttemptOutcome,
+    Campaign,
+    CampaignState,
+    Target,
+    TargetMove,
+    TargetReason,
+    TargetState,
+)
 from renewal.models.channel import Channel, ChannelTrouble
 from renewal.models.coverage import CoverageCount
 from renewal.models.refusal_tally import RefusalTally
@@ -18,5 +27,7 @@ __all__ = [
     "EnrolmentSecret",
     "RefusalTally",
     "Target",
+    "TargetMove",
+    "TargetReason",
     "TargetState",
 ]

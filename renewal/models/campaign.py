@@ -14,7 +14,9 @@ class CampaignState(models.TextChoices):
     PLANNED = "planned", _("planned")
     RUNNING = "running", _("running")
     PAUSED = "paused", _("paused")
+    # Nothing was left to do, or somebody had enough of it.
     FINISHED = "finished", _("finished")
+    STOPPED = "stopped", _("stopped")
 
 
 UNFINISHED_STATES = (CampaignState.PLANNED, CampaignState.RUNNING, CampaignState.PAUSED)
@@ -25,19 +27,42 @@ class TargetState(models.TextChoices):
 
     PLANNED = "planned", _("planned")
     TRIGGERED = "triggered", _("triggered")
+    # The device said that it got the message.
+    ACKNOWLEDGED = "acknowledged", _("acknowledged")
     ISSUED = "issued", _("issued")
     CONFIRMED = "confirmed", _("confirmed")
+    # No message is left: a person has to act.
     ESCALATED = "escalated", _("escalated")
+    # Its certificate ended first: the device can renew by itself no more.
+    FAILED = "failed", _("failed")
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
-OPEN_STATES = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ISSUED, TargetState.ESCALATED)
+class TargetReason(models.TextChoices):
+    """Why a target stands where it is; nothing where the state says it all."""
+
+    NO_ANSWER = "no_answer", _("no answer over any channel")
+    NO_CHANNEL = "no_channel", _("no channel reaches the device")
+    UNUSED = "unused", _("the new certificate was never used")
+    EXPIRED = "expired", _("its certificate ended before it was renewed")
+    REVOKED = "revoked", _("its certificate was revoked")
+    ISSUER_REVOKED = "issuer_revoked", _("the authority of its certificate was revoked")
+    OUT_OF_SERVICE = "out_of_service", _("the device is out of service")
+    NEVER_LEFT = "never_left", _("the message never left")
+
+
+# Those that messages are sent to.
+ASKED_STATES = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ACKNOWLEDGED, TargetState.ISSUED)
+# Those that are left to a person.
+GIVEN_UP_STATES = (TargetState.ESCALATED, TargetState.FAILED)
+OPEN_STATES = (*ASKED_STATES, *GIVEN_UP_STATES)
 
 
 class AttemptOutcome(models.TextChoices):
     CLAIMED = "claimed", _("being sent")
     SENT = "sent", _("accepted by the broker")
     IN_DOUBT = "in_doubt", _("in doubt")
+    REFUSED = "refused", _("refused for good")
 
 
 class CampaignQuerySet(ScopedQuerySet["Campaign"]):
@@ -54,16 +79,22 @@ class Campaign(models.Model):
     expires_from = models.DateTimeField(_("expires from"))
     expires_before = models.DateTimeField(_("expires before"))
     due_at = models.DateTimeField(_("due"), help_text=_("When every target should be confirmed."))
-    retry_interval = models.DurationField(
-        _("retry interval"), default=timedelta(hours=72), help_text=_("Doubles with each attempt without an answer.")
+    # Frozen with the targets, as `campaigns.ladder` reads it.
+    ladder = models.JSONField(_("ladder"), editable=False)
+    triggers_per_minute = models.PositiveIntegerField(_("messages a minute"), default=5000)
+    triggers_per_minute_and_site = models.PositiveIntegerField(
+        _("messages a minute and site"), null=True, blank=True, help_text=_("Empty: no limit of their own.")
     )
-    max_attempts = models.PositiveSmallIntegerField(_("most attempts"), default=5)
-    triggers_per_tick = models.PositiveIntegerField(_("triggers a tick"), default=1000)
     created_at = models.DateTimeField(_("created"), editable=False)
     created_by = models.CharField(_("created by"), max_length=150, editable=False)
     started_at = models.DateTimeField(_("started"), null=True, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
     ticked_at = models.DateTimeField(_("last tick"), null=True, editable=False)
+    # How many messages of its pace the last tick left to the next ones.
+    allowance = models.FloatField(default=0, editable=False)
+    paused_at = models.DateTimeField(_("paused"), null=True, editable=False)
+    # How long it stood still so far, the pause that is going on aside.
+    paused_for = models.DurationField(default=timedelta(0), editable=False)
     # How far the log was read of what devices do (`campaigns.news`), and when every target was last looked at.
     news_read_to = models.BigIntegerField(null=True, editable=False)
     news_drawn_to = models.BigIntegerField(null=True, editable=False)
@@ -79,12 +110,28 @@ class Campaign(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=CampaignState.values), name="campaign_state_known"),
             models.CheckConstraint(condition=Q(expires_before__gt=F("expires_from")), name="campaign_selects_a_span"),
-            models.CheckConstraint(condition=Q(retry_interval__gt=timedelta(0)), name="campaign_retry_positive"),
-            models.CheckConstraint(condition=Q(max_attempts__gte=1), name="campaign_attempts_positive"),
+            models.CheckConstraint(
+                condition=Q(triggers_per_minute__gte=1)
+                & (Q(triggers_per_minute_and_site__isnull=True) | Q(triggers_per_minute_and_site__gte=1)),
+                name="campaign_pace_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=CampaignState.PAUSED, paused_at__isnull=False)
+                | ~Q(state=CampaignState.PAUSED) & Q(paused_at__isnull=True),
+                name="campaign_paused_has_time",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    def clock(self, moment: datetime) -> datetime:
+        """Return what the campaign's own clock shows, which stands still in pauses: waits are told by it."""
+        return (min(moment, self.paused_at) if self.paused_at else moment) - self.paused_for
+
+    def moment(self, clock: datetime) -> datetime | None:
+        """Return when the campaign's clock will show `clock`, None while it is paused and nobody knows."""
+        return None if self.paused_at and clock > self.clock(self.paused_at) else clock + self.paused_for
 
 
 class TargetQuerySet(ScopedQuerySet["Target"]):
@@ -92,9 +139,6 @@ class TargetQuerySet(ScopedQuerySet["Target"]):
 
     def open(self) -> "TargetQuerySet":
         return self.filter(state__in=OPEN_STATES)
-
-    def due(self, now: datetime) -> "TargetQuerySet":
-        return self.open().filter(next_step_at__lte=now)
 
     def counts(self) -> dict[int, dict[str, int]]:
         """Return how many targets each campaign has in each state: by the campaign's id, then by every TargetState."""
@@ -128,9 +172,19 @@ class Target(models.Model):
         "inventory.Certificate", models.PROTECT, related_name="+", null=True, verbose_name=_("new certificate")
     )
     state = models.CharField(_("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED)
+    reason = models.CharField(_("reason"), max_length=16, choices=TargetReason.choices, blank=True, default="")
+    # The end of the certificate to be replaced, which never changes: what is due, and what is late, is found by it.
+    ends_at = models.DateTimeField(_("certificate ends"))
     attempts_made = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    # Where on the ladder of its connectivity class it stands, from 0, and the attempts made there.
+    rung = models.PositiveSmallIntegerField(_("rung"), default=0)
+    rung_attempts = models.PositiveSmallIntegerField(_("attempts on the rung"), default=0)
+    # The channel of the next step, as far as was known when it was fixed; empty for a step that sends nothing.
+    channel = models.CharField(_("next channel"), max_length=8, choices=Channel.choices, blank=True, default="")
+    # By the campaign's clock (`Campaign.clock`).
     next_step_at = models.DateTimeField(_("next step"), null=True)
     triggered_at = models.DateTimeField(_("first triggered"), null=True)
+    acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
     issued_at = models.DateTimeField(_("issued"), null=True)
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
     escalated_at = models.DateTimeField(_("escalated"), null=True)
@@ -144,6 +198,10 @@ class Target(models.Model):
             models.UniqueConstraint(fields=["campaign", "device"], name="target_device_once_in_campaign"),
             models.CheckConstraint(condition=Q(state__in=TargetState.values), name="target_state_known"),
             models.CheckConstraint(
+                condition=Q(next_step_at__isnull=True) | Q(state__in=ASKED_STATES),
+                name="target_with_a_next_step_is_asked",
+            ),
+            models.CheckConstraint(
                 condition=~Q(state__in=[TargetState.ISSUED, TargetState.CONFIRMED])
                 | Q(renewed_certificate__isnull=False, issued_at__isnull=False),
                 name="target_issued_names_certificate",
@@ -156,10 +214,11 @@ class Target(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["campaign", "next_step_at"],
-                condition=Q(state__in=OPEN_STATES) & Q(next_step_at__isnull=False),
+                fields=["campaign", "channel", "next_step_at"],
+                condition=Q(next_step_at__isnull=False),
                 name="target_due",
             ),
+            models.Index(fields=["campaign", "ends_at"], condition=Q(state__in=OPEN_STATES), name="target_open_by_end"),
             models.Index(fields=["campaign", "state", "id"], name="target_by_state"),
             models.Index(fields=["campaign", "id"], name="target_by_campaign"),
             models.Index(fields=["state", "id"], name="target_by_state_alone"),
@@ -167,6 +226,35 @@ class Target(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device} ({self.get_state_display()})"
+
+    @property
+    def next_step_by_wall_clock(self) -> datetime | None:
+        """When the next step is due, None when none is or the campaign is paused. Its `campaign` should be loaded."""
+        return None if self.next_step_at is None else self.campaign.moment(self.next_step_at)
+
+
+class TargetMove(models.Model):
+    """A target came into a state, and why. The first, `planned`, is the campaign's own beginning and has no row."""
+
+    target = models.ForeignKey(
+        Target,
+        models.CASCADE,
+        related_name="moves",
+        verbose_name=_("target"),
+        db_index=False,  # target_moves begins with it
+    )
+    at = models.DateTimeField(_("time"))
+    state = models.CharField(_("state"), max_length=16, choices=TargetState.choices)
+    reason = models.CharField(_("reason"), max_length=16, choices=TargetReason.choices, blank=True)
+
+    class Meta:
+        verbose_name = _("move of a target")
+        verbose_name_plural = _("moves of targets")
+        default_permissions = ()
+        indexes = [models.Index(fields=["target", "id"], name="target_moves")]
+
+    def __str__(self) -> str:
+        return f"{self.target_id}: {self.get_state_display()}"
 
 
 class Attempt(models.Model):
@@ -177,6 +265,9 @@ class Attempt(models.Model):
 
     target = models.ForeignKey(Target, models.CASCADE, related_name="attempts", verbose_name=_("target"))
     number = models.PositiveSmallIntegerField(_("number"))
+    # Where on the ladder it was made, and as which of that rung's attempts, from 1: what never left is put back there.
+    rung = models.PositiveSmallIntegerField(_("rung"), default=0)
+    rung_attempt = models.PositiveSmallIntegerField(_("attempt on the rung"), default=1)
     channel = models.CharField(_("channel"), max_length=8, choices=Channel.choices)
     at = models.DateTimeField(_("time"))
     outcome = models.CharField(

@@ -11,6 +11,8 @@ _FORGOTTEN_AFTER = timedelta(minutes=15)
 
 class Channel(models.TextChoices):
     MQTT = "mqtt", _("MQTT")
+    SMS = "sms", _("SMS")
+    WEBHOOK = "webhook", _("webhook")
 
 
 class ChannelTroubleQuerySet(models.QuerySet["ChannelTrouble"]):

@@ -40,7 +40,9 @@ from inventory.private_files import write_whole
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal.campaigns import planning
+from renewal.campaigns.ladder import Ladder, Rung
 from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.models import Channel
 from renewal.simulation.live_devices import Meter
 from renewal.simulation.virtual_device import Flash, key_pem
 from revocation import orders
@@ -52,6 +54,8 @@ _WITHIN_A_DAY = timedelta(hours=23)
 _SEED = 20260101
 _VALIDITY = 3 * 365 * DAY
 _CAMPAIGN_SPAN = 45 * DAY
+_MINUTES = timedelta(minutes=10)
+_LADDER = Ladder({each: (Rung(Channel.MQTT, _MINUTES, 3, _MINUTES),) for each in Connectivity})
 # (name, latitude, longitude, share of the fleet)
 _SITES = [("Penang", 5.4141, 100.3288, 0.45), ("Johor", 1.4927, 103.7414, 0.35), ("Kuching", 1.5535, 110.3593, 0.20)]
 
@@ -254,9 +258,8 @@ def _revoke(planted: list[_Planted], certificates: dict[int, Certificate], draw:
 
 def _plan_campaign(fleet: Fleet, now: datetime) -> None:
     # Fast enough to watch: a few devices a tick, and an answer is expected within minutes.
-    pace = Pace(retry_interval=timedelta(minutes=10), max_attempts=3, triggers_per_tick=6)
-    selection = Selection(fleet, now, now + _CAMPAIGN_SPAN)
-    campaign = planning.plan(Plan("Spring renewal", selection, now + 40 * DAY, pace), now=now, actor=SYSTEM)
+    plan = Plan("Spring renewal", Selection(fleet, now, now + _CAMPAIGN_SPAN), now + 40 * DAY, _LADDER, Pace(72))
+    campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM)
 
 

@@ -52,7 +52,7 @@ def hostile_fleet(small_fleet):
     now = timezone.now()
     selection = Selection(small_fleet, now, now + 100 * DAY)
     campaign = planning.plan(Plan(HOSTILE, selection, now + 30 * DAY), now=now, actor=SYSTEM)
-    campaign.targets.update(state="escalated", escalated_at=now)
+    campaign.targets.update(state="escalated", reason="no_channel", escalated_at=now, next_step_at=None)
     device = campaign.targets.first().device
     details = {"note": HOSTILE, "reason": HOSTILE}
     event = record.event(
@@ -156,7 +156,7 @@ def test_the_story_of_a_device_says_what_happens_next(hostile_fleet, page):
     planning.start(hostile_fleet, now=timezone.now(), actor=SYSTEM)
     target = hostile_fleet.targets.first()
     text = page(reverse("admin:inventory_device_change", args=[target.device_id]))
-    assert "<bdi>it has no MQTT id</bdi>. A person must look at the device." in text
+    assert "<bdi>it has neither an MQTT id nor a phone number</bdi>. A person must look at the device." in text
     assert text.count("renewal refused") >= 1
     assert "first certificate issued" in text
 

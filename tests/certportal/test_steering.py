@@ -98,9 +98,8 @@ def plan_form(fleet: Fleet, **changes: str) -> dict[str, Any]:
         "fleet": fleet.pk,
         "expires_from": today.isoformat(),
         "expires_before": (today + 100 * DAY).isoformat(),
-        "retry_hours": 72,
-        "max_attempts": 5,
-        "triggers_per_tick": 1000,
+        "ladder": "daily: MQTT 2 × 3 d, SMS 3 × 3 d valid 18 h",
+        "triggers_per_minute": 5000,
         **changes,
     }
 
@@ -119,6 +118,7 @@ def test_planning_makes_what_the_dry_run_counted_and_starts_nothing(small_fleet,
     page.client.post(PLAN, {**plan_form(small_fleet), "plan": ""})
     campaign = Campaign.objects.get()
     assert (campaign.state, campaign.targets.count(), campaign.created_by) == ("planned", 12, "boss")
+    assert [rung["validity"] for rung in campaign.ladder["daily"]] == [259_200, 64_800]
     assert AuditEvent.objects.filter(action=AuditAction.CAMPAIGN_PLANNED, actor="boss").count() == 1
 
 
@@ -126,6 +126,12 @@ def test_a_plan_for_nobody_is_refused_with_the_next_step(small_fleet, page):
     far = {"expires_from": "2040-01-01", "expires_before": "2040-02-01"}
     answer = page.client.post(PLAN, {**plan_form(small_fleet, **far), "plan": ""})
     assert b"choose another span" in answer.content
+    assert not Campaign.objects.exists()
+
+
+def test_a_ladder_that_cannot_be_read_is_refused_with_its_line_and_what_is_right(small_fleet, page):
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, ladder="daily: pigeon 2 × 3 d"), "plan": ""})
+    assert "“pigeon” is no channel; there are mqtt, sms, webhook" in answer.content.decode()
     assert not Campaign.objects.exists()
 
 
@@ -161,8 +167,10 @@ def test_pausing_what_does_not_run_is_refused_in_words(campaign, page):
 def test_every_number_of_a_campaign_leads_to_exactly_the_targets_it_counts(campaign, page):
     one, two, three = campaign.targets.order_by("id")[:3]
     Device.objects.filter(pk=one.device_id).update(site=None)
-    campaign.targets.filter(pk__in=[one.pk, two.pk]).update(state="escalated", escalated_at=timezone.now())
-    campaign.targets.filter(pk=three.pk).update(state="withdrawn")
+    campaign.targets.filter(pk__in=[one.pk, two.pk]).update(
+        state="escalated", escalated_at=timezone.now(), next_step_at=None
+    )
+    campaign.targets.filter(pk=three.pk).update(state="withdrawn", next_step_at=None)
     shown = page.client.get(reverse("admin:renewal_campaign_progress", args=[campaign.pk])).context
     assert [(site.name, site.total) for site in shown["sites"]] == [("Penang", 11), ("", 1)]
     for site in shown["sites"]:
@@ -191,11 +199,15 @@ def test_more_sites_than_fit_are_named_as_such(campaign, page):
             site = Site.objects.create(fleet=campaign.fleet, name=f"S{index}-{number}")
             if number:
                 target = Target.objects.create(
-                    campaign=campaign, device=factories.device(), certificate=target.certificate, state="planned"
+                    campaign=campaign,
+                    device=factories.device(),
+                    certificate=target.certificate,
+                    ends_at=target.ends_at,
+                    state="planned",
                 )
             Device.objects.filter(pk=target.device_id).update(site=site)
     text = page(reverse("admin:renewal_campaign_progress", args=[campaign.pk]))
-    assert text.count("site=") == 24 * 7
+    assert text.count("site=") == 24 * 9
     assert "The sites with the most left to do" in text
 
 

@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def portal() -> Iterator[RunningPortal]:
     """The portal that most tests of a process share. Who breaks one starts its own."""
     # Enough devices for a cliff on the expiry map.
-    with running_portal(devices=500, triggers_per_tick=3) as started:
+    with running_portal(devices=500, triggers_per_minute=36) as started:
         yield started
 
 

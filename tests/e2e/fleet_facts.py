@@ -29,7 +29,8 @@ _VIOLATIONS = {
     "a device triggered twice within its retry interval": (
         "SELECT later.id FROM renewal_attempt later JOIN renewal_attempt earlier USING (target_id) "
         "JOIN renewal_target t ON t.id = later.target_id JOIN renewal_campaign c ON c.id = t.campaign_id "
-        "WHERE later.number > earlier.number AND later.at < earlier.at + c.retry_interval"
+        "JOIN inventory_device d ON d.id = t.device_id WHERE later.number > earlier.number AND later.at < earlier.at "
+        "+ make_interval(secs => (c.ladder -> d.connectivity -> earlier.rung ->> 'patience')::float8)"
     ),
     "an old certificate that was given up before its successor was used": (
         "SELECT old.id FROM inventory_certificate old LEFT JOIN inventory_certificate new ON new.id = old.successor_id "

@@ -276,11 +276,11 @@ def small_disk(at: Path, megabytes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running_portal(
-    devices: int, *, triggers_per_tick: int, settings: Mapping[str, str] | None = None, disk_megabytes: int = 0
+    devices: int, *, triggers_per_minute: int, settings: Mapping[str, str] | None = None, disk_megabytes: int = 0
 ) -> Iterator[RunningPortal]:
     """Run a portal with a demo fleet of `devices` in a home of its own, and stop it at the end.
 
-    `triggers_per_tick` slows the demo's campaign down, so that it still runs when the last test wants to see it.
+    `triggers_per_minute` slows the demo's campaign down, so that it still runs when the last test wants to see it.
     `settings` are more of its environment. With `disk_megabytes` its home is on a disk of that size.
     """
     # Short: a socket's path has 107 bytes. Not below pytest's directory, which others may not enter.
@@ -296,7 +296,7 @@ def running_portal(
         portal.start()
         try:
             with portal.database() as connection:
-                connection.execute("UPDATE renewal_campaign SET triggers_per_tick = %s", [triggers_per_tick])
+                connection.execute("UPDATE renewal_campaign SET triggers_per_minute = %s", [triggers_per_minute])
             yield portal
         finally:
             portal.stop()

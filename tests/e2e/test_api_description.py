@@ -21,7 +21,7 @@ def portal():
     """A portal of its own, since everything that can be written is: and as many requests as its machine can take."""
     names = ("CERTPORTAL_API_REQUESTS_PER_MINUTE", "CERTPORTAL_API_ANONYMOUS_REQUESTS_PER_MINUTE")
     many = dict.fromkeys(names, "1000000")
-    with running_portal(devices=40, triggers_per_tick=3, settings=many) as started:
+    with running_portal(devices=40, triggers_per_minute=36, settings=many) as started:
         yield started
 
 

@@ -41,7 +41,7 @@ _SECONDS = 120
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[RunningPortal]:
     """A portal that may be broken, with a campaign slow enough to run through all of it."""
-    with running_portal(devices=260, triggers_per_tick=2) as portal, under_load(portal):
+    with running_portal(devices=260, triggers_per_minute=24) as portal, under_load(portal):
         yield portal
 
 
@@ -208,7 +208,7 @@ def test_every_invariant_holds_in_the_end(fragile):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the portal a small disk")
 def test_a_full_disk_loses_nothing_and_the_portal_goes_on_once_there_is_room():
-    with running_portal(devices=40, triggers_per_tick=1, disk_megabytes=700) as portal, under_load(portal):
+    with running_portal(devices=40, triggers_per_minute=12, disk_megabytes=700) as portal, under_load(portal):
         until(lambda: confirmed(portal) > 0, seconds=_SECONDS, what="The first confirmed renewal")
         size = sum(targets(portal).values())
         ballast = portal.home / "ballast"

@@ -1,11 +1,16 @@
 """Rows of renewal for tests, made through the product's own doors."""
 
+from datetime import datetime, timedelta
+
 from inventory.audit.record import SYSTEM
-from inventory.models import Device, Fleet
+from inventory.models import Connectivity, Device, Fleet
 from renewal import secrets
-from renewal.campaigns import planning
+from renewal.campaigns import planning, ticking
+from renewal.campaigns.ladder import Ladder, Rung
 from renewal.campaigns.planning import Pace, Plan, Selection
-from renewal.models import Campaign, EnrolmentProtocol, Target
+from renewal.campaigns.ticking import TickReport
+from renewal.channels.messages import TriggerChannel
+from renewal.models import Campaign, Channel, EnrolmentProtocol, Target
 from tests.factories import DAY, NOW, Enrolled, device, enrolled, fleet
 
 
@@ -19,12 +24,39 @@ def meters(number: int, *, expires_in=30 * DAY) -> list[Enrolled]:
     ]
 
 
-def running_campaign(fleet_: Fleet | None = None, **pace) -> Campaign:
+def ladder_of(*rungs: Rung) -> Ladder:
+    """Return a ladder with the same rungs for every class."""
+    return Ladder(dict.fromkeys(Connectivity, rungs))
+
+
+def over_mqtt(patience: timedelta = 3 * DAY, attempts: int = 5) -> Ladder:
+    return ladder_of(Rung(Channel.MQTT, patience, attempts, patience))
+
+
+def planned_campaign(
+    fleet_: Fleet | None = None, *, ladder: Ladder | None = None, pace: Pace | None = None, now: datetime = NOW
+) -> Campaign:
     selection = Selection(fleet_ or fleet(), NOW, NOW + 60 * DAY)
-    campaign = planning.plan(Plan("Spring", selection, NOW + 50 * DAY, Pace(**pace)), now=NOW, actor=SYSTEM)
+    plan = Plan("Spring", selection, NOW + 50 * DAY, ladder or over_mqtt(), pace or Pace())
+    return planning.plan(plan, now=now, actor=SYSTEM)
+
+
+def running_campaign(
+    fleet_: Fleet | None = None, *, ladder: Ladder | None = None, pace: Pace | None = None
+) -> Campaign:
+    """Return a campaign that asks over MQTT, unless another ladder is given."""
+    campaign = planned_campaign(fleet_, ladder=ladder, pace=pace)
     planning.start(campaign, now=NOW, actor=SYSTEM)
     campaign.refresh_from_db()
     return campaign
+
+
+def tick(
+    campaign: Campaign, now: datetime, mqtt: TriggerChannel | None = None, **others: TriggerChannel
+) -> TickReport | None:
+    """Tick in a portal with these channels set up, by their names."""
+    set_up = {Channel.MQTT: mqtt, **{Channel(name): channel for name, channel in others.items()}}
+    return ticking.tick(campaign, now, set_up.get)
 
 
 def campaign_with_targets(_meters: list[Enrolled]) -> list[Target]:

@@ -11,12 +11,11 @@ from inventory.models import Certificate, Device
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling, story
-from renewal.campaigns.ticking import tick
 from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, Target
 from tests.factories import NOW
-from tests.renewal.rows import meters, running_campaign
+from tests.renewal.rows import meters, over_mqtt, running_campaign, tick
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def campaign() -> Campaign:
     meters(1)
-    return running_campaign(retry_interval=72 * HOUR, max_attempts=2)
+    return running_campaign(ladder=over_mqtt(72 * HOUR, 2))
 
 
 def said(target: Target, now=NOW) -> str:
@@ -38,8 +37,10 @@ def test_each_step_of_a_campaign_is_one_sentence(campaign):
     target = campaign.targets.get()
     assert said(target) == "Campaign “Spring” sends the first trigger with one of its next ticks."
     tick(campaign, NOW, RecordingChannel())
-    assert said(target) == "Campaign “Spring” sent trigger 1 of 2 and tries again on 2027-03-04, in 3 d."
-    assert said(target, NOW + 73 * HOUR) == "Campaign “Spring” sent trigger 1 of 2 and tries again with its next tick."
+    assert said(target) == "Campaign “Spring” sent 1 trigger so far and asks again over MQTT on 2027-03-04, in 3 d."
+    assert (
+        said(target, NOW + 73 * HOUR) == "Campaign “Spring” sent 1 trigger so far and asks again over MQTT next tick."
+    )
     tick(campaign, NOW + 73 * HOUR, RecordingChannel())
     assert said(target).startswith("Campaign “Spring” sent its last trigger (2) and gives up on 2027-03-")
     tick(campaign, NOW + 400 * HOUR, RecordingChannel())
@@ -53,7 +54,7 @@ def told(campaign: Campaign, most: int = 12) -> list[tuple[str, str, str]]:
 def test_the_latest_of_a_campaign_are_its_triggers_and_what_came_of_them(django_assert_num_queries):
     first, _second, third = meters(3)
     Device.objects.filter(pk=third.device.pk).update(mqtt_id="")
-    campaign = running_campaign(retry_interval=HOUR)
+    campaign = running_campaign(ladder=over_mqtt(HOUR))
     tick(campaign, NOW, RecordingChannel(takes=0, fate=Fate.IN_DOUBT, detail="connection lost"))
     renewed = enrolling.renew(
         first.der, parse(first.renewal_request()), label=None, now=NOW + HOUR, source_address=None
@@ -70,6 +71,6 @@ def test_the_latest_of_a_campaign_are_its_triggers_and_what_came_of_them(django_
         ("M0000", "trigger 1 over MQTT", "in doubt, connection lost"),
         ("M0001", "trigger 1 over MQTT", "in doubt, connection lost"),
         ("M0001", "trigger 2 over MQTT", "accepted by the broker"),
-        ("M0002", "escalated", "it has no MQTT id"),
+        ("M0002", "escalated", "it has neither an MQTT id nor a phone number"),
     ]
     assert told(campaign, 1) == latest[:1]

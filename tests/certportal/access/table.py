@@ -65,6 +65,7 @@ RULES = (
     Rule("admin:renewal_campaign_progress", VIEW, VIEW),
     Rule("admin:renewal_campaign_start", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_pause", "renewal.change_campaign", "renewal.change_campaign"),
+    Rule("admin:renewal_campaign_stop", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:inventory_certificate_download", VIEW, VIEW),
     # --- Queues: the job that is asked for is not there ---
     Rule("admin:django_rq_home*", "certportal.view_queues"),

@@ -72,6 +72,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "AlertPolicyScope",
         "AlertResolution",
         "AuditAction",
+        "CampaignChannel",
         "CampaignState",
         "CaseOutcome",
         "CaseVerdict",
@@ -95,6 +96,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "SavedList",
         "SeenKeyType",
         "SightingOutcome",
+        "TargetReason",
         "TargetState",
     }
 

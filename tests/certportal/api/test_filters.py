@@ -213,10 +213,13 @@ def campaigns(meter):
             due_at=factories.NOW + 60 * DAY,
             created_at=factories.NOW,
             created_by="someone",
+            ladder={},
         )
         for state in (CampaignState.PLANNED, CampaignState.RUNNING)
     )
-    target = Target.objects.create(campaign=running, device=meter.device, certificate=meter.certificate)
+    target = Target.objects.create(
+        campaign=running, device=meter.device, certificate=meter.certificate, ends_at=meter.certificate.not_after
+    )
     return planned, running, target
 
 

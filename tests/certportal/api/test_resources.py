@@ -108,6 +108,7 @@ def campaign(fleet, name: str) -> Campaign:
         due_at=NOW + 60 * DAY,
         created_at=NOW,
         created_by="someone",
+        ladder={},
     )
 
 
@@ -116,7 +117,7 @@ def test_campaigns_count_their_targets_by_state_in_one_query_for_all(meter, read
     running, empty = campaign(fleet, "running"), campaign(fleet, "empty")
     owners = rows.devices(5)
     Target.objects.bulk_create(
-        Target(campaign=running, device=device, certificate=certificate, state=state)
+        Target(campaign=running, device=device, certificate=certificate, ends_at=certificate.not_after, state=state)
         for device, certificate, state in zip(
             owners, rows.certificates(owners), ["planned", "planned", "triggered", "escalated", "planned"], strict=True
         )
@@ -147,7 +148,9 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_fifty(
     meter, reader, address, queries, django_assert_num_queries
 ):
     chosen = campaign(meter.device.fleet, "chosen")
-    Target.objects.create(campaign=chosen, device=meter.device, certificate=meter.certificate)
+    Target.objects.create(
+        campaign=chosen, device=meter.device, certificate=meter.certificate, ends_at=meter.certificate.not_after
+    )
     path = f"/api/v1/{address.format(campaign=chosen.id)}"
     reader.get(path)
     with django_assert_num_queries(queries):
@@ -155,7 +158,7 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_fifty(
     owners = rows.devices(50)
     made = rows.certificates(owners)
     Target.objects.bulk_create(
-        Target(campaign=chosen, device=device, certificate=certificate)
+        Target(campaign=chosen, device=device, certificate=certificate, ends_at=certificate.not_after)
         for device, certificate in zip(owners, made, strict=True)
     )
     for number in range(20):

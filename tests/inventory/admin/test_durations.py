@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.admin.durations import DurationField, written
+from inventory.admin.durations import DurationField
+from inventory.formats.spans import written
 
 _SECONDS = st.integers(min_value=0, max_value=100 * 365 * 86_400).map(lambda seconds: timedelta(seconds=seconds))
 

@@ -13,14 +13,13 @@ from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.campaigns import planning
-from renewal.campaigns.planning import CampaignError, Plan, Selection
-from renewal.campaigns.ticking import tick
-from renewal.channels.messages import Delivery, TriggerMessage
+from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
+from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Attempt, Campaign, CampaignState, Target
 from tests.factories import DAY, NOW, fleet
 from tests.parallel import at_once, beside
-from tests.renewal.rows import meters, running_campaign
+from tests.renewal.rows import meters, over_mqtt, running_campaign, tick
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,10 +32,11 @@ def fresh(campaign: Campaign) -> Campaign:
 @pytest.mark.parametrize("pace", [1000, 4])
 def test_ten_ticks_at_once_trigger_each_target_once(pace):
     meters(30)
-    campaign, channel = running_campaign(triggers_per_tick=pace), RecordingChannel()
-    for _ in range(-(-30 // pace)):
-        at_once([lambda: tick(fresh(campaign), NOW, channel)] * 10)
-    sent = Counter(message.mqtt_id for message in channel.sent)
+    campaign, channel = running_campaign(pace=Pace(60 * pace)), RecordingChannel()
+    for second in range(-(-30 // pace)):
+        now = NOW + timedelta(seconds=second)
+        at_once([lambda now=now: tick(fresh(campaign), now, channel)] * 10)
+    sent = Counter(message.address for message in channel.sent)
     assert sent == {f"meter-{number}": 1 for number in range(30)}
     assert Attempt.objects.count() == 30
     assert set(Target.objects.values_list("attempts_made", flat=True)) == {1}
@@ -68,15 +68,15 @@ class SlowChannel(RecordingChannel):
 
 def test_a_tick_does_nothing_while_another_of_its_campaign_is_not_over():
     meters(4)
-    campaign, second = running_campaign(triggers_per_tick=2), RecordingChannel()
+    campaign, second = running_campaign(pace=Pace(120)), RecordingChannel()
     with ThreadPoolExecutor(1) as threads:
         overlapping = []
         first = SlowChannel(
             lambda: overlapping.append(beside(threads, lambda: tick(fresh(campaign), NOW, second)).result())
         )
-        assert tick(fresh(campaign), NOW, first).triggered == 2
+        assert tick(fresh(campaign), NOW, first).fates[Fate.TAKEN] == 2
     assert (overlapping, second.sent) == ([None], [])
-    assert tick(fresh(campaign), NOW, second).triggered == 2
+    assert tick(fresh(campaign), NOW + timedelta(seconds=1), second).fates[Fate.TAKEN] == 2
 
 
 def test_a_tick_that_ends_while_a_person_pauses_the_campaign_leaves_it_paused():
@@ -105,7 +105,7 @@ class DyingChannel:
 @pytest.mark.parametrize("survives", [0, 1, 3])
 def test_a_tick_killed_between_claim_and_answer_costs_a_wait_and_never_a_second_trigger(survives):
     meters(3)
-    campaign = running_campaign(retry_interval=10 * HOUR)
+    campaign = running_campaign(ladder=over_mqtt(10 * HOUR))
     dying, channel = DyingChannel(survives), RecordingChannel()
     with pytest.raises(KeyboardInterrupt):
         tick(fresh(campaign), NOW, dying)

@@ -8,14 +8,13 @@ import pytest
 from inventory.alerts import policies
 from inventory.alerts.conditions import report
 from inventory.models import Alert, AlertKind, Resolution
-from renewal.campaigns.ticking import tick
 from renewal.channels import trouble
 from renewal.channels.messages import Delivery, Fate
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Attempt, Campaign, Channel, ChannelTrouble, Target, TargetState
 from renewal.story import outlook
 from tests.factories import NOW, device, enrolled, fleet
-from tests.renewal.rows import meters, running_campaign
+from tests.renewal.rows import meters, over_mqtt, running_campaign, tick
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 DOWN = "broker unreachable: [Errno 111] Connection refused"
@@ -37,19 +36,19 @@ def tick_each_minute(campaign: Campaign, channel: RecordingChannel, *, start=NOW
 
 def test_a_trigger_that_never_left_costs_no_attempt_and_is_tried_again_within_minutes():
     meters(2)
-    campaign, channel = running_campaign(retry_interval=72 * HOUR), RecordingChannel()
+    campaign, channel = running_campaign(ladder=over_mqtt(72 * HOUR)), RecordingChannel()
     ticked = tick(campaign, NOW, down())
-    assert (ticked.triggered, ticked.never_left) == (0, 2)
+    assert (ticked.fates[Fate.TAKEN], ticked.fates[Fate.NEVER_LEFT]) == (0, 2)
     assert target_facts() == {(TargetState.PLANNED, 0, None, NOW + MINUTE)}
     assert not Attempt.objects.exists()
-    assert tick(campaign, NOW + MINUTE, channel).triggered == 2
+    assert tick(campaign, NOW + MINUTE, channel).fates[Fate.TAKEN] == 2
     assert target_facts() == {(TargetState.TRIGGERED, 1, NOW + MINUTE, NOW + MINUTE + 72 * HOUR)}
     assert list(Attempt.objects.values_list("number", "outcome")) == [(1, "sent")] * 2
 
 
 def test_a_later_trigger_that_never_left_keeps_what_the_earlier_ones_did():
     [meter] = meters(1)
-    campaign = running_campaign(retry_interval=HOUR)
+    campaign = running_campaign(ladder=over_mqtt(HOUR))
     tick(campaign, NOW, RecordingChannel())
     tick(campaign, NOW + HOUR, down())
     assert target_facts() == {(TargetState.TRIGGERED, 1, NOW, NOW + HOUR + MINUTE)}
@@ -59,30 +58,30 @@ def test_a_later_trigger_that_never_left_keeps_what_the_earlier_ones_did():
 
 def test_a_broker_down_for_hours_escalates_nobody_and_is_tried_with_a_few_at_a_time():
     meters(15)
-    campaign, channel = running_campaign(retry_interval=HOUR, max_attempts=1), down()
+    campaign, channel = running_campaign(ladder=over_mqtt(HOUR, 1)), down()
     tick_each_minute(campaign, channel, minutes=180)
     assert set(Target.objects.values_list("state", "attempts_made")) == {(TargetState.PLANNED, 0)}
     # After 1, 3, 7 and 15 minutes, and then each ten: not once a tick.
     assert channel.batches == [15] + [trouble.PROBE] * (4 + 16)
     back = RecordingChannel()
     tick_each_minute(campaign, back, start=NOW + 3 * HOUR, minutes=15)
-    assert Counter(message.mqtt_id for message in back.sent) == {f"meter-{number}": 1 for number in range(15)}
+    assert Counter(message.address for message in back.sent) == {f"meter-{number}": 1 for number in range(15)}
 
 
 def test_a_batch_that_breaks_off_gives_back_what_never_left_and_the_campaign_goes_on():
     meters(5)
-    campaign = running_campaign(retry_interval=72 * HOUR)
-    assert tick(campaign, NOW, RecordingChannel(takes=3, detail=DOWN)).triggered == 3
+    campaign = running_campaign(ladder=over_mqtt(72 * HOUR))
+    assert tick(campaign, NOW, RecordingChannel(takes=3, detail=DOWN)).fates[Fate.TAKEN] == 3
     assert Counter(Target.objects.values_list("state", flat=True)) == {"triggered": 3, "planned": 2}
     assert not ChannelTrouble.objects.exists()
-    assert tick(campaign, NOW + MINUTE, RecordingChannel()).triggered == 2
+    assert tick(campaign, NOW + MINUTE, RecordingChannel()).fates[Fate.TAKEN] == 2
 
 
 def test_a_trigger_in_doubt_counts_since_the_device_may_have_it():
     meters(1)
-    campaign = running_campaign(retry_interval=72 * HOUR)
+    campaign = running_campaign(ladder=over_mqtt(72 * HOUR))
     ticked = tick(campaign, NOW, RecordingChannel(takes=0, fate=Fate.IN_DOUBT, detail="no acknowledgement in 30 s"))
-    assert (ticked.in_doubt, ticked.never_left) == (1, 0)
+    assert (ticked.fates[Fate.IN_DOUBT], ticked.fates[Fate.NEVER_LEFT]) == (1, 0)
     assert target_facts() == {(TargetState.TRIGGERED, 1, NOW, NOW + 72 * HOUR)}
     assert list(Attempt.objects.values_list("outcome", "detail")) == [("in_doubt", "no acknowledgement in 30 s")]
     assert ChannelTrouble.objects.get().problem == "no acknowledgement in 30 s"
@@ -95,9 +94,9 @@ def test_trouble_of_one_campaign_holds_the_others_and_ends_for_all():
     second = running_campaign(fleet_=fleet("other"))
     tick(first, NOW, down())
     channel = RecordingChannel()
-    assert tick(second, NOW + timedelta(seconds=5), channel).triggered == 0
-    assert tick(second, NOW + MINUTE, channel).triggered == 1
-    assert tick(first, NOW + MINUTE, channel).triggered == 1
+    assert tick(second, NOW + timedelta(seconds=5), channel).fates[Fate.TAKEN] == 0
+    assert tick(second, NOW + MINUTE, channel).fates[Fate.TAKEN] == 1
+    assert tick(first, NOW + MINUTE, channel).fates[Fate.TAKEN] == 1
     assert not ChannelTrouble.objects.exists()
 
 

@@ -14,31 +14,17 @@ from renewal.campaigns import planning
 from renewal.campaigns.board import funnels
 from renewal.campaigns.observing import observe
 from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
-from renewal.campaigns.ticking import tick
+from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel
-from renewal.models import Campaign, CampaignState, Target, TargetState
-from tests.factories import DAY, NOW, Enrolled, device, enrolled, fleet
+from renewal.models import Campaign, CampaignState, Target, TargetReason, TargetState
+from tests.factories import DAY, NOW, Enrolled, enrolled, fleet
+from tests.renewal.rows import meters, over_mqtt, planned_campaign, running_campaign, tick
 
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db
 
 
-def meters(number: int, *, expires_in=30 * DAY) -> list[Enrolled]:
-    return [
-        enrolled(device(f"M{index:04}", mqtt_id=f"meter-{index}"), expires_in=expires_in) for index in range(number)
-    ]
-
-
-def planned(*, now=NOW, **pace) -> Campaign:
-    selection = Selection(fleet(), NOW, NOW + 60 * DAY)
-    return planning.plan(Plan("Spring", selection, NOW + 50 * DAY, Pace(**pace)), now=now, actor=SYSTEM)
-
-
-def running(**pace) -> Campaign:
-    campaign = planned(**pace)
-    planning.start(campaign, now=NOW, actor=SYSTEM)
-    campaign.refresh_from_db()
-    return campaign
+running, planned = running_campaign, planned_campaign
 
 
 def states(campaign: Campaign) -> Counter:
@@ -92,12 +78,12 @@ def test_a_device_is_in_one_open_campaign_at_a_time():
 
 def test_a_trigger_goes_to_each_device_once_an_interval():
     meters(3)
-    campaign, channel = running(retry_interval=10 * HOUR), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(10 * HOUR)), RecordingChannel()
     for hours in range(10):
         tick(campaign, NOW + hours * HOUR, channel)
-    assert Counter(message.mqtt_id for message in channel.sent) == {f"meter-{n}": 1 for n in range(3)}
+    assert Counter(message.address for message in channel.sent) == {f"meter-{n}": 1 for n in range(3)}
     tick(campaign, NOW + 10 * HOUR, channel)
-    assert Counter(message.mqtt_id for message in channel.sent) == {f"meter-{n}": 2 for n in range(3)}
+    assert Counter(message.address for message in channel.sent) == {f"meter-{n}": 2 for n in range(3)}
     assert states(campaign) == {TargetState.TRIGGERED: 3}
 
 
@@ -130,7 +116,7 @@ def test_a_device_that_renews_is_followed_to_its_first_use():
 
 def test_a_certificate_that_is_fetched_but_not_used_is_asked_for_again():
     [meter] = meters(1)
-    campaign, channel = running(retry_interval=10 * HOUR), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(10 * HOUR)), RecordingChannel()
     tick(campaign, NOW, channel)
     renew(meter, NOW + HOUR)
     tick(campaign, NOW + 10 * HOUR, channel)
@@ -142,7 +128,7 @@ def test_a_certificate_that_is_fetched_but_not_used_is_asked_for_again():
 
 def test_silence_to_every_attempt_ends_with_a_person():
     meters(1)
-    campaign, channel = running(retry_interval=HOUR, max_attempts=2), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(HOUR, 2)), RecordingChannel()
     for hours in range(10):
         tick(campaign, NOW + hours * HOUR, channel)
     assert len(channel.sent) == 2
@@ -150,23 +136,25 @@ def test_silence_to_every_attempt_ends_with_a_person():
     assert not tick(campaign, NOW + 20 * HOUR, channel).finished
 
 
-def test_a_device_that_never_uses_what_it_fetched_is_escalated_once():
+def test_a_device_that_never_uses_what_it_fetched_is_reminded_on_each_rung_and_escalated_once():
     [meter] = meters(1)
-    campaign, channel = running(retry_interval=HOUR, max_attempts=1), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(HOUR, 1)), RecordingChannel()
     tick(campaign, NOW, channel)
     renew(meter, NOW)
     reports = [tick(campaign, NOW + (2 + hours) * HOUR, channel) for hours in range(4)]
-    assert [report.escalated for report in reports] == [1, 0, 0, 0]
+    assert len(channel.sent) == 2
+    assert [report.left_to_people for report in reports] == [0, 1, 0, 0]
     assert [report.progress.issued for report in reports] == [1, 0, 0, 0]
     target = campaign.targets.get()
-    assert (target.state, target.escalated_at) == (TargetState.ESCALATED, NOW + 2 * HOUR)
+    assert (target.state, target.reason) == (TargetState.ESCALATED, TargetReason.UNUSED)
+    assert target.escalated_at == NOW + 3 * HOUR
     record_sighting(target.renewed_certificate, meter.device, now=NOW + DAY, actor=SYSTEM)
     assert tick(campaign, NOW + DAY, channel).finished
 
 
 def test_an_escalated_device_that_renews_after_all_is_confirmed():
     [meter] = meters(1)
-    campaign, channel = running(retry_interval=HOUR, max_attempts=1), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(HOUR, 1)), RecordingChannel()
     tick(campaign, NOW, channel)
     tick(campaign, NOW + 2 * HOUR, channel)
     assert states(campaign) == {TargetState.ESCALATED: 1}
@@ -176,17 +164,17 @@ def test_an_escalated_device_that_renews_after_all_is_confirmed():
 
 def test_the_pace_is_kept():
     meters(5)
-    campaign, channel = running(triggers_per_tick=2), RecordingChannel()
+    campaign, channel = running(pace=Pace(2)), RecordingChannel()
     sent = []
     for minutes in range(4):
         tick(campaign, NOW + timedelta(minutes=minutes), channel)
         sent.append(len(channel.sent))
-    assert sent == [2, 4, 5, 5]
+    assert sent == [1, 3, 5, 5]
 
 
 def test_a_paused_campaign_sends_nothing_but_still_sees_what_devices_do():
     first, _second = meters(2)
-    campaign, channel = running(retry_interval=HOUR), RecordingChannel()
+    campaign, channel = running(ladder=over_mqtt(HOUR)), RecordingChannel()
     planning.pause(campaign, now=NOW, actor=SYSTEM)
     campaign.refresh_from_db()
     renew(first, NOW)
@@ -214,11 +202,11 @@ def test_a_finished_campaign_does_not_start_again():
 
 def test_the_funnel_adds_up_and_takes_one_query(django_assert_num_queries):
     first, second, *_rest = meters(5)
-    campaign = running(triggers_per_tick=4)
+    campaign = running(pace=Pace(240))
     tick(campaign, NOW, RecordingChannel())
     renew(first, NOW)
     record_sighting(renew(second, NOW), second.device, now=NOW, actor=SYSTEM)
-    tick(campaign, NOW, RecordingChannel())
+    tick(campaign, NOW + timedelta(minutes=1), RecordingChannel())
     with django_assert_num_queries(1):
         funnel = funnels([campaign])[campaign.pk]
     assert sum(funnel.now.values()) == funnel.total == 5
@@ -231,7 +219,7 @@ def test_a_tick_takes_as_many_queries_for_thirty_targets_as_for_three(django_ass
     # The first two look at every target.
     for _ in range(2):
         observe(campaign, NOW)
-    # Lock; six observe; trouble; savepoint, claim, escalations, triggers, attempts, release; trouble, outcomes;
-    # campaign; anything left? unlock.
-    with django_assert_num_queries(19):
-        assert tick(campaign, NOW, RecordingChannel()).triggered == 30
+    # Lock; campaign; six observe; whose end has come; savepoint, running? due without a message, release; trouble;
+    # savepoint, running? due, triggers, release; trouble, outcomes; campaign; anything left? unlock.
+    with django_assert_num_queries(24):
+        assert tick(campaign, NOW, RecordingChannel()).fates[Fate.TAKEN] == 30

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def message(attempt: int = 1, mqtt_id: str = "meter-1") -> TriggerMessage:
-    return TriggerMessage(attempt, "demo", mqtt_id, 7, "2027-03-31T12:00:00+00:00", "https://est.example/demo")
+    ends = datetime(2027, 3, 31, 12, tzinfo=UTC)
+    return TriggerMessage(attempt, "demo", "M1", mqtt_id, 7, ends.isoformat(), "https://est.example/demo", ends)
 
 
 def free_port() -> int:
