@@ -22,8 +22,8 @@ _ENDS = (
 _DEVICES = """
     INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity, status,
                                   registered_at)
-    SELECT n, %(fleet)s, 'PLANT-' || lpad(n::text, 9, '0'), %(batch)s + n %% %(batches)s, %(site)s + n %% %(sites)s, '',
-           '', 'daily', 'in_service', %(now)s
+    SELECT n, %(fleet)s, 'PLANT-' || lpad(n::text, 9, '0'), %(batch)s + n %% %(batches)s, %(site)s + n %% %(sites)s,
+           'plant.' || n, '', 'daily', 'in_service', %(now)s
     FROM generate_series(%(first)s::bigint, %(last)s) n"""
 _SEEN = """
     UPDATE inventory_devicepresence SET last_seen_at = %(now)s::timestamptz - (device_id %% 86400) * interval '1 second'
@@ -59,11 +59,11 @@ class Planted:
     devices: int
 
 
-def fleet(devices: int, now: datetime) -> Planted:
+def fleet(devices: int, now: datetime, *, slug: str = "planted") -> Planted:
     """Plant `devices` devices with one certificate each, at sites and in batches of one fleet."""
     template = issue_many(portal.admissions(1), now)[0]
     ruled = portal.fleet()
-    made = Fleet.objects.create(slug="planted", name="Planted", authority=ruled.authority, profile=ruled.profile)
+    made = Fleet.objects.create(slug=slug, name=slug, authority=ruled.authority, profile=ruled.profile)
     site = Site.objects.bulk_create(Site(fleet=made, name=f"Site {number:02}") for number in range(SITES))[0]
     batch = Batch.objects.bulk_create(Batch(fleet=made, name=f"B{number:03}") for number in range(BATCHES))[0]
     planted = Planted(made, template, Device.objects.latest("pk").pk + 1, devices)

@@ -164,12 +164,21 @@ class Target(models.Model):
     device = models.ForeignKey(
         "inventory.Device", models.PROTECT, related_name="campaign_targets", verbose_name=_("device")
     )
-    # The certificate to be replaced.
+    # The certificate to be replaced. Nobody looks for targets by certificates, which are never deleted.
     certificate = models.ForeignKey(
-        "inventory.Certificate", models.PROTECT, related_name="campaign_targets", verbose_name=_("certificate")
+        "inventory.Certificate",
+        models.PROTECT,
+        related_name="campaign_targets",
+        verbose_name=_("certificate"),
+        db_index=False,
     )
     renewed_certificate = models.ForeignKey(
-        "inventory.Certificate", models.PROTECT, related_name="+", null=True, verbose_name=_("new certificate")
+        "inventory.Certificate",
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        verbose_name=_("new certificate"),
+        db_index=False,
     )
     state = models.CharField(_("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED)
     reason = models.CharField(_("reason"), max_length=16, choices=TargetReason.choices, blank=True, default="")
@@ -263,7 +272,13 @@ class Attempt(models.Model):
     One that certainly never left is taken back.
     """
 
-    target = models.ForeignKey(Target, models.CASCADE, related_name="attempts", verbose_name=_("target"))
+    target = models.ForeignKey(
+        Target,
+        models.CASCADE,
+        related_name="attempts",
+        verbose_name=_("target"),
+        db_index=False,  # attempt_number_unique_in_target begins with it
+    )
     number = models.PositiveSmallIntegerField(_("number"))
     # Where on the ladder it was made, and as which of that rung's attempts, from 1: what never left is put back there.
     rung = models.PositiveSmallIntegerField(_("rung"), default=0)
