@@ -22,7 +22,7 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
 from renewal import story
 from renewal.admin.planning import plan_view
-from renewal.campaigns import ladder_text, planning
+from renewal.campaigns import ladder_text, planning, waiting
 from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
@@ -91,6 +91,26 @@ def site_rows(campaign: Campaign) -> list[SiteRow]:
         ]
         rows.append(SiteRow(line.name, line.total, targets_url(campaign, site=site), counts))
     return rows
+
+
+@dataclass(frozen=True)
+class WaitingRow:
+    """How many open targets wait for something: a number, its share of the open ones, and the list of them."""
+
+    label: str
+    count: int
+    share: float
+    url: str
+
+
+def waiting_rows(campaign: Campaign) -> list[WaitingRow]:
+    """Return what the open targets of a campaign wait for. The counts add up to the open ones. One query."""
+    counts = waiting.counts(campaign)
+    total = sum(counts.values())
+    return [
+        WaitingRow(str(each.label), count, count / total, targets_url(campaign, waiting=each.value))
+        for each, count in counts.items()
+    ]
 
 
 def escalated_line(campaign: Campaign, escalated: int) -> str:
@@ -177,7 +197,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def page(self, campaign: Campaign, now: datetime) -> dict[str, Any]:
-        """Return what the page and its polled block show. Five queries more than the campaign itself."""
+        """Return what the page and its polled block show. Six queries more than the campaign itself."""
         funnel = funnels([campaign])[campaign.pk]
         sites = site_rows(campaign)
         running = campaign.state == CampaignState.RUNNING
@@ -194,6 +214,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             "escalated": escalated_line(campaign, funnel.left_to_people),
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
             "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
+            "waiting": waiting_rows(campaign),
             "sites": sites[:_MOST_SITES],
             "more_sites": len(sites) > _MOST_SITES,
             "targets_url": targets_url(campaign),

@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
-from inventory.admin.filters import SiteFilter
+from inventory.admin.filters import SiteFilter, is_key
 from inventory.admin.listing import ListAdmin
+from renewal.campaigns.waiting import Waiting, targets_by_waiting
 from renewal.exporting import TARGETS
-from renewal.models import Target, TargetState
+from renewal.models import Campaign, Target, TargetState
 from renewal.models.campaign import GIVEN_UP_STATES
 
 _TONES = {
@@ -62,6 +63,29 @@ class ReachedFilter(admin.SimpleListFilter):
         return queryset.filter(state__in=states)
 
 
+class WaitingFilter(admin.SimpleListFilter):
+    """What the open targets of a campaign wait for."""
+
+    title = _("waiting")
+    parameter_name = "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Waiting.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if value not in Waiting.values:
+            raise IncorrectLookupParameters
+        # Refusals count from the start of the campaign whose targets are listed.
+        campaign = request.GET.get("campaign", "")
+        listed = Campaign.objects.filter(pk=int(campaign)) if is_key(campaign) else Campaign.objects.none()
+        started = listed.values_list("started_at", flat=True).first()
+        open_ones = targets_by_waiting(Campaign.objects.all(), started).filter(waiting=value)
+        return queryset.filter(pk__in=open_ones.order_by().values("pk"))
+
+
 class TargetSiteFilter(SiteFilter):
     path = "device__"
 
@@ -81,7 +105,7 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         "ends",
         "seen",
     ]
-    list_filter = [ReachedFilter, "state", TargetSiteFilter, "campaign"]
+    list_filter = [ReachedFilter, WaitingFilter, "state", TargetSiteFilter, "campaign"]
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:

@@ -70,7 +70,7 @@ _SEND = """
     WITH claimed AS (
         UPDATE renewal_target target
         SET attempts_made = target.attempts_made + 1, rung = %(rung)s, rung_attempts = %(rung_attempts)s,
-            channel = %(next_channel)s, state = %(state)s, reason = '',
+            channel = %(next_channel)s, asked_over = %(channel)s, state = %(state)s, reason = '',
             triggered_at = coalesce(target.triggered_at, %(now)s),
             next_step_at = %(clock)s + greatest(
                 %(patience)s::interval,

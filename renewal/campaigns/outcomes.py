@@ -26,6 +26,10 @@ _GIVE_BACK = """
         UPDATE renewal_target target
         SET attempts_made = never_left.number - 1, rung = never_left.rung,
             rung_attempts = never_left.rung_attempt - 1, channel = never_left.channel, next_step_at = %(clock)s,
+            asked_over = coalesce((
+                SELECT before.channel FROM renewal_attempt before
+                WHERE before.target_id = never_left.target_id AND before.number = never_left.number - 1
+            ), ''),
             triggered_at = CASE WHEN never_left.number > 1 THEN target.triggered_at END,
             state = CASE WHEN never_left.number = 1 AND target.state = %(triggered)s THEN %(planned)s
                          ELSE target.state END

@@ -131,6 +131,7 @@ def _freeze(campaign: Campaign, plan: Plan, now: datetime) -> int:
         "rung": Value(0, IntegerField()),
         "rung_attempts": Value(0, IntegerField()),
         "channel": first_channel,
+        "asked_over": Value("", CharField()),
         "next_step_at": Value(now, DateTimeField()),
     }
     rows = selected(plan.selection).order_by("not_after").values_list(*columns.values())

@@ -190,6 +190,10 @@ class Target(models.Model):
     rung_attempts = models.PositiveSmallIntegerField(_("attempts on the rung"), default=0)
     # The channel of the next step, as far as was known when it was fixed; empty for a step that sends nothing.
     channel = models.CharField(_("next channel"), max_length=8, choices=Channel.choices, blank=True, default="")
+    # That of the last message which left, empty when none did.
+    asked_over = models.CharField(
+        _("asked over"), max_length=8, choices=Channel.choices, blank=True, default="", editable=False
+    )
     # By the campaign's clock (`Campaign.clock`).
     next_step_at = models.DateTimeField(_("next step"), null=True)
     triggered_at = models.DateTimeField(_("first triggered"), null=True)

@@ -178,18 +178,21 @@ def test_every_number_of_a_campaign_leads_to_exactly_the_targets_it_counts(campa
         assert sum(step.count for step in site.counts) == site.total
         for url, count in steps:
             assert page.client.get(url).context["cl"].result_count == count, url
+    assert sum(row.count for row in shown["waiting"]) == campaign.targets.open().count()
+    for row in shown["waiting"]:
+        assert page.client.get(row.url).context["cl"].result_count == row.count, row.url
     assert shown["escalated"].startswith("2 devices could not be reached: somebody must go and see them.")
     assert page.client.get(shown["escalated_url"]).context["cl"].result_count == 2
 
 
 def test_a_campaign_reads_a_constant_number_of_times(campaign, page, django_assert_num_queries):
-    """Session, user, campaign; then its funnel, sites, messages and moments."""
+    """Session, user, campaign; then its funnel, what targets wait for, sites, messages and moments."""
     address = reverse("admin:renewal_campaign_progress", args=[campaign.pk])
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page(address)
     site = Site.objects.create(fleet=campaign.fleet, name="Johor")
     Device.objects.filter(pk__in=campaign.targets.values("device")[:5]).update(site=site)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page(address)
 
 
