@@ -47,6 +47,8 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
     PeriodicJob("renewal.jobs.report_channel_trouble", 60, "default"),
     PeriodicJob("renewal.jobs.tell_refusals", 60, "default"),
+    PeriodicJob("renewal.jobs.keep_work_orders", 60, "default"),
+    PeriodicJob("renewal.jobs.count_healing", 24 * 3600, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.report_late_crls", 60, "default"),
     PeriodicJob("revocation.jobs.renew_ocsp_signers", 60, "default"),

@@ -90,6 +90,11 @@ CRL_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_CRL_LIFETIME", default=24 *
 THIS_UPDATE_BACKDATE = timedelta(seconds=env.int("CERTPORTAL_THIS_UPDATE_BACKDATE", default=3600))
 OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12 * 3600))
 
+# --- Campaigns -----------------------------------------------------------------------------------------------------
+
+# How long before its end a certificate whose device answered on no channel becomes a work order.
+FIELD_LEAD = timedelta(days=env.int("CERTPORTAL_FIELD_LEAD_DAYS", default=60))
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -13,6 +13,7 @@ from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
 from renewal.channels import trouble
 from renewal.channels.mqtt import Broker, MqttChannel
+from renewal.field import closing, healing, opening
 from renewal.models import Campaign, CampaignState
 
 log = structlog.get_logger(__name__)
@@ -68,3 +69,17 @@ def tell_refusals() -> None:
     told = brakes.tell(timezone.now())
     if told:
         log.info("refusals told", networks=told)
+
+
+def keep_work_orders() -> None:
+    """Close the orders of devices that have renewed, and open those that are due."""
+    now = timezone.now()
+    closed = closing.close_renewed(now)
+    opened = opening.open_due(now, settings.FIELD_LEAD)
+    if opened or closed != closing.Closed():
+        log.info("work orders kept", opened=opened, **asdict(closed))
+
+
+def count_healing() -> None:
+    """Count how many silent devices came back by themselves, for the work orders that wait."""
+    healing.count_anew(timezone.now())
