@@ -300,6 +300,7 @@ SPECTACULAR_SETTINGS = {
         "Purpose": "inventory.models.Purpose",
         "RevocationReason": "inventory.models.RevocationReason",
         "TargetState": "renewal.models.TargetState",
+        "WorkOrderOutcome": "renewal.models.Outcome",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

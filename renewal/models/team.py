@@ -1,6 +1,7 @@
 """Teams that visit devices in the field."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -34,3 +35,8 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse another fleet. Raises ValidationError."""
+        if Team.objects.filter(pk=self.pk).exclude(fleet=self.fleet_id).exists():
+            raise ValidationError({"fleet": _("A team stays in its fleet, as its orders do; make another team.")})
