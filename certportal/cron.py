@@ -48,6 +48,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.report_channel_trouble", 60, "default"),
     PeriodicJob("renewal.jobs.tell_refusals", 60, "default"),
     PeriodicJob("renewal.jobs.keep_work_orders", 60, "default"),
+    PeriodicJob("renewal.jobs.keep_tickets", 60, "default"),
     PeriodicJob("renewal.jobs.count_healing", 24 * 3600, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.report_late_crls", 60, "default"),

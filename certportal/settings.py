@@ -95,6 +95,13 @@ OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12
 # How long before its end a certificate whose device answered on no channel becomes a work order.
 FIELD_LEAD = timedelta(days=env.int("CERTPORTAL_FIELD_LEAD_DAYS", default=60))
 
+# One ticket a work order: `jira`, `jira-cloud` or `servicenow`, at its address, in a project or table.
+TICKETS = env("CERTPORTAL_TICKETS", default="")
+TICKETS_URL = env("CERTPORTAL_TICKETS_URL", default="")
+TICKETS_AUTHORIZATION = env("CERTPORTAL_TICKETS_AUTHORIZATION", default="")
+TICKETS_PLACE = env("CERTPORTAL_TICKETS_PLACE", default="")
+TICKETS_CLOSING = env("CERTPORTAL_TICKETS_CLOSING", default="")
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -240,8 +240,9 @@ class WorkOrderViewSet(ExportMixin, SeenViewSet[WorkOrder]):
         return self._file(request, FileKind.GEOJSON)
 
     def _file(self, request: Request, kind: FileKind) -> HttpResponse:
+        chosen: Any = self.filter_queryset(self.get_queryset())
         made = files.file_of(
-            self.filter_queryset(self.get_queryset()),
+            chosen,
             kind,
             question=request.query_params.urlencode(),
             address_of=page_of,

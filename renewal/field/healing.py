@@ -92,9 +92,9 @@ def chances(orders: Iterable[WorkOrder], now: datetime) -> dict[int, Chance]:
     for pk, (kind, site, weeks) in silences.items():
         for where in dict.fromkeys((site, None)):
             # The row of the shortest silence that is as long; silences in between there are none.
-            row = next((each for each in counted.get((*kind, where), ()) if each.weeks >= weeks), None)
-            if row is not None and row.devices >= LEAST:
-                found[pk] = Chance(row.devices, row.healed, at_site=where is not None)
+            as_long = next((each for each in counted.get((*kind, where), ()) if each.weeks >= weeks), None)
+            if as_long is not None and as_long.devices >= LEAST:
+                found[pk] = Chance(as_long.devices, as_long.healed, at_site=where is not None)
                 break
     return found
 

@@ -48,9 +48,7 @@ def _for_field_teams(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user = request.user
-        if not (
-            user.is_staff and (user.has_perm("renewal.view_workorder") or user.has_perm("renewal.change_workorder"))
-        ):
+        if not (user.is_staff and may_view(user, WorkOrder)):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
@@ -151,7 +149,7 @@ def close_order(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     order = get_object_or_404(_seen_by(request), pk=pk)
     form = FindingForm(request.POST)
-    problem = "" if form.is_valid() else " ".join(error for errors in form.errors.values() for error in errors)
+    problem = "" if form.is_valid() else " ".join(str(error) for errors in form.errors.values() for error in errors)
     if not problem:
         said = form.cleaned_data
         finding = closing.Finding(Outcome(said["outcome"]), said["note"], said["replaced_by"], said["key"])
