@@ -13,10 +13,14 @@ def _view(app: str, *models: str) -> frozenset[str]:
 _PLACES = _view("inventory", "fleet", "site", "batch", "device", "certificate", "alert", "case", "proposal") | {
     "certportal.view_savedfilter"
 }
-_CAMPAIGNS = _view("renewal", "campaign", "target")
+_CAMPAIGNS = _view("renewal", "campaign", "target", "workorder", "team", "devicenote")
+_ALL_TEAMS = frozenset({"renewal.view_orders_of_all_teams"})
+_NOTING = frozenset({"renewal.change_workorder", "renewal.add_devicenote", "renewal.change_devicenote"})
+_TEAMS = frozenset({"renewal.add_team", "renewal.change_team"})
 _LOOKING = (
     _PLACES
     | _CAMPAIGNS
+    | _ALL_TEAMS
     | _view("inventory", "profile", "authority", "alertpolicy", "mute", "unexpectedsighting")
     | _view("revocation", "crl")
 )
@@ -31,9 +35,12 @@ _OPERATING = _LOOKING | _view("inventory", "importrun", "columnmapping")
 # In the order of docs/access.md, which says the same in words.
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _LOOKING,
-    "field": _PLACES | _CAMPAIGNS | {"inventory.change_device", "inventory.add_unexpectedsighting"},
+    "field": _PLACES | _CAMPAIGNS | _NOTING | {"inventory.change_device", "inventory.add_unexpectedsighting"},
     "operator": _OPERATING
+    | _NOTING
+    | _TEAMS
     | {
+        "renewal.assign_workorder",
         "inventory.add_device", "inventory.change_device", "inventory.add_site", "inventory.change_site",
         "inventory.add_batch", "inventory.change_batch", "inventory.add_importrun", "inventory.change_alert",
         "inventory.add_mute", "inventory.change_mute", "inventory.add_case", "inventory.add_unexpectedsighting",
@@ -48,6 +55,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "approver": _LOOKING | _view("inventory", "auditevent") | {"inventory.decide_case"},
     "auditor": _OVERSEEING,
     "administrator": _OVERSEEING
+    | _TEAMS
     | {
         "certportal.add_user", "certportal.change_user", "certportal.delete_apitoken", "certportal.change_queues",
         "auth.add_group", "auth.change_group", "inventory.add_fleet", "inventory.change_fleet",

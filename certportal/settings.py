@@ -90,6 +90,18 @@ CRL_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_CRL_LIFETIME", default=24 *
 THIS_UPDATE_BACKDATE = timedelta(seconds=env.int("CERTPORTAL_THIS_UPDATE_BACKDATE", default=3600))
 OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12 * 3600))
 
+# --- Campaigns -----------------------------------------------------------------------------------------------------
+
+# How long before its end a certificate whose device answered on no channel becomes a work order.
+FIELD_LEAD = timedelta(days=env.int("CERTPORTAL_FIELD_LEAD_DAYS", default=60))
+
+# One ticket a work order: `jira`, `jira-cloud` or `servicenow`, at its address, in a project or table.
+TICKETS = env("CERTPORTAL_TICKETS", default="")
+TICKETS_URL = env("CERTPORTAL_TICKETS_URL", default="")
+TICKETS_AUTHORIZATION = env("CERTPORTAL_TICKETS_AUTHORIZATION", default="")
+TICKETS_PLACE = env("CERTPORTAL_TICKETS_PLACE", default="")
+TICKETS_CLOSING = env("CERTPORTAL_TICKETS_CLOSING", default="")
+
 # --- Django --------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -297,6 +309,7 @@ SPECTACULAR_SETTINGS = {
         "RevocationReason": "inventory.models.RevocationReason",
         "TargetReason": "renewal.models.TargetReason",
         "TargetState": "renewal.models.TargetState",
+        "WorkOrderOutcome": "renewal.models.Outcome",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -19,6 +19,7 @@ _NAVIGATION = (
     ("inventory_certificate_changelist", (), "inventory.view_certificate", _("Certificates")),
     ("inventory_alert_changelist", (), "inventory.view_alert", _("Alerts")),
     ("renewal_campaign_changelist", (), "renewal.view_campaign", _("Campaigns")),
+    ("renewal_workorder_changelist", (), "renewal.view_workorder", _("Field")),
     ("revocation_crl_changelist", (), "revocation.view_crl", _("CRLs")),
     ("inventory_auditevent_changelist", (), "inventory.view_auditevent", _("Audit log")),
     ("app_list", ("inventory",), "inventory.change_fleet", _("Configuration")),

@@ -1,10 +1,12 @@
-"""What lists of campaigns and of their targets can be narrowed by."""
+"""What lists of campaigns, of their targets and of work orders can be narrowed by."""
+
+from typing import Any
 
 from django_filters import rest_framework as filters
 
-from inventory.lists.filters import NameFilter, SlugFilter
+from inventory.lists.filters import NameFilter, SlugFilter, after, before
 from inventory.models import Batch, Fleet, Site
-from renewal.models import Campaign, CampaignState, Target, TargetState
+from renewal.models import Campaign, CampaignState, DeviceNote, Outcome, Target, TargetState, Team, WorkOrder
 
 
 class CampaignFilter(filters.FilterSet):
@@ -26,4 +28,43 @@ class TargetFilter(filters.FilterSet):
 
     class Meta:
         model = Target
+        fields: list[str] = []
+
+
+_OPEN, _CLOSED = "open", "closed"
+
+
+class WorkOrderFilter(filters.FilterSet):
+    state = filters.ChoiceFilter(choices=[(_OPEN, _OPEN), (_CLOSED, _CLOSED)], method="filter_state")
+    outcome = filters.ChoiceFilter(choices=Outcome.choices)
+    fleet = SlugFilter(field_name="device__fleet", queryset=Fleet.objects.all(), help_text="Slug of the device's fleet")
+    site = NameFilter(field_name="device__site", queryset=Site.objects.all(), help_text="Name of the device's site")
+    device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
+    team = NameFilter(queryset=Team.objects.all(), help_text="Name of the team that it is assigned to")
+    assigned_to = filters.CharFilter(field_name="assigned_to__username", help_text="User name, exactly")
+    due_after = after("due_at", "Due")
+    due_before = before("due_at", "Due")
+
+    class Meta:
+        model = WorkOrder
+        fields: list[str] = []
+
+    def filter_state(self, orders: Any, name: str, value: str) -> Any:
+        return orders.open() if value == _OPEN else orders.filter(closed_at__isnull=False)
+
+
+class TeamFilter(filters.FilterSet):
+    fleet = SlugFilter(queryset=Fleet.objects.all(), help_text="Slug of the fleet")
+
+    class Meta:
+        model = Team
+        fields: list[str] = []
+
+
+class DeviceNoteFilter(filters.FilterSet):
+    fleet = SlugFilter(field_name="device__fleet", queryset=Fleet.objects.all(), help_text="Slug of the device's fleet")
+    device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
+
+    class Meta:
+        model = DeviceNote
         fields: list[str] = []

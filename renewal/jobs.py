@@ -14,6 +14,8 @@ from renewal.campaigns.ticking import tick
 from renewal.channels import trouble
 from renewal.channels.messages import TriggerChannel
 from renewal.channels.mqtt import Broker, MqttChannel
+from renewal.field import closing, healing, opening
+from renewal.field.tickets import configured, delivering
 from renewal.models import Campaign, CampaignState, Channel
 
 log = structlog.get_logger(__name__)
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 _OPEN = (CampaignState.RUNNING, CampaignState.PAUSED)
 _QUEUE = "default"
 _FAILURES_KEPT_SECONDS = 3600
+_SECONDS_FOR_A_TICKET = 10.0
+_MOST_TICKETS = 200
 
 
 def _claim(campaign: int) -> Claim:
@@ -80,3 +84,27 @@ def tell_refusals() -> None:
     told = brakes.tell(timezone.now())
     if told:
         log.info("refusals told", networks=told)
+
+
+def keep_work_orders() -> None:
+    """Close the orders of devices that have renewed, and open those that are due."""
+    now = timezone.now()
+    closed = closing.close_renewed(now)
+    opened = opening.open_due(now, settings.FIELD_LEAD)
+    if opened or closed != closing.Closed():
+        log.info("work orders kept", opened=opened, **asdict(closed))
+
+
+def count_healing() -> None:
+    """Count how many silent devices came back by themselves, for the work orders that wait."""
+    healing.count_anew(timezone.now())
+
+
+def keep_tickets() -> None:
+    """Make and close the tickets of work orders, where the settings name a system for them."""
+    connection = configured.connection()
+    if connection is None or not delivering.note_due(timezone.now()):
+        return
+    for _number in range(_MOST_TICKETS):
+        if not delivering.deliver_next(connection, timezone.now(), _SECONDS_FOR_A_TICKET):
+            break

@@ -23,7 +23,8 @@ from inventory.api.expiry import ExpiryViewSet
 from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
-from renewal.api import CampaignViewSet, TargetViewSet
+from renewal.api.campaigns import CampaignViewSet, TargetViewSet
+from renewal.api.field import DeviceNoteViewSet, TeamViewSet, WorkOrderViewSet
 from revocation.api import CrlViewSet
 
 # Swagger UI writes style attributes and holds its icons in data: addresses. Scripts stay as strict as elsewhere.
@@ -55,6 +56,9 @@ for viewset in (
     ColumnMappingViewSet,
     SightingViewSet,
     CampaignViewSet,
+    WorkOrderViewSet,
+    TeamViewSet,
+    DeviceNoteViewSet,
     CrlViewSet,
     AlertViewSet,
     AlertPolicyViewSet,

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/", include("certportal.api.urls")),
+    path("field/", include("renewal.phone.urls")),
     path("healthz", probes.healthz),
     path("readyz", probes.readyz),
 ]

@@ -1,10 +1,14 @@
-"""Pages of campaigns and their targets. Enrolment secrets have none: only their number shows, on a device's page."""
+"""Pages of campaigns, their targets and work orders. Of enrolment secrets a device's page shows the number."""
 
 from django.contrib import admin
 
 from renewal.admin.campaign import CampaignAdmin
+from renewal.admin.field import DeviceNoteAdmin, TeamAdmin, WorkOrderAdmin
 from renewal.admin.target import TargetAdmin
-from renewal.models import Campaign, Target
+from renewal.models import Campaign, DeviceNote, Target, Team, WorkOrder
 
 admin.site.register(Campaign, CampaignAdmin)
 admin.site.register(Target, TargetAdmin)
+admin.site.register(WorkOrder, WorkOrderAdmin)
+admin.site.register(Team, TeamAdmin)
+admin.site.register(DeviceNote, DeviceNoteAdmin)

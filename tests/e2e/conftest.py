@@ -5,10 +5,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.lab import LabDevice
-from tests.e2e.peers import Curl
+from tests.e2e.peers import Curl, peer
 from tests.e2e.running_portal import CHECKOUT, RunningPortal, running_portal
+from tests.e2e.windows import QUIET
 
 _HERE = Path(__file__).parent
 _METERS_AT_A_TIME = 40
@@ -65,3 +67,11 @@ def issued(portal: RunningPortal) -> Callable[[LabDevice], int]:
         "WHERE d.serial = %s",
         device.serial,
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=peer("chromium"), args=QUIET)
+        yield started
+        started.close()

@@ -8,35 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.peers import peer
 from tests.e2e.running_portal import RunningPortal
+from tests.e2e.windows import PHONE, fits, listen
 
-_QUIET = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--no-first-run",
-    # Whatever else it would like to call, it finds no name for.
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 _DESK = {"width": 1440, "height": 900}
-_PHONE = {"width": 390, "height": 844}
-LOOKS = {"light": (_DESK, "light"), "dark": (_DESK, "dark"), "phone": (_PHONE, "light")}
+LOOKS = {"light": (_DESK, "light"), "dark": (_DESK, "dark"), "phone": (PHONE, "light")}
 _CLIFF = "svg.heatmap a:has(text.cliff-label)"
 _MILLISECONDS_TO_PROGRESS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=peer("chromium"), args=_QUIET)
-        yield started
-        started.close()
 
 
 @pytest.fixture(params=LOOKS)
@@ -56,24 +36,10 @@ def page(browser: Browser, portal: RunningPortal, look: str, complaints: list[st
     viewport, scheme = LOOKS[look]
     context = browser.new_context(base_url=portal.portal_url, viewport=viewport, color_scheme=scheme)
     opened = context.new_page()
-    _listen(opened, complaints)
+    listen(opened, complaints)
     yield opened
     context.close()
     assert complaints == []
-
-
-def _listen(page: Page, complaints: list[str]) -> None:
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            complaints.append(message.text)
-
-    def on_response(answer: Response) -> None:
-        if answer.status >= 400:
-            complaints.append(f"{answer.status} {answer.url}")
-
-    page.on("console", on_console)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("response", on_response)
 
 
 def log_in(page: Page, portal: RunningPortal) -> None:
@@ -86,11 +52,6 @@ def log_in(page: Page, portal: RunningPortal) -> None:
 
 def keep(page: Page, artifacts: Path, name: str, look: str) -> None:
     page.screenshot(path=artifacts / f"{name}-{look}.png", full_page=look == "phone")
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing is cut off at the right of the window."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def test_from_the_login_over_the_cliff_to_exactly_its_certificates(page, portal, artifacts, look):

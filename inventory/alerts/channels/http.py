@@ -1,4 +1,4 @@
-"""Posting JSON to a configured URL: with a total deadline, to permitted addresses only, without redirects."""
+"""Sending JSON to a configured URL: with a total deadline, to permitted addresses only, without redirects."""
 
 import contextlib
 import http.client
@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,36 +27,65 @@ class _Unreachable(Exception):
     """The address may not be used, or leads nowhere; the text says why."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the other side answered, or why nothing came: then `status` is None, and the request may have arrived."""
+
+    status: int | None
+    body: bytes = b""
+    problem: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is a 2xx: a redirect could lead anywhere and is not."""
+        return self.status is not None and 200 <= self.status < 300
+
+
 def post(address: str, body: bytes, headers: Mapping[str, str], seconds: float = SECONDS) -> Handover:
-    """Post `body`. Accepted is what the other side answers with 2xx; a redirect could lead anywhere and is not.
+    """Post `body`. Accepted is what the other side answers with 2xx.
 
     Of the answer only its status is read: what else it says could be of a system that the reader may not see.
     """
+    answer = ask("POST", address, body, headers, most=0, seconds=seconds)
+    return Handover(answer.accepted, answer.problem)
+
+
+def ask(
+    method: str, address: str, body: bytes | None, headers: Mapping[str, str], *, most: int, seconds: float = SECONDS
+) -> Answer:
+    """Send a request and return the answer with the first `most` bytes of its body. Never raises for the other side."""
     ends_at = time.monotonic() + seconds
     host = ""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
         if not host or not port:
-            return Handover(False, f"The address is no URL of a webhook: {parts.scheme!r} is not https."[:300])
-        status = _status_of_post(parts, host, port, body, headers, ends_at)
+            return Answer(None, problem=f"The address is no URL of a webhook: {parts.scheme!r} is not https."[:300])
+        status, said = _exchange(method, parts, host, port, body, headers, most, ends_at)
     except _Unreachable as problem:
-        return Handover(False, str(problem)[:300])
+        return Answer(None, problem=str(problem)[:300])
     except http.client.HTTPException:
         # Its text quotes what the other side said.
-        return Handover(False, f"{host} does not answer in HTTP."[:300])
+        return Answer(None, problem=f"{host} does not answer in HTTP."[:300])
     except OSError as error:
         late = time.monotonic() >= ends_at
         why = f"not within {seconds:g} s" if late else error or type(error).__name__
-        return Handover(False, f"{host} does not answer: {why}"[:300])
+        return Answer(None, problem=f"{host} does not answer: {why}"[:300])
     except ValueError as error:
-        return Handover(False, f"The address is no URL of a webhook: {error}"[:300])
-    return Handover(True) if 200 <= status < 300 else Handover(False, f"{host} answered {status}")
+        return Answer(None, problem=f"The address is no URL of a webhook: {error}"[:300])
+    return Answer(status, said, "" if 200 <= status < 300 else f"{host} answered {status}")
 
 
-def _status_of_post(
-    parts: SplitResult, host: str, port: int, body: bytes, headers: Mapping[str, str], ends_at: float
-) -> int:
+def _exchange(
+    method: str,
+    parts: SplitResult,
+    host: str,
+    port: int,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    most: int,
+    ends_at: float,
+) -> tuple[int, bytes]:
     with contextlib.closing(_connect(host, port, ends_at)) as plain, _cut_off_at(ends_at, plain):
         wire = plain
         if parts.scheme == "https":
@@ -68,8 +98,9 @@ def _status_of_post(
             default = _PORTS[parts.scheme] == port
             named = f"[{host}]" if ":" in host else host
             given = {"Host": named if default else f"{named}:{port}", "Content-Type": "application/json", **headers}
-            connection.request("POST", target, body, given)
-            return connection.getresponse().status
+            connection.request(method, target, body, given)
+            answer = connection.getresponse()
+            return answer.status, answer.read(most) if most else b""
 
 
 def _connect(host: str, port: int, ends_at: float) -> socket.socket:

@@ -14,6 +14,7 @@ from tests.certportal.access.values import row_of
 ANYBODY = "anybody"  # who is not logged in, too
 STAFF = "staff"  # whoever may log in
 NOBODY = "nobody"  # not even a superuser
+FIELD = "renewal.view_workorder"
 SUPERUSER = "superusers.only"  # a permission that nobody is given
 # Stand for the permission of the model that the address names; VIEW is what who may change has too, as in the admin.
 VIEW, ADD, CHANGE, DELETE = "view", "add", "change", "delete"
@@ -66,6 +67,7 @@ RULES = (
     Rule("admin:renewal_campaign_start", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_pause", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_stop", "renewal.change_campaign", "renewal.change_campaign"),
+    Rule("admin:renewal_workorder_assign", "renewal.assign_workorder", "renewal.assign_workorder"),
     Rule("admin:inventory_certificate_download", VIEW, VIEW),
     # --- Queues: the job that is asked for is not there ---
     Rule("admin:django_rq_home*", "certportal.view_queues"),
@@ -87,7 +89,8 @@ RULES = (
             "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
             "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
-            "renewal_campaign", "renewal_target", "inventory_certificate", "revocation_crl", "certportal_apitoken",
+            "renewal_campaign", "renewal_target", "renewal_workorder",
+            "inventory_certificate", "revocation_crl", "certportal_apitoken",
             "inventory_authority",
         )
         for page in ("add",)
@@ -114,7 +117,8 @@ RULES = (
             "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
             "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
-            "renewal_campaign", "renewal_target", "inventory_certificate", "revocation_crl", "certportal_apitoken",
+            "renewal_campaign", "renewal_target", "renewal_workorder",
+            "inventory_certificate", "revocation_crl", "certportal_apitoken",
         )
     ),
     Rule("admin:*_change", VIEW, CHANGE),
@@ -128,6 +132,12 @@ RULES = (
     Rule("api-schema", ANYBODY),
     Rule("api-docs", ANYBODY),
     Rule("api/", NOBODY, NOBODY, NOBODY),
+    # --- The pages for phones ---
+    Rule("field:worker", ANYBODY),  # a script without a word of anybody's
+    Rule("field:list", FIELD),
+    Rule("field:order", FIELD),
+    Rule("field:state", FIELD),
+    Rule("field:close", "", "renewal.change_workorder"),
     Rule("healthz", ANYBODY, ANYBODY),
     Rule("readyz", ANYBODY, ANYBODY),
     Rule("api:expiry-jitter", "", "inventory.view_certificate inventory.view_profile"),
@@ -140,6 +150,8 @@ RULES = (
     Rule("api:alerts-mute", "", "inventory.add_mute"),
     Rule("api:approvals-decide", "", "inventory.view_proposal inventory.decide_case"),
     Rule("api:approvals-withdraw", "", "inventory.view_proposal"),
+    Rule("api:escalations-assign", "", "renewal.assign_workorder"),
+    Rule("api:escalations-close", "", "renewal.change_workorder"),
     Rule("api:cases-decide", "", "inventory.decide_case"),
     Rule("api:devices-list", VIEW, ADD, CHANGE),
     Rule("api:sites-list", VIEW, ADD),
@@ -148,6 +160,8 @@ RULES = (
     Rule("api:sightings-list", VIEW, ADD),
     Rule("api:cases-list", VIEW, ADD),
     Rule("api:mutes-list", VIEW, ADD),
+    Rule("api:teams-list", VIEW, ADD),
+    Rule("api:device-notes-list", VIEW, ADD),
     Rule("api:alert-policies-list", VIEW, ADD + PORTAL),
     Rule("api:alert-recipients-list", VIEW, ADD + PORTAL),
     Rule("api:alert-policies-detail", VIEW, "", CHANGE + PORTAL),
@@ -156,6 +170,8 @@ RULES = (
     Rule("api:sites-detail", VIEW, "", CHANGE),
     Rule("api:batches-detail", VIEW, "", CHANGE),
     Rule("api:mutes-detail", VIEW, "", CHANGE),
+    Rule("api:teams-detail", VIEW, "", CHANGE),
+    Rule("api:device-notes-detail", VIEW, "", CHANGE),
     Rule("api:*", VIEW),
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ from django.test import Client
 
 from certportal import roles
 from certportal.models import User
+from renewal.models import Team
 from tests.certportal.access import table, values
 from tests.certportal.access.addresses import Address, addresses
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
@@ -35,6 +36,7 @@ _SLOW = {"api-schema", "api-docs"}
 _BODIES = {
     "api:approvals-decide": {"approves": False},
     "api:cases-decide": {"agrees": True},
+    "api:escalations-close": {"outcome": "dead_zone"},
     "api:alerts-mute": {"until": "2099-01-01T00:00:00Z", "reason": "x"},
 }
 ANSWERED, DENIED, LOGIN, UNKNOWN_METHOD = "answered", "denied", "login", "unknown method"
@@ -139,6 +141,8 @@ def asking(name: str, ours: OneFleet) -> Asker:
         user = member(name, all_fleets=True) if name == _ALL_FLEETS else member(name, ours)
         role = "administrator" if name == _ALL_FLEETS else name
         user.groups.add(*Group.objects.filter(name=role))
+        # Whoever is of no team sees no order: `tests/renewal/field/test_scope.py`.
+        Team.objects.get(pk=ours.rows["renewal_team"]).members.add(user)
     client = Client(raise_request_exception=False, **{"tests.user": user or AnonymousUser()})
     return Asker(name, user, client)
 
@@ -200,6 +204,7 @@ _OF_FLEETS = {
     "inventory_proposal",
     "inventory_unexpectedsighting", "inventory_importrun", "inventory_alert", "inventory_alertpolicy",
     "inventory_mute", "inventory_expireddevice", "inventory_revokeddevice", "renewal_campaign", "renewal_target",
+    "renewal_workorder", "renewal_team", "renewal_devicenote",
     "revocation_crl", "certportal_savedfilter", "slug_fleet", "slug_profile", "slug_authority",
 }  # fmt: skip
 # Rows that none of our fixtures has: people, roles and tokens, of which the permissions alone decide.

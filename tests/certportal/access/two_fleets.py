@@ -32,6 +32,8 @@ from inventory.models.alert import AlertRun
 from inventory.models.case import Verdict
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
+from renewal.field import opening
+from renewal.models import DeviceNote, Team, WorkOrder
 from revocation.models import Crl
 from tests import factories
 from tests.factories import DAY, investigator
@@ -80,6 +82,12 @@ def plant(mark: str) -> OneFleet:
     campaign = planning.plan(
         Plan(f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY), now=now, actor=SYSTEM
     )
+    planning.start(campaign, now=now, actor=SYSTEM)
+    opening.open_due(now, 60 * DAY)
+    order = WorkOrder.objects.get(device=device)
+    team = Team.objects.create(fleet=fleet, name=f"team-{mark}")
+    WorkOrder.objects.filter(pk=order.pk).update(team=team)
+    DeviceNote.objects.create(device=device, model=f"model-{mark}", battery=f"battery-{mark}", sim=f"sim-{mark}")
     policy = AlertPolicy.objects.create(name=f"policy-{mark}", applies_to="daily", fleet=fleet, thresholds=[90])
     alert = Alert.objects.create(
         kind="device_expiry", urgency=1, certificate=certificate, policy=policy, threshold=90,
@@ -128,6 +136,7 @@ def plant(mark: str) -> OneFleet:
         "inventory_alertpolicy": policy.pk, "inventory_mute": mute.pk, "inventory_expireddevice": ended.device.pk,
         "inventory_revokeddevice": stolen.device.pk, "renewal_campaign": campaign.pk,
         "renewal_target": campaign.targets.first().pk, "revocation_crl": crl.pk, "certportal_savedfilter": kept.pk,
+        "renewal_workorder": order.pk, "renewal_team": team.pk, "renewal_devicenote": device.pk,
         "slug_fleet": fleet.slug, "slug_profile": profile.slug, "slug_authority": authority.slug,
     }  # fmt: skip
     planted.words = {mark, *(each.certificate.serial for each in (*held, stolen, ended))}

@@ -15,6 +15,7 @@ RESOURCES = {
     "alert-recipients": "inventory_recipient", "mutes": "inventory_mute", "saved-filters": "certportal_savedfilter",
     "cases": "inventory_case",
     "approvals": "inventory_proposal", "audit-events": "inventory_auditevent", "expiry": "", "campaign-targets": "",
+    "escalations": "renewal_workorder", "teams": "renewal_team", "device-notes": "renewal_devicenote",
 }  # fmt: skip
 _PAGES = {
     "profile_jitter": "inventory_profile", "saved_filter": "certportal_savedfilter",
@@ -33,6 +34,8 @@ def row_of(address: Address) -> str:
     space, _colon, name = address.name.rpartition(":")
     if space == "api":
         return RESOURCES[name.rpartition("-")[0] if name not in _ACTS else _ACTS[name]] if address.parameters else ""
+    if space == "field":
+        return "renewal_workorder" if address.parameters else ""
     if not {"pk", "object_id"} & set(address.parameters):
         return ""
     if not space:

@@ -1,0 +1,143 @@
+"""The list holds exactly the targets whose devices answered on no channel and end soon."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from inventory.audit.record import SYSTEM
+from inventory.models import AuditAction, AuditEvent, DeviceStatus
+from renewal.campaigns import planning
+from renewal.field import closing, opening
+from renewal.models import Outcome, Target, TargetState, WorkOrder
+from tests import factories
+from tests.factories import DAY, NOW
+from tests.parallel import at_once
+from tests.renewal.field.rows import LEAD, look, meters, opened, renew
+from tests.renewal.rows import running_campaign
+
+# Written from the rule, not from the code: read from the facts of devices, not from the states of targets.
+_EXPECTED = """
+    SELECT d.id FROM inventory_device d JOIN renewal_target t ON t.device_id = d.id
+    JOIN renewal_campaign p ON p.id = t.campaign_id JOIN inventory_certificate c ON c.id = t.certificate_id
+    WHERE p.state = 'running' AND d.status = 'in_service' AND c.state <> 'revoked'
+      AND c.not_after - %s::interval <= %s
+      AND NOT EXISTS (SELECT FROM inventory_certificate n WHERE n.device_id = d.id AND n.issued_at > c.issued_at)"""
+
+
+def expected() -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPECTED, [LEAD, NOW])
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def listed() -> set[int]:
+    return set(WorkOrder.objects.open().values_list("device_id", flat=True))
+
+
+class RandomHistories(TestCase):
+    @settings(max_examples=12)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([-1, 20, 59, 61, 80]),
+                st.sampled_from(["silent", "triggered", "escalated", "failed", "fetched", "used", "retired"]),
+            ),
+            min_size=1,
+            max_size=6,
+        ),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_the_list_is_what_an_independent_query_finds(self, histories, paused, runs_before):
+        made = [(meters(1, expires_in=max(days, 1) * DAY)[0], days, what) for days, what in histories]
+        campaign = planning.plan(
+            planning.Plan("Spring", planning.Selection(factories.fleet(), NOW, NOW + 100 * DAY), NOW + 50 * DAY),
+            now=NOW, actor=SYSTEM,
+        )  # fmt: skip
+        planning.start(campaign, now=NOW, actor=SYSTEM)
+        if runs_before:
+            opening.open_due(NOW, LEAD)
+        for meter, _days, what in made:
+            target = Target.objects.filter(device=meter.device)
+            if what == "triggered":
+                target.update(state=what, triggered_at=NOW)
+            elif what in {"escalated", "failed"}:
+                target.update(state=what, triggered_at=NOW, escalated_at=NOW, next_step_at=None, channel="")
+            elif what in {"fetched", "used"}:
+                renew(meter, now=NOW + timedelta(hours=1), used=what == "used")
+            elif what == "retired":
+                meter.device.status = DeviceStatus.RETIRED
+                meter.device.save()
+        look()
+        if paused and not runs_before:
+            planning.pause(campaign, now=NOW, actor=SYSTEM)
+        opening.open_due(NOW, LEAD)
+        closed = closing.close_renewed(NOW)
+        silent = expected()
+        # One that fetched a certificate and has not used it was listed before it did, and leaves with the first use.
+        unused = {meter.device.pk for meter, _days, what in made if what == "fetched"} if runs_before else set()
+        assert listed() - unused == silent
+        assert closed.renewed + closed.withdrawn + len(listed()) == WorkOrder.objects.count()
+
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_order_opens_sixty_days_before_the_end_and_not_a_second_earlier():
+    meters(1, expires_in=55 * DAY)
+    running_campaign()
+    end = Target.objects.get().certificate.not_after
+    assert opening.open_due(end - LEAD - timedelta(seconds=1), LEAD) == 0
+    assert opening.open_due(end - LEAD, LEAD) == 1
+    order = WorkOrder.objects.get()
+    assert (order.due_at, order.opened_at, order.closed_at) == (end, end - LEAD, None)
+
+
+def test_opening_again_opens_nothing_and_costs_one_statement(django_assert_num_queries):
+    opened(3)
+    with django_assert_num_queries(3):  # with the savepoint around it
+        assert opening.open_due(NOW, LEAD) == 0
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_opening_costs_the_same_for_any_number(number, django_assert_num_queries):
+    meters(number)
+    running_campaign()
+    with django_assert_num_queries(4):
+        assert opening.open_due(NOW, LEAD) == number
+
+
+def test_each_opened_order_is_an_event_of_its_device():
+    _meters, orders = opened(2)
+    events = AuditEvent.objects.filter(action=AuditAction.WORK_ORDER_OPENED)
+    assert {(event.device_id, event.details["order"]) for event in events} == {
+        (order.device_id, order.pk) for order in orders
+    }
+
+
+def test_an_order_closed_by_hand_is_not_followed_by_another():
+    _made, [order] = opened()
+    closing.close(order.pk, closing.Finding(Outcome.DEAD_ZONE), now=NOW, actor=SYSTEM)
+    assert opening.open_due(NOW + DAY, LEAD) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_callers_at_once_open_one_order_a_target():
+    meters(20)
+    running_campaign()
+    counts = at_once([lambda: opening.open_due(NOW, LEAD)] * 4)
+    assert sum(counts) == 20 == WorkOrder.objects.count()
+    assert AuditEvent.objects.filter(action=AuditAction.WORK_ORDER_OPENED).count() == 20
+
+
+def test_a_device_that_fetched_a_certificate_is_not_sent_for():
+    [meter] = meters(1)
+    running_campaign()
+    renew(meter, used=False)
+    look()
+    assert Target.objects.get().state == TargetState.ISSUED
+    assert opening.open_due(NOW, LEAD) == 0
