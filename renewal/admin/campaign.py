@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,9 +21,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
+from inventory.formats import spans
 from renewal import story
 from renewal.admin.planning import plan_view
-from renewal.campaigns import ladder_text, planning, waiting
+from renewal.campaigns import ladder_text, planning, preflight, waiting
 from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
@@ -111,6 +113,42 @@ def waiting_rows(campaign: Campaign) -> list[WaitingRow]:
         WaitingRow(str(each.label), count, count / total, targets_url(campaign, waiting=each.value))
         for each, count in counts.items()
     ]
+
+
+@dataclass(frozen=True)
+class PreflightLine:
+    """What a person should know before the start, with the list of what it counts if it counts something."""
+
+    tone: str
+    text: str
+    count: int | None = None
+    url: str = ""
+
+
+def preflight_lines(campaign: Campaign, now: datetime) -> list[PreflightLine]:
+    """Return what is to be known of a campaign before it starts, worst first. Four queries."""
+    found = preflight.look(campaign, now)
+    lines = [
+        PreflightLine("attention", str(doubt.label), count, targets_url(campaign, doubt=doubt.value))
+        for doubt, count in found.doubts.items()
+    ]
+    for each in found.elsewhere:
+        text = _("certificates of the span are in campaign “%(campaign)s” already; they are not in this one")
+        lines.append(
+            PreflightLine("neutral", text % {"campaign": each.campaign.name}, each.count, targets_url(each.campaign))
+        )
+    if found.shortened_to:
+        text = _("New certificates end with their issuer, on %(day)s: shorter than the profile says.")
+        lines.append(PreflightLine("attention", text % {"day": f"{found.shortened_to:%Y-%m-%d}"}))
+    load = found.load
+    messages = ", ".join(f"{channel.label} {cells.count(number)}" for channel, number in load.messages.items())
+    text = _("If nobody answers: %(messages)s messages. The first round takes %(first)s, the whole ladder %(all)s.")
+    words = {
+        "messages": messages or "0",
+        "first": spans.written(timedelta(minutes=ceil(load.first_round / timedelta(minutes=1)))),
+        "all": spans.written(load.climbed_in),
+    }
+    return [*lines, PreflightLine("neutral", text % words)]
 
 
 def escalated_line(campaign: Campaign, escalated: int) -> str:
@@ -214,7 +252,8 @@ class CampaignAdmin(ReadOnlyAdmin):
             "escalated": escalated_line(campaign, funnel.left_to_people),
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
             "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
-            "waiting": waiting_rows(campaign),
+            "preflight": preflight_lines(campaign, now) if campaign.state == CampaignState.PLANNED else [],
+            "waiting": waiting_rows(campaign) if campaign.state != CampaignState.PLANNED else [],
             "sites": sites[:_MOST_SITES],
             "more_sites": len(sites) > _MOST_SITES,
             "targets_url": targets_url(campaign),
@@ -240,7 +279,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        return super().get_queryset(request).select_related("fleet")
+        return super().get_queryset(request).select_related("fleet__profile", "fleet__authority__certificate")
 
     def _find(self, request: HttpRequest, pk: int) -> Campaign | None:
         return self.get_queryset(request).filter(pk=pk).first()

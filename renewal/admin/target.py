@@ -14,6 +14,7 @@ from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.filters import SiteFilter, is_key
 from inventory.admin.listing import ListAdmin
+from renewal.campaigns.preflight import Doubt, in_doubt
 from renewal.campaigns.waiting import Waiting, targets_by_waiting
 from renewal.exporting import TARGETS
 from renewal.models import Campaign, Target, TargetState
@@ -79,11 +80,39 @@ class WaitingFilter(admin.SimpleListFilter):
         if value not in Waiting.values:
             raise IncorrectLookupParameters
         # Refusals count from the start of the campaign whose targets are listed.
-        campaign = request.GET.get("campaign", "")
-        listed = Campaign.objects.filter(pk=int(campaign)) if is_key(campaign) else Campaign.objects.none()
-        started = listed.values_list("started_at", flat=True).first()
-        open_ones = targets_by_waiting(Campaign.objects.all(), started).filter(waiting=value)
+        campaign = _campaign_listed(request)
+        since = campaign.started_at if campaign else None
+        open_ones = targets_by_waiting(Campaign.objects.all(), since).filter(waiting=value)
         return queryset.filter(pk__in=open_ones.order_by().values("pk"))
+
+
+class DoubtFilter(admin.SimpleListFilter):
+    """The targets that a doubt counts on the page of a campaign before it starts."""
+
+    title = _("doubt")
+    parameter_name = "doubt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Doubt.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        campaign = _campaign_listed(request)
+        if value not in Doubt.values or campaign is None:
+            raise IncorrectLookupParameters
+        return queryset.filter(pk__in=in_doubt(campaign, Doubt(value), timezone.now()).order_by().values("pk"))
+
+
+def _campaign_listed(request: HttpRequest) -> Campaign | None:
+    """Return the campaign whose targets are listed, None when they are of any."""
+    key = request.GET.get("campaign", "")
+    if not is_key(key):
+        return None
+    return (
+        Campaign.objects.select_related("fleet__profile", "fleet__authority__certificate").filter(pk=int(key)).first()
+    )
 
 
 class TargetSiteFilter(SiteFilter):
@@ -105,7 +134,7 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         "ends",
         "seen",
     ]
-    list_filter = [ReachedFilter, WaitingFilter, "state", TargetSiteFilter, "campaign"]
+    list_filter = [ReachedFilter, WaitingFilter, DoubtFilter, "state", TargetSiteFilter, "campaign"]
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import Admission, issue
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, Fleet, Site
+from renewal.campaigns import planning
 from renewal.channels import trouble
 from renewal.channels.messages import Delivery, Fate
 from renewal.models import Campaign, CampaignState, Channel, Target
@@ -171,6 +172,7 @@ def test_every_number_of_a_campaign_leads_to_exactly_the_targets_it_counts(campa
         state="escalated", escalated_at=timezone.now(), next_step_at=None
     )
     campaign.targets.filter(pk=three.pk).update(state="withdrawn", next_step_at=None)
+    planning.start(campaign, now=timezone.now(), actor=SYSTEM)
     shown = page.client.get(reverse("admin:renewal_campaign_progress", args=[campaign.pk])).context
     assert [(site.name, site.total) for site in shown["sites"]] == [("Penang", 11), ("", 1)]
     for site in shown["sites"]:
@@ -185,14 +187,26 @@ def test_every_number_of_a_campaign_leads_to_exactly_the_targets_it_counts(campa
     assert page.client.get(shown["escalated_url"]).context["cl"].result_count == 2
 
 
+def test_every_number_before_the_start_leads_to_exactly_the_targets_it_counts(campaign, page):
+    one, two = campaign.targets.order_by("id")[:2]
+    Device.objects.filter(pk=one.device_id).update(mqtt_id="", phone_number="")
+    Device.objects.filter(pk=two.device_id).update(phone_number="")
+    shown = page.client.get(reverse("admin:renewal_campaign_progress", args=[campaign.pk])).context["preflight"]
+    counted = [line for line in shown if line.url]
+    assert len(counted) >= 2
+    for line in counted:
+        assert page.client.get(line.url).context["cl"].result_count == line.count, line.text
+    assert shown[-1].text.startswith("If nobody answers: ")
+
+
 def test_a_campaign_reads_a_constant_number_of_times(campaign, page, django_assert_num_queries):
-    """Session, user, campaign; then its funnel, what targets wait for, sites, messages and moments."""
+    """Session, user, campaign; then its funnel, doubts, others of the span, groups, sites, messages and moments."""
     address = reverse("admin:renewal_campaign_progress", args=[campaign.pk])
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         page(address)
     site = Site.objects.create(fleet=campaign.fleet, name="Johor")
     Device.objects.filter(pk__in=campaign.targets.values("device")[:5]).update(site=site)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         page(address)
 
 
