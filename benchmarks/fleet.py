@@ -223,13 +223,14 @@ _STATEMENTS = {
     """,
     "targets": """
         INSERT INTO renewal_target (campaign_id, device_id, certificate_id, ends_at, state, reason, attempts_made, rung,
-                                    rung_attempts, channel, asked_over, next_step_at, triggered_at, escalated_at)
+                                    rung_attempts, channel, asked_over, unanswered, next_step_at, triggered_at,
+                                    escalated_at)
         SELECT (SELECT max(id) FROM renewal_campaign), device_id, id, not_after,
                CASE WHEN device_id %% 100 = 1 THEN 'escalated' WHEN device_id %% 3 = 0 THEN 'triggered'
                     ELSE 'planned' END,
                CASE WHEN device_id %% 100 = 1 THEN 'no_answer' ELSE '' END, device_id %% 3, 0, device_id %% 3,
                CASE WHEN device_id %% 100 = 1 THEN '' ELSE 'mqtt' END,
-               CASE WHEN device_id %% 3 = 0 THEN 'mqtt' ELSE '' END,
+               CASE WHEN device_id %% 3 = 0 THEN 'mqtt' ELSE '' END, false,
                CASE WHEN device_id %% 100 <> 1 THEN %(now)s::timestamptz + random() * interval '3 days' END,
                CASE WHEN device_id %% 3 = 0 THEN %(now)s::timestamptz END,
                CASE WHEN device_id %% 100 = 1 THEN %(now)s::timestamptz END

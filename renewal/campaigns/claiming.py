@@ -71,6 +71,7 @@ _SEND = """
         UPDATE renewal_target target
         SET attempts_made = target.attempts_made + 1, rung = %(rung)s, rung_attempts = %(rung_attempts)s,
             channel = %(next_channel)s, asked_over = %(channel)s, state = %(state)s, reason = '',
+            unanswered = %(unanswered)s,
             triggered_at = coalesce(target.triggered_at, %(now)s),
             next_step_at = %(clock)s + greatest(
                 %(patience)s::interval,
@@ -202,6 +203,7 @@ def _send(
             "patience": step.patience,
             "backed_off": step.backed_off,
             "steps_left": step.steps_left,
+            "unanswered": step.unanswered,
             "outcome": AttemptOutcome.CLAIMED.value,
             "clock": campaign.clock(now),
             "now": now,

@@ -121,7 +121,8 @@ class Send:
     """Send a message over the channel of a rung, and look again later (`look_again_at`).
 
     `attempts` counts this one. `steps_left` are the messages after it, up to the end of the ladder. `next_channel` is
-    that of the next of them, None when this is the last.
+    that of the next of them, None when this is the last. `unanswered`: over every channel that reaches the device a
+    message was waited for in vain before this one.
     """
 
     rung: int
@@ -132,6 +133,7 @@ class Send:
     validity: timedelta
     steps_left: int
     next_channel: Channel | None
+    unanswered: bool
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def next_step(situation: Situation, ladder: Ladder) -> Step:
     made = situation.attempts if here == situation.rung else 0
     left[here] -= 1
     following = next((number for number, attempts in left.items() if attempts), None)
+    in_vain = {rungs[number].channel for number in usable if number < here or (number == here and made)}
     return Send(
         rung=here,
         attempts=made + 1,
@@ -173,6 +176,7 @@ def next_step(situation: Situation, ladder: Ladder) -> Step:
         validity=rung.validity,
         steps_left=sum(left.values()),
         next_channel=None if following is None else rungs[following].channel,
+        unanswered=in_vain == {rungs[number].channel for number in usable},
     )
 
 

@@ -42,7 +42,7 @@ WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {ch
 _ISSUED = """
 UPDATE renewal_target target
 SET state = %(issued)s, reason = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
-    rung = 0, rung_attempts = 0, channel = coalesce(first.channel, ''),
+    rung = 0, rung_attempts = 0, unanswered = false, channel = coalesce(first.channel, ''),
     next_step_at = least(newer.issued_at, campaign.paused_at) - campaign.paused_for
         + coalesce(first.patience, %(longest)s::interval)
 FROM renewal_campaign campaign, inventory_certificate newer, inventory_device device

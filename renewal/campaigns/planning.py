@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, DateTimeField, Exists, F, IntegerField, OuterRef, Value, When
+from django.db.models import BooleanField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.fields import CharField
 from django.db.models.functions import Coalesce
@@ -132,6 +132,7 @@ def _freeze(campaign: Campaign, plan: Plan, now: datetime) -> int:
         "rung_attempts": Value(0, IntegerField()),
         "channel": first_channel,
         "asked_over": Value("", CharField()),
+        "unanswered": Value(False, BooleanField()),
         "next_step_at": Value(now, DateTimeField()),
     }
     rows = selected(plan.selection).order_by("not_after").values_list(*columns.values())

@@ -3,15 +3,15 @@
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Exists, F, OuterRef, Value
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
 
 from inventory.audit.record import SYSTEM, record_selected
 from inventory.models import AuditAction
 from renewal.models import CampaignState, Target, TargetState, WorkOrder
-from renewal.models.campaign import TargetQuerySet
+from renewal.models.campaign import GIVEN_UP_STATES, TargetQuerySet
 
-# In these a device has given no sign: neither an acknowledgement nor a request nor a new certificate.
-SILENT_STATES = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ESCALATED, TargetState.FAILED)
+# A device was asked over every channel and gave no sign: neither an acknowledgement nor a request nor a certificate.
+_SILENT = Q(state=TargetState.TRIGGERED, unanswered=True) | Q(state__in=GIVEN_UP_STATES)
 
 _COLUMNS = "target_id, device_id, due_at, opened_at, closed_by, outcome, note, replaced_by"
 _OPENED = """
@@ -28,8 +28,8 @@ def silent(now: datetime, lead: timedelta) -> TargetQuerySet:
     An escalated target with a new certificate has one that it never used, so its device has answered.
     """
     return Target.objects.filter(
+        _SILENT,
         campaign__state=CampaignState.RUNNING,
-        state__in=SILENT_STATES,
         renewed_certificate__isnull=True,
         ends_at__lte=now + lead,
     )

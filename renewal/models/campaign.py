@@ -194,6 +194,8 @@ class Target(models.Model):
     asked_over = models.CharField(
         _("asked over"), max_length=8, choices=Channel.choices, blank=True, default="", editable=False
     )
+    # Over every channel that reaches the device, a message was waited for in vain.
+    unanswered = models.BooleanField(_("answered over no channel"), default=False)
     # By the campaign's clock (`Campaign.clock`).
     next_step_at = models.DateTimeField(_("next step"), null=True)
     triggered_at = models.DateTimeField(_("first triggered"), null=True)

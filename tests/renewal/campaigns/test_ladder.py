@@ -60,6 +60,14 @@ def test_a_silent_device_is_asked_on_each_rung_in_turn_and_then_left_to_a_person
     assert reason == TargetReason.NO_ANSWER
 
 
+def test_a_device_has_answered_over_no_channel_once_a_wait_over_each_that_reaches_it_was_in_vain():
+    assert [step.unanswered for step in climb(MQTT_THEN_SMS, DAILY, BOTH)[0]] == [False, False, False]
+    twice = Ladder({DAILY: (*MQTT_THEN_SMS.of(DAILY)[:1], Rung(Channel.SMS, 20 * HOUR, 3, 18 * HOUR))})
+    assert [step.unanswered for step in climb(twice, DAILY, BOTH)[0]] == [False, False, False, True, True]
+    mqtt_only = frozenset({Channel.MQTT})
+    assert [step.unanswered for step in climb(twice, DAILY, mqtt_only)[0]] == [False, True]
+
+
 def test_a_rung_over_which_the_device_cannot_be_reached_is_passed_over():
     sent, reason = climb(MQTT_THEN_SMS, DAILY, frozenset({Channel.SMS}))
     assert [step.channel for step in sent] == [Channel.SMS]
