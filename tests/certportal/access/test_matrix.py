@@ -11,19 +11,19 @@ from itertools import product
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import Group
 from django.core.cache import cache
-from django.core.handlers.base import BaseHandler
 from django.db import transaction
 from django.http import HttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.test import Client, RequestFactory
+from django.test import Client
 
 from certportal import roles
 from certportal.models import User
 from tests.certportal.access import table, values
 from tests.certportal.access.addresses import Address, addresses
+from tests.certportal.access.asking import BY_SESSION, Portal
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -58,11 +58,11 @@ class Unrendered:
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asks, and by which middleware and views. `user` None: nobody."""
+    """Who asks. `user` None: nobody."""
 
     name: str
     user: User | None
-    portal: BaseHandler
+    portal: Portal
 
     def may(self, need: str, address: Address) -> bool:
         if self.user is None:
@@ -105,8 +105,7 @@ def planted(module_db) -> tuple[OneFleet, OneFleet]:
 @pytest.fixture
 def fleets(planted, db, settings) -> tuple[OneFleet, OneFleet]:
     settings.API_REQUESTS_PER_MINUTE = settings.API_ANONYMOUS_REQUESTS_PER_MINUTE = 10**9
-    # Ten thousand requests: what decides nothing about access is left out. Who asks, and that it was no stranger's form
-    # that asked, `ask` says.
+    # Ten thousand requests: what decides nothing about access is left out.
     settings.MIDDLEWARE = [
         *(each for each in settings.MIDDLEWARE if each not in _ASIDE),
         f"{__name__}.Unrendered",
@@ -116,9 +115,9 @@ def fleets(planted, db, settings) -> tuple[OneFleet, OneFleet]:
 
 
 _ASIDE = {
-    "csp.middleware.CSPMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware", "django.middleware.csrf.CsrfViewMiddleware",
-    "django_structlog.middlewares.RequestMiddleware", "whitenoise.middleware.WhiteNoiseMiddleware",
+    BY_SESSION, "csp.middleware.CSPMiddleware", "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware", "django_structlog.middlewares.RequestMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
 }  # fmt: skip
 _ALL_FLEETS, _NO_PERMISSION = "administrator of all fleets", "staff without a permission"
 ASKERS = ("nobody", *roles.ROLES, _ALL_FLEETS, _NO_PERMISSION, "superuser")
@@ -133,34 +132,23 @@ def asking(name: str, ours: OneFleet) -> Asker:
         user = member(name, all_fleets=True) if name == _ALL_FLEETS else member(name, ours)
         role = "administrator" if name == _ALL_FLEETS else name
         user.groups.add(*Group.objects.filter(name=role))
-    portal = BaseHandler()
-    portal.load_middleware()
-    return Asker(name, user, portal)
+    return Asker(name, user, Portal(user))
 
 
 def ask(asker: Asker, address: Address, path: str, method: str) -> HttpResponse:
-    """Send the request, and take back what it did.
-
-    The test's own client would send it as well, in twice the time for most.
-    """
+    """Send the request, and take back what it did."""
     body = _BODIES.get(address.name, {}) if method in {"POST", "PATCH"} else None
     options: dict[str, Any] = {"headers": {"If-Match": "*"}}
     if body is not None and address.name.startswith("api:"):
         options |= {"data": body, "content_type": "application/json"}
-    request: Any = getattr(_REQUESTS, method.lower())(path, **options)
-    request.user = asker.user or AnonymousUser()
-    request._dont_enforce_csrf_checks = True
     before = transaction.savepoint()
-    response: Any = asker.portal.get_response(request)
+    response: Any = asker.portal.ask(method, path, **options)
     if response.streaming:
         # To its end: only then all was asked.
         deque(response.streaming_content, maxlen=0)
     transaction.savepoint_rollback(before)
     transaction.set_rollback(False)
     return response
-
-
-_REQUESTS = RequestFactory()
 
 
 def outcome(address: Address, response: Any) -> str:
