@@ -22,14 +22,14 @@ os.fsync = lambda fd: None
 django.test.TransactionTestCase = emptying.CommittingTestCase
 
 
-def pytest_collection_finish() -> None:
-    """Let the collector of cycles look at what tests leave, and seldom.
+# The collector of cycles would walk through all of Django and thousands of collected tests again and again.
+gc.set_threshold(100_000, 20, 100)
 
-    It would walk through all of Django and thousands of collected tests again and again.
-    """
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what tests leave alone."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

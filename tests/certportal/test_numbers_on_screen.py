@@ -16,24 +16,23 @@ from tests.inventory.counters.planting import execute, plant
 
 DEVICES = 50_000
 _GROUPS = 25
-# Each fifth of the devices differs in one column from the rest, in every combination.
-_DEVICES_DIFFER = """
-    UPDATE inventory_device SET
-        connectivity = (ARRAY['always_on', 'daily', 'intermittent'])[1 + id %% 7 %% 3],
-        status = CASE WHEN id %% 11 = 0 THEN 'retired' ELSE 'in_service' END"""
+# Devices and certificates differ in every combination of these, by the key of the device.
+_DEVICES = {
+    "connectivity": "(ARRAY['always_on', 'daily', 'intermittent'])[1 + n %% 7 %% 3]",
+    "status": "CASE WHEN n %% 11 = 0 THEN 'retired' ELSE 'in_service' END",
+}
+_CERTIFICATES = {
+    "state": "(ARRAY['confirmed', 'issued', 'superseded', 'revoked'])[1 + n %% 13 %% 4]",
+    "activated_at": "CASE WHEN n %% 13 %% 4 <> 1 THEN now() END",
+    "revoked_at": "CASE WHEN n %% 13 %% 4 = 3 THEN now() END",
+    "successor_id": "CASE WHEN n %% 13 %% 4 = 2 THEN id END",
+    "revocation_reason": "CASE WHEN n %% 13 %% 4 = 3 THEN 'keyCompromise' ELSE '' END",
+    "key_type": "CASE WHEN n %% 17 = 0 THEN 'rsa-2048' ELSE key_type END",
+}
 _PRESENCES_DIFFER = """
     UPDATE inventory_devicepresence SET
         last_seen_at = CASE device_id %% 3 WHEN 0 THEN NULL WHEN 1 THEN now() - interval '1 hour'
                        ELSE now() - (device_id %% 30) * interval '1 day' END"""
-_CERTIFICATES_DIFFER = """
-    UPDATE inventory_certificate SET
-        state = (ARRAY['confirmed', 'issued', 'superseded', 'revoked'])[1 + id %% 13 %% 4],
-        activated_at = CASE WHEN id %% 13 %% 4 <> 1 THEN now() END,
-        revoked_at = CASE WHEN id %% 13 %% 4 = 3 THEN now() END,
-        successor_id = CASE WHEN id %% 13 %% 4 = 2 THEN id END,
-        revocation_reason = CASE WHEN id %% 13 %% 4 = 3 THEN 'keyCompromise' ELSE '' END,
-        key_type = CASE WHEN id %% 17 = 0 THEN 'rsa-2048' ELSE key_type END
-    WHERE purpose = 'device'"""
 
 
 @pytest.fixture
@@ -46,10 +45,15 @@ def varied(db):
     template = factories.enrolled(now=now).certificate
     for number in range(_GROUPS):
         places = {"site_id": [*sites, None][number % 5], "batch_id": [*batches, None][number % 7]}
-        plant(template, DEVICES // _GROUPS, not_after=now + (number * 24 - 100) * DAY, **places)
-    execute(_DEVICES_DIFFER)
+        plant(
+            template,
+            DEVICES // _GROUPS,
+            not_after=now + (number * 24 - 100) * DAY,
+            devices=_DEVICES,
+            certificates=_CERTIFICATES,
+            **places,
+        )
     execute(_PRESENCES_DIFFER)
-    execute(_CERTIFICATES_DIFFER)
     rows.devices(40)
     rows.certificates(list(Device.objects.order_by("pk")[:500]), issued_at=now, step=DAY / 10)
     execute("ANALYZE inventory_device, inventory_devicepresence, inventory_certificate")

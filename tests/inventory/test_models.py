@@ -340,8 +340,8 @@ def empty_schema(transactional_db):
 def test_migrations_go_up_from_nothing_down_to_nothing_and_up_again():
     call_command("migrate", verbosity=0)
     up = set(connection.introspection.table_names())
-    for label in ("renewal", "revocation", "inventory"):
-        call_command("migrate", label, "zero", verbosity=0)
+    # And with it all that stands on it.
+    call_command("migrate", "inventory", "zero", verbosity=0)
     down = connection.introspection.table_names()
     assert [name for name in down if name.startswith((*OURS, "revocation"))] == []
     call_command("migrate", verbosity=0)

@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpResponse
@@ -24,6 +24,7 @@ from certportal.models import User
 from renewal.models import Team
 from tests.certportal.access import table, values
 from tests.certportal.access.addresses import Address, addresses
+from tests.certportal.access.asking import BY_SESSION, Portal
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -40,17 +41,6 @@ _BODIES = {
     "api:alerts-mute": {"until": "2099-01-01T00:00:00Z", "reason": "x"},
 }
 ANSWERED, DENIED, LOGIN, UNKNOWN_METHOD = "answered", "denied", "login", "unknown method"
-
-
-class AskedBy:
-    """Who asks is whom the client was made for. No session is read: thousands of requests would read the same."""
-
-    def __init__(self, get_response: Any) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: Any) -> Any:
-        request.user = request.META["tests.user"]
-        return self.get_response(request)
 
 
 class Unrendered:
@@ -74,7 +64,7 @@ class Asker:
 
     name: str
     user: User | None
-    client: Client
+    portal: Portal
 
     def may(self, need: str, address: Address) -> bool:
         if self.user is None:
@@ -118,16 +108,19 @@ def planted(module_db) -> tuple[OneFleet, OneFleet]:
 def fleets(planted, db, settings) -> tuple[OneFleet, OneFleet]:
     settings.API_REQUESTS_PER_MINUTE = settings.API_ANONYMOUS_REQUESTS_PER_MINUTE = 10**9
     # Ten thousand requests: what decides nothing about access is left out.
-    aside = {"django_structlog.middlewares.RequestMiddleware", "whitenoise.middleware.WhiteNoiseMiddleware"}
-    by_session = "django.contrib.auth.middleware.AuthenticationMiddleware"
     settings.MIDDLEWARE = [
-        *(f"{__name__}.AskedBy" if each == by_session else each for each in settings.MIDDLEWARE if each not in aside),
+        *(each for each in settings.MIDDLEWARE if each not in _ASIDE),
         f"{__name__}.Unrendered",
     ]
     cache.clear()
     return planted
 
 
+_ASIDE = {
+    BY_SESSION, "csp.middleware.CSPMiddleware", "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware", "django_structlog.middlewares.RequestMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+}  # fmt: skip
 _ALL_FLEETS, _NO_PERMISSION = "administrator of all fleets", "staff without a permission"
 ASKERS = ("nobody", *roles.ROLES, _ALL_FLEETS, _NO_PERMISSION, "superuser")
 
@@ -143,8 +136,7 @@ def asking(name: str, ours: OneFleet) -> Asker:
         user.groups.add(*Group.objects.filter(name=role))
         # Whoever is of no team sees no order: `tests/renewal/field/test_scope.py`.
         Team.objects.get(pk=ours.rows["renewal_team"]).members.add(user)
-    client = Client(raise_request_exception=False, **{"tests.user": user or AnonymousUser()})
-    return Asker(name, user, client)
+    return Asker(name, user, Portal(user))
 
 
 def ask(asker: Asker, address: Address, path: str, method: str) -> HttpResponse:
@@ -153,12 +145,13 @@ def ask(asker: Asker, address: Address, path: str, method: str) -> HttpResponse:
     options: dict[str, Any] = {"headers": {"If-Match": "*"}}
     if body is not None and address.name.startswith("api:"):
         options |= {"data": body, "content_type": "application/json"}
-    with transaction.atomic():
-        response: Any = getattr(asker.client, method.lower())(path, **options)
-        if response.streaming:
-            # To its end: the test's client closes what it was, and not the database.
-            deque(response.streaming_content, maxlen=0)
-        transaction.set_rollback(True)
+    before = transaction.savepoint()
+    response: Any = asker.portal.ask(method, path, **options)
+    if response.streaming:
+        # To its end: only then all was asked.
+        deque(response.streaming_content, maxlen=0)
+    transaction.savepoint_rollback(before)
+    transaction.set_rollback(False)
     return response
 
 

@@ -9,11 +9,13 @@ from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
+from certportal.models import User
 from inventory.counters import folding
 from renewal import coverage_counts
 from tests.certportal.access import values
 from tests.certportal.access.addresses import addresses
-from tests.certportal.access.two_fleets import member, plant, plant_portal
+from tests.certportal.access.asking import BY_SESSION, Portal
+from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
 # Made of letters that no other word has.
 OURS, THEIRS = "Wqavo", "Zxuko"
@@ -38,11 +40,22 @@ def fleets(planted, db, settings):
 @pytest.fixture
 def browser(fleets, client):
     """A browser of somebody of the first fleet who may do everything but be a superuser."""
-    person = member("ours", fleets[0])
-    person.user_permissions.set(Permission.objects.all())
-    client.force_login(person)
+    client.force_login(_almighty(fleets[0]))
     client.raise_request_exception = False
     return client
+
+
+@pytest.fixture
+def portal(fleets, settings):
+    """The portal of the same person, for many questions."""
+    settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if each != BY_SESSION]
+    return Portal(_almighty(fleets[0]))
+
+
+def _almighty(of: OneFleet) -> User:
+    person = member("ours", of)
+    person.user_permissions.set(Permission.objects.all())
+    return person
 
 
 def found(words: set[str], response) -> set[str]:
@@ -51,7 +64,7 @@ def found(words: set[str], response) -> set[str]:
     return {word for word in words if word.lower() in body.lower()}
 
 
-def test_no_address_tells_a_word_of_another_fleet(fleets, browser):
+def test_no_address_tells_a_word_of_another_fleet(fleets, portal):
     ours, theirs = fleets
     told = {}
     asked = [
@@ -62,13 +75,13 @@ def test_no_address_tells_a_word_of_another_fleet(fleets, browser):
         if not (of_fleet is theirs and values.echoes(address))
     ]
     for path in dict.fromkeys(asked):
-        response = browser.get(path)
+        response = portal.ask("GET", path)
         if response.status_code >= 500 or found(theirs.words, response):
             told[path] = (response.status_code, found(theirs.words, response))
     assert told == {}
 
 
-def test_no_question_in_an_address_brings_another_fleets_rows(fleets, browser):
+def test_no_question_in_an_address_brings_another_fleets_rows(fleets, portal):
     _ours, theirs = fleets
     asked: list[dict[str, object]] = [
         {name: theirs.rows[f"inventory_{name}"]} for name in ("fleet", "site", "batch", "device", "certificate")
@@ -78,13 +91,13 @@ def test_no_question_in_an_address_brings_another_fleets_rows(fleets, browser):
         # A search quotes what was searched for.
         words = theirs.words - ({THEIRS} if "q" in query else set())
         for model in ("device", "certificate", "alert", "case", "auditevent", "unexpectedsighting", "expireddevice"):
-            response = browser.get(reverse(f"admin:inventory_{model}_changelist"), query)
+            response = portal.ask("GET", reverse(f"admin:inventory_{model}_changelist"), data=query)
             assert found(words, response) == set(), (model, query)
             if response.status_code == 200 and model in {"device", "certificate"}:
                 text = response.content.decode()
                 assert re.search(r'<(?:p|nav) class="paginator.*?0 [a-z]', text, re.S), (model, query)
         for name in ("tiles", "map", "weeks", "needs", "campaigns", "latest", "crls"):
-            response = browser.get(reverse("admin:dashboard_block", args=[name]), query)
+            response = portal.ask("GET", reverse("admin:dashboard_block", args=[name]), data=query)
             assert found(theirs.words, response) == set(), (name, query)
 
 
