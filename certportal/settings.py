@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import environ
 from csp.constants import SELF
@@ -44,6 +45,8 @@ LAB = env.bool("CERTPORTAL_LAB", default=False)
 MQTT_URL = env("MQTT_URL", default="")
 DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="127.0.0.1:1883")
 MQTT_BROKER_URL = MQTT_URL or f"mqtt://{DEMO_MQTT_BIND}"
+# What the costs of messages are in.
+CURRENCY = env("CERTPORTAL_CURRENCY", default="EUR")
 
 # --- Security ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,10 @@ AUTH_PASSWORD_VALIDATORS = [
 
 TIME_ZONE = "UTC"
 USE_TZ = True
+# Of sites that name none: quiet hours are in the time of a device's site.
+TIME_ZONE_OF_SITES = env("CERTPORTAL_TIME_ZONE_OF_SITES", default="UTC")
+if TIME_ZONE_OF_SITES not in available_timezones():
+    raise ImproperlyConfigured(f"CERTPORTAL_TIME_ZONE_OF_SITES is {TIME_ZONE_OF_SITES!r}; Europe/Paris is a time zone.")
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 USE_THOUSAND_SEPARATOR = True

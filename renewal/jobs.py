@@ -11,7 +11,7 @@ from inventory.job_claims import Claim
 from inventory.models import AlertKind
 from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
-from renewal.channels import trouble
+from renewal.channels import receipts, trouble
 from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.models import Campaign, CampaignState
 
@@ -53,6 +53,13 @@ def report_channel_trouble() -> None:
     """Raise an alert for each channel that takes no messages, and settle those of the others."""
     now = timezone.now()
     report([AlertKind.CHANNEL], trouble.concerns(now), now)
+
+
+def match_early_receipts() -> None:
+    """Write down the receipts of messages that were written down after them."""
+    noted = receipts.match_early(timezone.now())
+    if noted.written:
+        log.info("early receipts matched", **asdict(noted))
 
 
 def count_coverage() -> None:

@@ -18,9 +18,9 @@ from renewal.campaigns import planning
 from renewal.campaigns.ladder import Escalate, Evidence, Rules, Trigger, next_step
 from renewal.campaigns.observing import Progress, observe
 from renewal.campaigns.planning import CampaignError
-from renewal.channels import trouble
+from renewal.channels import outcomes, trouble
 from renewal.channels.messages import Delivery, Fate, TriggerChannel, TriggerMessage
-from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Channel, Target, TargetState
+from renewal.models import Attempt, Campaign, CampaignState, Channel, Target, TargetState
 
 _MARK_TRIGGERED = """
 UPDATE renewal_target target
@@ -101,6 +101,7 @@ def _claim(campaign: Campaign, most: int, now: datetime) -> tuple[list[TriggerMe
             "campaign_id",
             "triggered_at",
             "device__mqtt_id",
+            "device__serial",
             "certificate__not_after",
         )
         .order_by("next_step_at")
@@ -148,30 +149,24 @@ def _message(campaign: Campaign, attempt: Attempt) -> TriggerMessage:
     return TriggerMessage(
         attempt=attempt.pk,
         fleet=fleet,
-        mqtt_id=attempt.target.device.mqtt_id,
+        device=attempt.target.device.serial,
+        address=attempt.target.device.mqtt_id,
         campaign=campaign.pk,
         renew_before=attempt.target.certificate.not_after.isoformat(),
         est_url=f"{settings.PUBLIC_DEVICE_URL}/.well-known/est/{fleet}",
+        valid_until=attempt.target.certificate.not_after,
     )
 
 
 def _write_down(deliveries: list[Delivery], now: datetime) -> None:
-    """Write down what became of each message; nothing when there are none. A statement for each fate and reason."""
+    """Write down what became of each message; nothing when there are none."""
     if not deliveries:
         return
     retry_at = trouble.note(Channel.MQTT, deliveries, now)
-    by_fate: dict[tuple[Fate, str], list[int]] = {}
-    for delivery in deliveries:
-        reason = delivery.detail if delivery.fate == Fate.IN_DOUBT else ""
-        by_fate.setdefault((delivery.fate, reason), []).append(delivery.attempt)
-    for (fate, reason), attempts in by_fate.items():
-        match fate:
-            case Fate.TAKEN:
-                Attempt.objects.filter(pk__in=attempts).update(outcome=AttemptOutcome.SENT)
-            case Fate.IN_DOUBT:
-                Attempt.objects.filter(pk__in=attempts).update(outcome=AttemptOutcome.IN_DOUBT, detail=reason)
-            case Fate.NEVER_LEFT:
-                _give_back(attempts, retry_at)
+    outcomes.write_down(deliveries)
+    never_left = [delivery.attempt for delivery in deliveries if delivery.fate == Fate.NEVER_LEFT]
+    if never_left:
+        _give_back(never_left, retry_at)
 
 
 def _give_back(attempts: list[int], retry_at: datetime) -> None:

@@ -1,8 +1,9 @@
-"""How devices come to their next certificate: one-time secrets, and campaigns with their targets and attempts."""
+"""How devices come to their next certificate: one-time secrets, campaigns with their targets, gateways to devices."""
 
 from renewal.models.campaign import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
 from renewal.models.channel import Channel, ChannelTrouble
 from renewal.models.coverage import CoverageCount
+from renewal.models.gateway import Driver, EarlyReceipt, Gateway, GatewayDay, ReceiptResult
 from renewal.models.refusal_tally import RefusalTally
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 
@@ -14,8 +15,13 @@ __all__ = [
     "Channel",
     "ChannelTrouble",
     "CoverageCount",
+    "Driver",
+    "EarlyReceipt",
     "EnrolmentProtocol",
     "EnrolmentSecret",
+    "Gateway",
+    "GatewayDay",
+    "ReceiptResult",
     "RefusalTally",
     "Target",
     "TargetState",

@@ -36,7 +36,7 @@ def test_ten_ticks_at_once_trigger_each_target_once(pace):
     campaign, channel = running_campaign(triggers_per_tick=pace), RecordingChannel()
     for _ in range(-(-30 // pace)):
         at_once([lambda: tick(fresh(campaign), NOW, channel)] * 10)
-    sent = Counter(message.mqtt_id for message in channel.sent)
+    sent = Counter(message.address for message in channel.sent)
     assert sent == {f"meter-{number}": 1 for number in range(30)}
     assert Attempt.objects.count() == 30
     assert set(Target.objects.values_list("attempts_made", flat=True)) == {1}

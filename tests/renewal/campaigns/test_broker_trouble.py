@@ -66,7 +66,7 @@ def test_a_broker_down_for_hours_escalates_nobody_and_is_tried_with_a_few_at_a_t
     assert channel.batches == [15] + [trouble.PROBE] * (4 + 16)
     back = RecordingChannel()
     tick_each_minute(campaign, back, start=NOW + 3 * HOUR, minutes=15)
-    assert Counter(message.mqtt_id for message in back.sent) == {f"meter-{number}": 1 for number in range(15)}
+    assert Counter(message.address for message in back.sent) == {f"meter-{number}": 1 for number in range(15)}
 
 
 def test_a_batch_that_breaks_off_gives_back_what_never_left_and_the_campaign_goes_on():

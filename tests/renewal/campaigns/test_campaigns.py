@@ -95,9 +95,9 @@ def test_a_trigger_goes_to_each_device_once_an_interval():
     campaign, channel = running(retry_interval=10 * HOUR), RecordingChannel()
     for hours in range(10):
         tick(campaign, NOW + hours * HOUR, channel)
-    assert Counter(message.mqtt_id for message in channel.sent) == {f"meter-{n}": 1 for n in range(3)}
+    assert Counter(message.address for message in channel.sent) == {f"meter-{n}": 1 for n in range(3)}
     tick(campaign, NOW + 10 * HOUR, channel)
-    assert Counter(message.mqtt_id for message in channel.sent) == {f"meter-{n}": 2 for n in range(3)}
+    assert Counter(message.address for message in channel.sent) == {f"meter-{n}": 2 for n in range(3)}
     assert states(campaign) == {TargetState.TRIGGERED: 3}
 
 

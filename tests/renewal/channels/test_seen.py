@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from inventory.sightings.identifiers import Fingerprint, MqttId, Sighting
-from inventory.sightings.json_reports import Malformed
+from renewal.channels.listening import Listener, Malformed
 from renewal.channels.mqtt import Broker
-from renewal.channels.seen import SightingsListener, read
+from renewal.channels.seen import Sightings, read
 from tests.e2e.peers import peer
 from tests.factories import NOW
 
@@ -57,7 +57,7 @@ def broker(tmp_path):
 
 @contextmanager
 def listening(broker, record):
-    listener = SightingsListener(broker, record, lambda: NOW)
+    listener = Listener(broker, [Sightings(record)], lambda: NOW)
     errors = []
 
     def run():

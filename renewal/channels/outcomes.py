@@ -1,0 +1,43 @@
+"""Writing down what became of messages, as the next hop said at once; what it says later are `receipts`."""
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from renewal.channels.messages import Delivery, Fate
+from renewal.models import AttemptOutcome
+
+_OUTCOMES = {
+    Fate.TAKEN: AttemptOutcome.SENT,
+    Fate.IN_DOUBT: AttemptOutcome.IN_DOUBT,
+    Fate.REFUSED: AttemptOutcome.REFUSED,
+}
+# A device may have acknowledged before its broker was heard: what is known already is the better knowledge.
+_WRITE = """
+UPDATE renewal_attempt attempt
+SET outcome = told.outcome, detail = told.detail, reference = told.reference
+FROM unnest(%(attempts)s::bigint[], %(outcomes)s::varchar[], %(details)s::varchar[], %(references)s::varchar[])
+     AS told(attempt_id, outcome, detail, reference)
+WHERE attempt.id = told.attempt_id AND attempt.outcome = %(claimed)s
+"""
+
+
+def write_down(deliveries: Sequence[Delivery]) -> None:
+    """Write outcome, reason and reference of each message that may have left. One statement.
+
+    What never left is left to the caller, who takes its attempt back.
+    """
+    told = [delivery for delivery in deliveries if delivery.fate in _OUTCOMES]
+    if not told:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WRITE,
+            {
+                "attempts": [delivery.attempt for delivery in told],
+                "outcomes": [_OUTCOMES[delivery.fate].value for delivery in told],
+                "details": [delivery.detail[:200] for delivery in told],
+                "references": [delivery.reference[:140] for delivery in told],
+                "claimed": AttemptOutcome.CLAIMED.value,
+            },
+        )
