@@ -13,7 +13,7 @@ def _view(app: str, *models: str) -> frozenset[str]:
 _PLACES = _view("inventory", "fleet", "site", "batch", "device", "certificate", "alert", "case", "proposal") | {
     "certportal.view_savedfilter"
 }
-_CAMPAIGNS = _view("renewal", "campaign", "target")
+_CAMPAIGNS = _view("renewal", "campaign", "target", "gateway")
 _LOOKING = (
     _PLACES
     | _CAMPAIGNS
@@ -37,7 +37,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "inventory.add_device", "inventory.change_device", "inventory.add_site", "inventory.change_site",
         "inventory.add_batch", "inventory.change_batch", "inventory.add_importrun", "inventory.change_alert",
         "inventory.add_mute", "inventory.change_mute", "inventory.add_case", "inventory.add_unexpectedsighting",
-        "renewal.add_campaign", "renewal.change_campaign",
+        "renewal.add_campaign", "renewal.change_campaign", "renewal.add_earlyreceipt",
     },
     "PKI officer": _OPERATING
     | _view("inventory", "auditevent")
@@ -53,6 +53,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "auth.add_group", "auth.change_group", "inventory.add_fleet", "inventory.change_fleet",
         "inventory.add_alertpolicy", "inventory.change_alertpolicy", "inventory.add_recipient",
         "inventory.change_recipient", "inventory.add_columnmapping", "inventory.change_columnmapping",
+        "renewal.add_gateway", "renewal.change_gateway",
     },
 }  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""What lists of campaigns and of their targets can be narrowed by."""
+"""What lists of campaigns, of their targets and of gateways can be narrowed by."""
 
 from django_filters import rest_framework as filters
 
 from inventory.lists.filters import NameFilter, SlugFilter
 from inventory.models import Batch, Fleet, Site
-from renewal.models import Campaign, CampaignState, Target, TargetState
+from renewal.models import Campaign, CampaignState, Channel, Driver, Gateway, Target, TargetState
 
 
 class CampaignFilter(filters.FilterSet):
@@ -26,4 +26,14 @@ class TargetFilter(filters.FilterSet):
 
     class Meta:
         model = Target
+        fields: list[str] = []
+
+
+class GatewayFilter(filters.FilterSet):
+    channel = filters.ChoiceFilter(choices=Channel.choices)
+    driver = filters.ChoiceFilter(choices=Driver.choices)
+    fleet = SlugFilter(queryset=Fleet.objects.all(), help_text="Slug of the fleet that it serves alone")
+
+    class Meta:
+        model = Gateway
         fields: list[str] = []

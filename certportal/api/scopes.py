@@ -24,6 +24,8 @@ class Resource(models.TextChoices):
     COLUMN_MAPPINGS = "column-mappings", _("column mappings")
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
+    GATEWAYS = "gateways", _("gateways")
+    RECEIPTS = "receipts", _("receipts")
     CRLS = "crls", _("CRLs")
     ALERTS = "alerts", _("alerts")
     ALERT_POLICIES = "alert-policies", _("alert policies")

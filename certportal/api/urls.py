@@ -23,7 +23,7 @@ from inventory.api.expiry import ExpiryViewSet
 from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
-from renewal.api import CampaignViewSet, TargetViewSet
+from renewal.api import CampaignViewSet, GatewayViewSet, ReceiptViewSet, TargetViewSet
 from revocation.api import CrlViewSet
 
 # Swagger UI writes style attributes and holds its icons in data: addresses. Scripts stay as strict as elsewhere.
@@ -55,6 +55,8 @@ for viewset in (
     ColumnMappingViewSet,
     SightingViewSet,
     CampaignViewSet,
+    GatewayViewSet,
+    ReceiptViewSet,
     CrlViewSet,
     AlertViewSet,
     AlertPolicyViewSet,

@@ -61,7 +61,7 @@ class GatewayChannel:
         self._clock = clock
 
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
-        """Four queries beside those of the driver, whatever the number of messages."""
+        """At most five queries beside those of the driver, whatever the number of messages."""
         now = self._clock()
         awake, held = self._outside_quiet_hours(messages, now)
         granted = capacity.take(self._gateway, len(awake), now) if awake else 0

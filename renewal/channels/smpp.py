@@ -45,6 +45,8 @@ _RESULTS = {
     "REJECTD": ReceiptResult.UNDELIVERED,
     "UNKNOWN": ReceiptResult.UNKNOWN,
 }
+# 5.2.28
+_STATES = {2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 7: "UNKNOWN", 8: "REJECTD"}
 
 
 class Settings(forms.Form):
@@ -257,14 +259,20 @@ def relative_time(span: timedelta) -> str:
     )
 
 
-def receipt_of(short_message: bytes, now: datetime) -> Receipt | None:
-    """Read a delivery receipt (Appendix B); None when it is none, or tells of a state on the way."""
+def receipt_of(short_message: bytes, now: datetime, message_id: bytes = b"", state: int = 0) -> Receipt | None:
+    """Read a delivery receipt; None when it is none, or tells of a state on the way.
+
+    `message_id`, `state`: its optional parameters (5.3.2.12, 5.3.2.35), where the message centre sends these; the text,
+    whose form Appendix B only suggests, otherwise.
+    """
     fields = dict(_RECEIPT_FIELDS.findall(short_message.decode("latin-1")))
-    result = _RESULTS.get(fields.get("stat", ""))
-    if result is None or not fields.get("id"):
+    reference = message_id.rstrip(b"\0").decode("latin-1") or fields.get("id", "")
+    word = _STATES.get(state, "") or fields.get("stat", "")
+    result = _RESULTS.get(word)
+    if result is None or not reference:
         return None
-    detail = f"{fields['stat']} err:{fields['err']}" if fields.get("err", "").strip("0") else ""
-    return Receipt(fields["id"], now, result, detail)
+    detail = f"{word} err:{fields['err']}" if fields.get("err", "").strip("0") else ""
+    return Receipt(reference[:100], now, result, detail)
 
 
 class ReceiptListener:
@@ -285,7 +293,8 @@ class ReceiptListener:
         session.set_message_received_handler(self._take)
         try:
             session.connect()
-            session.bind_receiver(**session.credentials())
+            # Not as a receiver: some message centres grant both ways or none, and take no answer from a receiver.
+            session.bind_transceiver(**session.credentials())
             heard_at = time.monotonic()
             while not stopped():
                 if session.readable(_SECONDS_BETWEEN_LOOKS):
@@ -303,6 +312,8 @@ class ReceiptListener:
     def _take(self, pdu: pdu.PDU) -> None:
         if pdu.command != "deliver_sm" or pdu.esm_class & _MESSAGE_TYPE != _DELIVERY_RECEIPT:
             return
-        heard = receipt_of(pdu.short_message or b"", self._clock())
+        heard = receipt_of(
+            pdu.short_message or b"", self._clock(), pdu.receipted_message_id or b"", pdu.message_state or 0
+        )
         if heard is not None:
             self._record(heard)

@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='gateway',
-            constraint=models.UniqueConstraint(condition=models.Q(('enabled', True)), fields=('channel', 'fleet'), name='gateway_one_enabled_for_channel_and_fleet', nulls_distinct=False, violation_error_message='Another gateway is enabled for this channel and fleet: disable it first.'),
+            constraint=models.UniqueConstraint(condition=models.Q(('enabled', True)), fields=('channel', 'fleet'), name='gateway_one_enabled_for_channel_and_fleet', nulls_distinct=False),
         ),
         migrations.AddConstraint(
             model_name='gateway',

@@ -104,7 +104,6 @@ class Gateway(models.Model):
                 condition=Q(enabled=True),
                 nulls_distinct=False,
                 name="gateway_one_enabled_for_channel_and_fleet",
-                violation_error_message=_("Another gateway is enabled for this channel and fleet: disable it first."),
             ),
             models.CheckConstraint(condition=Q(driver__in=Driver.values), name="gateway_driver_known"),
             models.CheckConstraint(condition=Q(channel__in=Channel.values), name="gateway_channel_known"),
