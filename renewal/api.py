@@ -186,7 +186,7 @@ class ReceiptSerializer(StrictSerializer):
 
 class ReceiptReportSerializer(StrictSerializer):
     gateway = _GatewayByName(slug_field="name", queryset=Gateway.objects.all(), help_text="Name of the gateway")
-    receipts = ReceiptSerializer(many=True, allow_empty=False, max_length=_MOST_RECEIPTS)
+    receipts = serializers.ListField(child=ReceiptSerializer(), allow_empty=False, max_length=_MOST_RECEIPTS)
 
 
 class ReceiptCountsSerializer(serializers.Serializer[Any]):

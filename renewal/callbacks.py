@@ -17,7 +17,7 @@ from renewal.models import Driver, Gateway
 @csrf_exempt
 @require_POST
 def twilio_receipt(request: HttpRequest, pk: int) -> HttpResponse:
-    """Note a status callback of Twilio. Whoever cannot sign it learns nothing, not even whether the gateway is there."""
+    """Note a status callback of Twilio. Who cannot sign it learns nothing, not even whether the gateway is there."""
     gateway = Gateway.objects.filter(pk=pk, driver=Driver.TWILIO).first()
     form = [(name, value) for name, values in request.POST.lists() for value in values]
     # The address that Twilio was given, not the one that the request claims to be for.

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from datetime import datetime
+from types import new_class
 from typing import Any
 
 from django import forms
@@ -91,14 +92,14 @@ class TryForm(forms.Form):
 
 def _form_of(gateway: Gateway | None) -> type[GatewayForm]:
     """Return the form of a gateway with the fields of its driver, filled with what was set."""
-    driver = Driver(gateway.driver) if gateway else None
-    if gateway is None or driver not in FORMS:
+    own_form = FORMS.get(Driver(gateway.driver)) if gateway else None
+    if gateway is None or own_form is None:
         return GatewayForm
     fields = {}
-    for name, field in FORMS[driver].base_fields.items():
+    for name, field in own_form.base_fields.items():
         own = fields[_OWN + name] = deepcopy(field)
         own.initial = gateway.settings.get(name, field.initial)
-    return type(GatewayForm)("GatewayFormOfDriver", (GatewayForm,), fields)
+    return new_class("GatewayFormOfDriver", (GatewayForm,), exec_body=lambda body: body.update(fields))
 
 
 class GatewayAdmin(SharedAdmin, AuditedAdmin):

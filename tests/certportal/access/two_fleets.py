@@ -131,7 +131,8 @@ def plant(mark: str) -> OneFleet:
         "inventory_unexpectedsighting": sighting.pk, "inventory_importrun": run.pk, "inventory_alert": alert.pk,
         "inventory_alertpolicy": policy.pk, "inventory_mute": mute.pk, "inventory_expireddevice": ended.device.pk,
         "inventory_revokeddevice": stolen.device.pk, "renewal_campaign": campaign.pk,
-        "renewal_target": campaign.targets.first().pk, "renewal_gateway": gateway.pk, "revocation_crl": crl.pk, "certportal_savedfilter": kept.pk,
+        "renewal_target": campaign.targets.first().pk,
+        "renewal_gateway": gateway.pk, "revocation_crl": crl.pk, "certportal_savedfilter": kept.pk,
         "slug_fleet": fleet.slug, "slug_profile": profile.slug, "slug_authority": authority.slug,
     }  # fmt: skip
     planted.words = {mark, *(each.certificate.serial for each in (*held, stolen, ended))}

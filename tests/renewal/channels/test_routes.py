@@ -17,6 +17,7 @@ from tests.renewal.channels.gateways import HOUR, SECRET, attempts, gateway, mes
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
+NO_SMSC = {"host": "127.0.0.1", "port": 9, "tls": False, "system_id": "x", "system_type": ""}
 
 
 def route(now=NOW, channel=Channel.SMS):
@@ -72,11 +73,7 @@ def test_the_daily_cap_holds_for_all_campaigns_and_begins_anew_with_the_day():
 
 
 def test_what_never_left_uses_up_no_day():
-    gateway(
-        Driver.SMPP,
-        daily_cap=5,
-        settings={"host": "127.0.0.1", "port": 9, "tls": False, "system_id": "x", "system_type": ""},
-    )
+    gateway(Driver.SMPP, daily_cap=5, settings=NO_SMSC)
     assert fates(route().send([message()])) == {Fate.NEVER_LEFT: 1}
     assert GatewayDay.objects.get().sent == 0
 
@@ -132,7 +129,7 @@ def test_a_secret_lies_encrypted_and_one_of_another_key_is_told(settings):
     assert SECRET.encode() not in stored
     assert opened(stored) == SECRET
     assert opened(None) == ""
-    gateway(Driver.SMPP, settings={"host": "127.0.0.1", "port": 9, "tls": False, "system_id": "x", "system_type": ""})
+    gateway(Driver.SMPP, settings=NO_SMSC)
     settings.SECRET_KEY = "another"
     with pytest.raises(SecretUnreadable):
         opened(stored)

@@ -130,7 +130,8 @@ def wait_until(condition):
 
 
 def test_receipts_are_heard_over_a_session_of_their_own_and_answered_once_recorded():
-    heard, stopping = [], threading.Event()
+    heard: list[Receipt] = []
+    stopping = threading.Event()
     with MessageCentre().running() as centre:
         listener = ReceiptListener(smsc(centre.port), heard.append, lambda: NOW)
         thread = threading.Thread(target=listener.run, args=(stopping.is_set,))
