@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('inventory', '0002_site_time_zone'),
+        ('inventory', '0002_sites_and_gateways'),
         ('renewal', '0002_campaign_news'),
     ]
 
@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='attempt',
             name='outcome',
-            field=models.CharField(choices=[('claimed', 'being sent'), ('sent', 'accepted by the broker'), ('in_doubt', 'in doubt'), ('delivered', 'delivered'), ('undelivered', 'undelivered'), ('refused', 'refused by the gateway')], default='claimed', max_length=16, verbose_name='outcome'),
+            field=models.CharField(choices=[('claimed', 'being sent'), ('sent', 'accepted'), ('in_doubt', 'in doubt'), ('delivered', 'delivered'), ('undelivered', 'undelivered'), ('refused', 'refused by the gateway')], default='claimed', max_length=16, verbose_name='outcome'),
         ),
         migrations.AlterField(
             model_name='channeltrouble',

@@ -36,7 +36,7 @@ OPEN_STATES = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ISSUED, T
 
 class AttemptOutcome(models.TextChoices):
     CLAIMED = "claimed", _("being sent")
-    SENT = "sent", _("accepted by the broker")
+    SENT = "sent", _("accepted")
     IN_DOUBT = "in_doubt", _("in doubt")
     DELIVERED = "delivered", _("delivered")
     UNDELIVERED = "undelivered", _("undelivered")
