@@ -54,15 +54,18 @@ WITH said AS (
     JOIN inventory_device device ON device.fleet_id = fleet.id AND device.mqtt_id = said.mqtt_id AND said.mqtt_id <> ''
     JOIN renewal_target target ON target.campaign_id = said.campaign AND target.device_id = device.id
 ), last AS (
-    SELECT ours.at, attempt.id, attempt.outcome
+    SELECT ours.at, attempt.id
     FROM ours CROSS JOIN LATERAL (
-        SELECT id, outcome FROM renewal_attempt
+        SELECT id FROM renewal_attempt
         WHERE target_id = ours.target_id AND channel = %(mqtt)s ORDER BY number DESC LIMIT 1
     ) attempt
     WHERE NOT ours.of_another
+), news AS (
+    SELECT id FROM renewal_attempt
+    WHERE id IN (SELECT id FROM last) AND outcome <> %(delivered)s ORDER BY id FOR UPDATE
 ), written AS (
     UPDATE renewal_attempt attempt SET outcome = %(delivered)s, receipt_at = last.at, detail = ''
-    FROM last WHERE attempt.id = last.id AND attempt.outcome <> %(delivered)s
+    FROM news JOIN last USING (id) WHERE attempt.id = news.id
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM said), (SELECT count(*) FROM ours WHERE of_another), (SELECT count(*) FROM last),

@@ -12,13 +12,18 @@ _OUTCOMES = {
     Fate.IN_DOUBT: AttemptOutcome.IN_DOUBT,
     Fate.REFUSED: AttemptOutcome.REFUSED,
 }
-# A device may have acknowledged before its broker was heard: what is known already is the better knowledge.
+# A device may have acknowledged before its broker was heard: what is known already is the better knowledge. Attempts
+# are locked in the order of their keys here, by receipts and by acknowledgements, which come at the same time.
 _WRITE = """
+WITH claimed AS (
+    SELECT id FROM renewal_attempt WHERE id = ANY(%(attempts)s) AND outcome = %(claimed)s ORDER BY id FOR UPDATE
+)
 UPDATE renewal_attempt attempt
 SET outcome = told.outcome, detail = told.detail, reference = told.reference
-FROM unnest(%(attempts)s::bigint[], %(outcomes)s::varchar[], %(details)s::varchar[], %(references)s::varchar[])
-     AS told(attempt_id, outcome, detail, reference)
-WHERE attempt.id = told.attempt_id AND attempt.outcome = %(claimed)s
+FROM claimed
+JOIN unnest(%(attempts)s::bigint[], %(outcomes)s::varchar[], %(details)s::varchar[], %(references)s::varchar[])
+     AS told(attempt_id, outcome, detail, reference) ON told.attempt_id = claimed.id
+WHERE attempt.id = claimed.id
 """
 
 

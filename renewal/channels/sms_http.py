@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.alerts.channels import http
 from inventory.alerts.channels.http import Answer
 from renewal.channels import sms_text
+from renewal.channels.http_addresses import HttpAddressField
 from renewal.channels.http_answers import delivery_of
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.one_by_one import send_each
@@ -29,7 +30,7 @@ class Settings(forms.Form):
     """What people set for a gateway of this kind."""
 
     method = forms.ChoiceField(label=_("method"), choices=[("POST", "POST"), ("GET", "GET"), ("PUT", "PUT")])
-    url = forms.CharField(
+    url = HttpAddressField(
         label=_("address"),
         max_length=500,
         help_text=_("Placeholders: {number} {text} {validity_minutes} {reference} {sender}"),
@@ -59,10 +60,7 @@ class Settings(forms.Form):
     )
 
     def clean_url(self) -> str:
-        url: str = self.cleaned_data["url"]
-        if not url.startswith(("https://", "http://")):
-            raise forms.ValidationError(_("Give the whole address, beginning with https://."))
-        return _known_only(url, _IN_MESSAGE)
+        return _known_only(self.cleaned_data["url"], _IN_MESSAGE)
 
     def clean_headers(self) -> str:
         text: str = self.cleaned_data["headers"]

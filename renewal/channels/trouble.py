@@ -46,14 +46,19 @@ def room(key: str, wanted: int, now: datetime) -> int:
 def note(key: str, deliveries: Sequence[Delivery], now: datetime, name: str = "") -> datetime:
     """Record the result of a batch. Return when messages that never left may be tried again.
 
-    What took one message, or refused one for good, works; what the portal held back says nothing. One query then, up to
-    four when nothing was taken. `name` is what people know it by, when it is not the broker.
+    What took one message works; what the portal held back says nothing, nor do refusals of numbers by what was in no
+    trouble. One query then, up to four when nothing was taken. `name` is what people know it by, if not the broker.
     """
     told = [delivery for delivery in deliveries if not delivery.held]
     if not told:
         return max((each.retry_at for each in deliveries if each.retry_at), default=now + SHORTEST_WAIT)
-    if any(delivery.fate in (Fate.TAKEN, Fate.REFUSED) for delivery in told):
+    if any(delivery.fate == Fate.TAKEN for delivery in told):
         ChannelTrouble.objects.filter(pk=key).delete()
+        return now + SHORTEST_WAIT
+    # Numbers alone were refused: so it may be. But what was in trouble is not out of it by refusing more.
+    if all(delivery.fate == Fate.REFUSED for delivery in told) and not ChannelTrouble.objects.current(now).filter(
+        pk=key
+    ):
         return now + SHORTEST_WAIT
     [(problem, _count)] = Counter(delivery.detail for delivery in told).most_common(1)
     asked_for = max((each.retry_at for each in told if each.retry_at), default=now)

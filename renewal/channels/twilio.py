@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.alerts.channels import http
 from inventory.alerts.channels.http import Answer
 from renewal.channels import sms_text
+from renewal.channels.http_addresses import HttpAddressField
 from renewal.channels.http_answers import delivery_of
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.one_by_one import send_each
@@ -30,7 +31,7 @@ RESULTS: Mapping[str, ReceiptResult] = {
     "read": ReceiptResult.DELIVERED,
     "undelivered": ReceiptResult.UNDELIVERED,
     "failed": ReceiptResult.UNDELIVERED,
-    "canceled": ReceiptResult.EXPIRED,
+    "canceled": ReceiptResult.UNDELIVERED,
 }
 
 
@@ -47,9 +48,7 @@ class Settings(forms.Form):
         label=_("account SID"),
         help_text=_("Begins with AC. The secret is the auth token."),
     )
-    api = forms.URLField(
-        label=_("address of the API"), initial="https://api.twilio.com", assume_scheme="https", max_length=200
-    )
+    api = HttpAddressField(label=_("address of the API"), initial="https://api.twilio.com", max_length=200)
 
 
 class Twilio:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from inventory.alerts import signing
 from inventory.alerts.channels import http
 from inventory.alerts.channels.http import Answer, NoAnswer, NotSent
+from renewal.channels.http_addresses import HttpAddressField
 from renewal.channels.http_answers import retry_at
 from renewal.channels.messages import Delivery, Fate, TriggerMessage, never_left
 
@@ -28,7 +29,7 @@ _FATES = {"taken": Fate.TAKEN, "not_sent": Fate.NEVER_LEFT, "refused": Fate.REFU
 class Settings(forms.Form):
     """What people set for a webhook. Its signing secret follows from the portal's key: none is stored."""
 
-    url = forms.URLField(label=_("address"), max_length=500, assume_scheme="https")
+    url = HttpAddressField(label=_("address"), max_length=500)
     secret_number = forms.IntegerField(
         label=_("number of the secret"), min_value=1, initial=1, help_text=_("Raise it to replace the signing secret.")
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from inventory.alerts.channels.http import NotSent
@@ -28,17 +28,22 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stopping.set())
-        listening: dict[int, threading.Thread] = {}
-        while not stopping.is_set():
-            for gateway in Gateway.objects.filter(driver=Driver.SMPP, enabled=True):
-                # A session that broke ended its thread: the gateway is looked at anew, with what was set meanwhile.
-                if gateway.pk not in listening or not listening[gateway.pk].is_alive():
-                    thread = threading.Thread(target=_listen, args=(gateway, stopping), daemon=True)
-                    listening[gateway.pk] = thread
-                    thread.start()
-            stopping.wait(_SECONDS_BETWEEN_LOOKS)
-        for thread in listening.values():
-            thread.join(timeout=5)
+        listen(stopping)
+
+
+def listen(stopping: threading.Event) -> None:
+    """Listen to every enabled SMPP gateway, each on a thread, until `stopping` is set."""
+    listening: dict[int, threading.Thread] = {}
+    while not stopping.is_set():
+        for gateway in Gateway.objects.filter(driver=Driver.SMPP, enabled=True):
+            # A session that broke ended its thread: the gateway is looked at anew, with what was set meanwhile.
+            if gateway.pk not in listening or not listening[gateway.pk].is_alive():
+                thread = threading.Thread(target=_listen, args=(gateway, stopping), daemon=True)
+                listening[gateway.pk] = thread
+                thread.start()
+        stopping.wait(_SECONDS_BETWEEN_LOOKS)
+    for thread in listening.values():
+        thread.join(timeout=5)
 
 
 def _listen(gateway: Gateway, stopping: threading.Event) -> None:
@@ -47,12 +52,17 @@ def _listen(gateway: Gateway, stopping: threading.Event) -> None:
         receipts.note(gateway, [receipt], timezone.now())
 
     def stopped() -> bool:
-        still = Gateway.objects.filter(pk=gateway.pk, enabled=True, settings=gateway.settings).exists()
-        return stopping.is_set() or not still
+        now = Gateway.objects.filter(pk=gateway.pk, enabled=True).first()
+        return stopping.is_set() or now is None or _set(now) != _set(gateway)
 
     try:
         smpp.ReceiptListener(drivers.smsc_of(gateway), record, timezone.now).run(stopped)
     except (SecretUnreadable, NotSent, *smpp.BROKEN) as error:
         log.warning("no receipts of a gateway", gateway=gateway.name, reason=str(error) or type(error).__name__)
     finally:
-        close_old_connections()
+        # This thread's own: it ends here.
+        connection.close()
+
+
+def _set(gateway: Gateway) -> tuple[object, bytes]:
+    return gateway.settings, bytes(gateway.sealed_secret or b"")

@@ -111,9 +111,22 @@ def test_trouble_belongs_to_a_gateway_and_is_told_by_its_name():
     assert routes.room(Channel.SMS, 100, NOW, fleet("other").pk) == 100
     assert [str(each) for each in ChannelTrouble.objects.all()] == ["own"]
     assert [concern.about for concern in trouble.concerns(NOW + 5 * MINUTE)] == ["own"]
-    routes.note(Channel.SMS, [Delivery(2, Fate.REFUSED, "unknown number")], NOW + MINUTE, fleet().pk)
+    routes.note(Channel.SMS, [Delivery(2, Fate.TAKEN)], NOW + MINUTE, fleet().pk)
     assert not ChannelTrouble.objects.exists()
     assert (own.key, everybody.key) == (f"gateway-{own.pk}", f"gateway-{everybody.pk}")
+
+
+def test_numbers_that_are_refused_are_no_trouble_and_end_none():
+    gateway()
+    refused = [Delivery(number, Fate.REFUSED, "the gateway answered 400") for number in range(20)]
+    routes.note(Channel.SMS, refused, NOW, fleet().pk)
+    assert not ChannelTrouble.objects.exists()
+    # It refuses whoever comes: the rest was kept, and it is given few numbers to refuse from then on.
+    kept = Delivery(21, Fate.NEVER_LEFT, "the gateway refuses every message: the gateway answered 400")
+    routes.note(Channel.SMS, [*refused, kept], NOW, fleet().pk)
+    assert routes.room(Channel.SMS, 100, NOW, fleet().pk) == 0
+    routes.note(Channel.SMS, refused[: trouble.PROBE], NOW + MINUTE, fleet().pk)
+    assert ChannelTrouble.objects.get().next_try_at == NOW + 3 * MINUTE
 
 
 def test_a_gateway_that_asks_for_patience_gets_it_up_to_six_hours():

@@ -9,12 +9,15 @@ from datetime import timedelta
 import pytest
 import smpp34
 
+from renewal.channels import outcomes, routes
 from renewal.channels.messages import Fate
 from renewal.channels.receipts import Receipt
+from renewal.channels.sealing import sealed
 from renewal.channels.smpp import ReceiptListener, Smsc, SmsOverSmpp, receipt_of, relative_time
-from renewal.models import ReceiptResult
-from tests.factories import NOW
-from tests.renewal.channels.gateways import message
+from renewal.management.commands.listen_receipts import listen
+from renewal.models import Channel, Driver, ReceiptResult
+from tests.factories import NOW, fleet
+from tests.renewal.channels.gateways import attempts, gateway, message
 from tests.renewal.channels.message_centre import PASSWORD, SYSTEM_ID, MessageCentre
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -153,6 +156,27 @@ def test_receipts_are_heard_over_a_session_of_their_own_and_answered_once_record
         Receipt("id-1", NOW, ReceiptResult.DELIVERED),
         Receipt("id-2", NOW, ReceiptResult.UNDELIVERED),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_listener_writes_receipts_to_the_messages_of_its_gateway():
+    stopping = threading.Event()
+    with MessageCentre().running() as centre:
+        own = {"host": "127.0.0.1", "port": centre.port, "tls": False, "system_id": SYSTEM_ID, "system_type": ""}
+        made = gateway(Driver.SMPP, settings=own, sealed_secret=sealed(PASSWORD))
+        [attempt] = attempts(1)
+        [delivery] = routes.route(Channel.SMS, fleet().pk, lambda: NOW).send([message(attempt.pk)])
+        outcomes.write_down([delivery])
+        thread = threading.Thread(target=listen, args=(stopping,))
+        thread.start()
+        try:
+            wait_until(lambda: centre.sessions == 1)
+            centre.tell(b"id:id-1 stat:DELIVRD err:000")
+        finally:
+            stopping.set()
+            thread.join(60)
+    attempt.refresh_from_db()
+    assert (attempt.outcome, attempt.reference) == ("delivered", f"{made.pk}:id-1")
 
 
 @pytest.mark.parametrize(
