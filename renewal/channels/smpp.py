@@ -228,8 +228,11 @@ class _Batch:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return "it does not answer" if isinstance(error, TimeoutError) else text
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    # The library's errors hold the status beside their text.
+    said = error.args[0] if isinstance(error, exceptions.PDUError) and error.args else error
+    return str(said) or type(error).__name__
 
 
 def _status(status: int) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import smpp34
+from django.db import connection
 
 from renewal.channels import outcomes, routes
 from renewal.channels.messages import Fate
@@ -167,7 +168,7 @@ def test_the_listener_writes_receipts_to_the_messages_of_its_gateway():
         [attempt] = attempts(1)
         [delivery] = routes.route(Channel.SMS, fleet().pk, lambda: NOW).send([message(attempt.pk)])
         outcomes.write_down([delivery])
-        thread = threading.Thread(target=listen, args=(stopping,))
+        thread = threading.Thread(target=lambda: (listen(stopping), connection.close()))
         thread.start()
         try:
             wait_until(lambda: centre.sessions == 1)
