@@ -23,6 +23,7 @@ from renewal.campaigns.ladder import DEFAULT
 from renewal.campaigns.planning import Pace, Plan, Selection
 from renewal.campaigns.ticking import tick
 from renewal.channels.recording import RecordingChannel
+from renewal.channels.routes import PlainWay
 from renewal.models import Campaign, Channel, Target, TargetState
 
 _DAY = timedelta(days=1)
@@ -103,7 +104,7 @@ def _vacuum() -> None:
 
 def _tick(campaign: Campaign, now: datetime) -> int:
     channel = RecordingChannel()
-    report = tick(campaign, now, {Channel.MQTT: channel, Channel.SMS: channel}.get)
+    report = tick(campaign, now, {each: PlainWay(each.value, channel) for each in Channel}.get)
     assert report
     return len(channel.sent)
 

@@ -13,7 +13,7 @@ def _view(app: str, *models: str) -> frozenset[str]:
 _PLACES = _view("inventory", "fleet", "site", "batch", "device", "certificate", "alert", "case", "proposal") | {
     "certportal.view_savedfilter"
 }
-_CAMPAIGNS = _view("renewal", "campaign", "target", "workorder", "team", "devicenote")
+_CAMPAIGNS = _view("renewal", "campaign", "target", "workorder", "team", "devicenote", "gateway")
 _ALL_TEAMS = frozenset({"renewal.view_orders_of_all_teams"})
 _NOTING = frozenset({"renewal.change_workorder", "renewal.add_devicenote", "renewal.change_devicenote"})
 _TEAMS = frozenset({"renewal.add_team", "renewal.change_team"})
@@ -44,7 +44,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "inventory.add_device", "inventory.change_device", "inventory.add_site", "inventory.change_site",
         "inventory.add_batch", "inventory.change_batch", "inventory.add_importrun", "inventory.change_alert",
         "inventory.add_mute", "inventory.change_mute", "inventory.add_case", "inventory.add_unexpectedsighting",
-        "renewal.add_campaign", "renewal.change_campaign",
+        "renewal.add_campaign", "renewal.change_campaign", "renewal.add_earlyreceipt",
     },
     "PKI officer": _OPERATING
     | _view("inventory", "auditevent")
@@ -61,6 +61,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "auth.add_group", "auth.change_group", "inventory.add_fleet", "inventory.change_fleet",
         "inventory.add_alertpolicy", "inventory.change_alertpolicy", "inventory.add_recipient",
         "inventory.change_recipient", "inventory.add_columnmapping", "inventory.change_columnmapping",
+        "renewal.add_gateway", "renewal.change_gateway",
     },
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import environ
 from csp.constants import SELF
@@ -44,6 +45,8 @@ LAB = env.bool("CERTPORTAL_LAB", default=False)
 MQTT_URL = env("MQTT_URL", default="")
 DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="127.0.0.1:1883")
 MQTT_BROKER_URL = MQTT_URL or f"mqtt://{DEMO_MQTT_BIND}"
+# What the costs of messages are in.
+CURRENCY = env("CERTPORTAL_CURRENCY", default="EUR")
 
 # --- Security ------------------------------------------------------------------------------------------------------
 
@@ -177,6 +180,10 @@ AUTH_PASSWORD_VALIDATORS = [
 
 TIME_ZONE = "UTC"
 USE_TZ = True
+# Of sites that name none: quiet hours are in the time of a device's site.
+TIME_ZONE_OF_SITES = env("CERTPORTAL_TIME_ZONE_OF_SITES", default="UTC")
+if TIME_ZONE_OF_SITES not in available_timezones():
+    raise ImproperlyConfigured(f"CERTPORTAL_TIME_ZONE_OF_SITES is {TIME_ZONE_OF_SITES!r}; Europe/Paris is a time zone.")
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 USE_THOUSAND_SEPARATOR = True
@@ -284,7 +291,6 @@ SPECTACULAR_SETTINGS = {
         "AlertResolution": "inventory.models.Resolution",
         "AuditAction": "inventory.models.AuditAction",
         "CampaignState": "renewal.models.CampaignState",
-        "CampaignChannel": "renewal.models.Channel",
         "CaseOutcome": "inventory.models.case.CaseOutcome",
         "CaseVerdict": "inventory.models.case.Verdict",
         "CertificateStatus": "inventory.models.CertificateStatus",
@@ -308,6 +314,9 @@ SPECTACULAR_SETTINGS = {
         "Purpose": "inventory.models.Purpose",
         "RevocationReason": "inventory.models.RevocationReason",
         "TargetReason": "renewal.models.TargetReason",
+        "GatewayDriver": "renewal.models.Driver",
+        "ReceiptResult": "renewal.models.ReceiptResult",
+        "TriggerChannel": "renewal.models.Channel",
         "TargetState": "renewal.models.TargetState",
         "WorkOrderOutcome": "renewal.models.Outcome",
     },

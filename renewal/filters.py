@@ -1,4 +1,4 @@
-"""What lists of campaigns, of their targets and of work orders can be narrowed by."""
+"""What lists of campaigns, of their targets, of work orders and of gateways can be narrowed by."""
 
 from typing import Any
 
@@ -6,7 +6,19 @@ from django_filters import rest_framework as filters
 
 from inventory.lists.filters import NameFilter, SlugFilter, after, before
 from inventory.models import Batch, Fleet, Site
-from renewal.models import Campaign, CampaignState, DeviceNote, Outcome, Target, TargetState, Team, WorkOrder
+from renewal.models import (
+    Campaign,
+    CampaignState,
+    Channel,
+    DeviceNote,
+    Driver,
+    Gateway,
+    Outcome,
+    Target,
+    TargetState,
+    Team,
+    WorkOrder,
+)
 
 
 class CampaignFilter(filters.FilterSet):
@@ -67,4 +79,14 @@ class DeviceNoteFilter(filters.FilterSet):
 
     class Meta:
         model = DeviceNote
+        fields: list[str] = []
+
+
+class GatewayFilter(filters.FilterSet):
+    channel = filters.ChoiceFilter(choices=Channel.choices)
+    driver = filters.ChoiceFilter(choices=Driver.choices)
+    fleet = SlugFilter(queryset=Fleet.objects.all(), help_text="Slug of the fleet that it serves alone")
+
+    class Meta:
+        model = Gateway
         fields: list[str] = []

@@ -1,6 +1,7 @@
 """Jobs of the renewal package, for RQ workers. Losing the queue loses nothing: each finds its work in the rows."""
 
 from dataclasses import asdict
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -11,12 +12,10 @@ from inventory.job_claims import Claim
 from inventory.models import AlertKind
 from renewal import brakes, coverage_counts
 from renewal.campaigns.ticking import tick
-from renewal.channels import trouble
-from renewal.channels.messages import TriggerChannel
-from renewal.channels.mqtt import Broker, MqttChannel
+from renewal.channels import receipts, routes, trouble
 from renewal.field import closing, healing, opening
 from renewal.field.tickets import configured, delivering
-from renewal.models import Campaign, CampaignState, Channel
+from renewal.models import Campaign, CampaignState
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +46,7 @@ def tick_campaign(pk: int) -> None:
     campaign = Campaign.objects.filter(pk=pk, state__in=_OPEN).select_related("fleet").first()
     if campaign is None:
         return
-    ticked = tick(campaign, timezone.now(), _route)
+    ticked = tick(campaign, timezone.now(), partial(routes.route, fleet_id=campaign.fleet_id))
     if ticked is None:
         # The tick before takes long, as with a broker that is slow to answer; the next one comes in seconds.
         return
@@ -61,14 +60,17 @@ def tick_campaign(pk: int) -> None:
     )
 
 
-def _route(channel: Channel) -> TriggerChannel | None:
-    return MqttChannel(Broker.from_url(settings.MQTT_BROKER_URL)) if channel is Channel.MQTT else None
-
-
 def report_channel_trouble() -> None:
     """Raise an alert for each channel that takes no messages, and settle those of the others."""
     now = timezone.now()
     report([AlertKind.CHANNEL], trouble.concerns(now), now)
+
+
+def match_early_receipts() -> None:
+    """Write down the receipts of messages that were written down after them."""
+    noted = receipts.match_early(timezone.now())
+    if noted.written:
+        log.info("early receipts matched", **asdict(noted))
 
 
 def count_coverage() -> None:

@@ -27,6 +27,8 @@ class Resource(models.TextChoices):
     ESCALATIONS = "escalations", _("work orders")
     TEAMS = "teams", _("field teams")
     DEVICE_NOTES = "device-notes", _("notes on devices")
+    GATEWAYS = "gateways", _("gateways")
+    RECEIPTS = "receipts", _("receipts")
     CRLS = "crls", _("CRLs")
     ALERTS = "alerts", _("alerts")
     ALERT_POLICIES = "alert-policies", _("alert policies")

@@ -25,6 +25,7 @@ from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
 from renewal.api.campaigns import CampaignViewSet, TargetViewSet
 from renewal.api.field import DeviceNoteViewSet, TeamViewSet, WorkOrderViewSet
+from renewal.api.gateways import GatewayViewSet, ReceiptViewSet
 from revocation.api import CrlViewSet
 
 # Swagger UI writes style attributes and holds its icons in data: addresses. Scripts stay as strict as elsewhere.
@@ -59,6 +60,8 @@ for viewset in (
     WorkOrderViewSet,
     TeamViewSet,
     DeviceNoteViewSet,
+    GatewayViewSet,
+    ReceiptViewSet,
     CrlViewSet,
     AlertViewSet,
     AlertPolicyViewSet,

@@ -82,7 +82,7 @@ def channels(now: datetime) -> Iterator[Finding]:
     for trouble in ChannelTrouble.objects.current(now):
         fact = f"tried {trouble.tries} times in vain"
         problem = (
-            f"No trigger leaves since {trouble.since:%Y-%m-%d %H:%M}: {trouble.problem}. Look at the broker; "
+            f"No trigger leaves since {trouble.since:%Y-%m-%d %H:%M}: {trouble.problem}. Look there; "
             f"no device loses an attempt, the next try is at {trouble.next_try_at:%H:%M}."
         )
         yield Finding(f"channel {trouble}", fact, problem)

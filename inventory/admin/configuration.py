@@ -71,7 +71,7 @@ class _GroupAdmin(AuditedAdmin):
 
 
 class SiteAdmin(_GroupAdmin):
-    list_display = ["title", "fleet_name", "devices"]
+    list_display = ["title", "fleet_name", "time_zone", "devices"]
 
 
 class BatchAdmin(_GroupAdmin):

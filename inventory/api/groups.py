@@ -43,10 +43,11 @@ class BatchFilter(_GroupFilter):
 class SiteSerializer(StrictModelSerializer[Site]):
     fleet = SlugOf()
     name = Text(max_length=100)
+    time_zone = Text(max_length=64, allow_blank=True, required=False, help_text="IANA name, or empty")
 
     class Meta:
         model = Site
-        fields = ["id", "fleet", "name"]
+        fields = ["id", "fleet", "name", "time_zone"]
 
 
 class BatchSerializer(StrictModelSerializer[Batch]):

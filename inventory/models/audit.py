@@ -18,6 +18,7 @@ class AuditAction(models.TextChoices):
     ENROLMENT_REFUSED = "certificate:enrolment:refused", _("enrolment refused")
     RENEWAL_REFUSED = "certificate:renewal:refused", _("renewal refused")
     CERTIFICATE_CONFIRMED = "certificate:use:confirmed", _("first use of a certificate")
+    GATEWAY_TRIED = "gateway:message:tried", _("message sent to try a gateway")
     UNEXPECTED_SIGHTING = "certificate:use:odd", _("unexpected sighting")
     CERTIFICATE_REVOKED = "certificate:revocation:done", _("certificate revoked")
     REVOCATION_RAISED = "certificate:revocation:raised", _("revocation raised to a compromise")

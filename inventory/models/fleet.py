@@ -1,5 +1,7 @@
 """Fleets, and the two groupings of their devices: where they stand and when they were made."""
 
+from zoneinfo import ZoneInfo
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -65,6 +67,15 @@ class Fleet(models.Model):
             raise ValidationError({"profile": text % {"fleet": other.slug, "template": template}})
 
 
+def known_time_zone(name: str) -> None:
+    """Raises ValidationError for what is no time zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    # A name that is a path, or a directory of the database.
+    except (KeyError, ValueError, OSError):
+        raise ValidationError(_("%(name)s is no time zone; Europe/Paris is one."), params={"name": name}) from None
+
+
 class SiteQuerySet(ScopedQuerySet["Site"]):
     pass
 
@@ -74,6 +85,15 @@ class Site(models.Model):
 
     fleet = models.ForeignKey(Fleet, models.PROTECT, related_name="sites", verbose_name=_("fleet"))
     name = models.CharField(_("name"), max_length=100)
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        blank=True,
+        db_default="",
+        default="",
+        validators=[known_time_zone],
+        help_text=_("Its name of the IANA database, such as Europe/Paris. Empty: the portal's TIME_ZONE_OF_SITES."),
+    )
 
     objects = SiteQuerySet.as_manager()
 

@@ -17,8 +17,8 @@ from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.observing import Progress, observe
 from renewal.campaigns.outcomes import write_down
 from renewal.campaigns.planning import CampaignError
-from renewal.channels import trouble
-from renewal.channels.messages import Fate, TriggerChannel
+from renewal.channels.messages import Fate
+from renewal.channels.routes import Way
 from renewal.models import Campaign, CampaignState, Channel, Target
 
 # So many messages are sent between two looks at whether somebody has paused the campaign.
@@ -26,7 +26,7 @@ _AT_ONCE = 1000
 # Steps that send nothing are no burden to anybody.
 _MOST_WITHOUT_MESSAGE = 10_000
 
-Route = Callable[[Channel], TriggerChannel | None]
+Route = Callable[[Channel], Way | None]
 """The way over which a channel's messages go, None for a channel that nobody has set up."""
 
 
@@ -67,18 +67,18 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
     room = pacing.room(campaign.triggers_per_minute, campaign.allowance, campaign.ticked_at, now)
     fates: Counter[Fate] = Counter()
     for channel, way in ways.items():
-        most = trouble.room(channel, room.messages - fates.total(), now)
+        most = way.room(room.messages - fates.total(), now)
         while most > 0:
             at_once = min(most, _AT_ONCE)
             claims = claim(campaign, ladder, channel, usable, at_once, now)
             left_to_people += claims.escalated
             if claims.messages:
                 deliveries = way.send(claims.messages)
-                write_down(campaign, deliveries, trouble.note(channel, deliveries, now), now)
+                write_down(campaign, deliveries, way.note(deliveries, now), now)
                 fates.update(delivery.fate for delivery in deliveries)
             if claims.looked_at < at_once:
                 break
-            most = min(most - at_once, trouble.room(channel, most, now))
+            most = min(most - at_once, way.room(most, now))
     Campaign.objects.filter(pk=campaign.pk).update(ticked_at=now, allowance=room.after(fates.total()))
     return TickReport(progress, fates, left_to_people, finished=_finish_if_done(campaign, now))
 

@@ -1,25 +1,40 @@
-"""Triggers over MQTT: one topic a device, at least once, kept by the broker for a device that sleeps."""
+"""Triggers over MQTT: one topic a device, at least once, kept by the broker for a device that sleeps.
+
+MQTT 5 where the broker speaks it: a trigger expires with its certificate. Else 3.1.1, where the broker keeps it.
+"""
 
 import json
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from django.utils import timezone
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from renewal.channels.messages import Delivery, Fate, TriggerMessage
+from renewal.channels.messages import Delivery, Fate, TriggerMessage, never_left
 
 _CONNECT_SECONDS = 5
 _PUBLISH_SECONDS = 30
-# So many messages may be unacknowledged at a time: what goes wrong leaves no more than these in doubt.
-_WINDOW = 100
+# So many messages may be unacknowledged at a time: what goes wrong leaves no more than these in doubt. Mosquitto allows
+# a client of MQTT 5 as many, and more are no faster.
+_WINDOW = 20
+# So many are handed to the client library at a time: the identifiers of packets have 16 bits.
+_LARGEST_BATCH = 20_000
 _SECONDS_BETWEEN_LOOKS = 0.2
 _AT_LEAST_ONCE = 1
+# Reasons of CONNACK (MQTT 5, 3.2.2.2) by which a broker says that it does not speak this version; 0x01 is of 3.1.1.
+_OTHER_VERSION = frozenset({0x01, 0x84})
+_NO_SUBSCRIBER = 0x10  # of PUBACK: taken, and for nobody
+_LONGEST_EXPIRY = 0xFFFFFFFF
 
 
 def topic(fleet: str, mqtt_id: str) -> str:
@@ -59,13 +74,19 @@ class Broker:
             password=unquote(parts.password) if parts.password else None,
         )
 
-    def client(self, client_id: str = "", *, clean_session: bool = True) -> paho.Client:
-        """Return an unconnected client for this broker."""
+    def client(
+        self,
+        client_id: str = "",
+        *,
+        clean_session: bool = True,
+        version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+    ) -> paho.Client:
+        """Return an unconnected client for this broker. A session of MQTT 5 ends with its connection."""
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            protocol=paho.MQTTv311,
-            clean_session=clean_session,
+            protocol=version,
+            clean_session=clean_session if version == MQTTProtocolVersion.MQTTv311 else None,
             # A batch over a second connection would be one of which nobody knows what left over the first.
             reconnect_on_failure=False,
         )
@@ -99,49 +120,99 @@ def why_unreachable(broker: Broker, patience: float) -> str:
 class MqttChannel:
     """Publishes over one connection a batch and waits until the broker has taken charge of each message."""
 
-    def __init__(self, broker: Broker, patience: float = _PUBLISH_SECONDS) -> None:
-        """`patience`: how many seconds a batch may take."""
+    def __init__(
+        self, broker: Broker, patience: float = _PUBLISH_SECONDS, clock: Callable[[], datetime] = timezone.now
+    ) -> None:
+        """`patience`: how many seconds 20,000 messages may take. `clock` says how long a message is still valid."""
         self._broker = broker
         self._patience = patience
+        self._clock = clock
 
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
-        client = self._broker.client()
-        client.connect_timeout = _CONNECT_SECONDS
-        client.max_inflight_messages_set(_WINDOW)
-        answer = _Answer()
-        client.on_connect = answer.take
-        try:
-            client.connect(self._broker.host, self._broker.port)
-        except OSError as error:
-            return _never_left(messages, f"broker unreachable: {error}")
-        client.loop_start()
-        try:
-            problem = answer.problem(min(self._patience, _CONNECT_SECONDS))
-            return _never_left(messages, problem) if problem else self._publish(client, messages)
-        finally:
-            client.disconnect()
-            client.loop_stop()
+        # One campaign ticks once at a time: its name is never used twice at once, and brokers know it again.
+        client_id = f"certportal-triggers-{messages[0].campaign}" if messages else ""
+        for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
+            client = self._broker.client(client_id, version=version)
+            client.connect_timeout = _CONNECT_SECONDS
+            client.max_inflight_messages_set(_WINDOW)
+            answer = _Answer()
+            client.on_connect, client.on_disconnect = answer.take, answer.hung_up
+            try:
+                client.connect(self._broker.host, self._broker.port)
+            except OSError as error:
+                return never_left(messages, f"broker unreachable: {error}")
+            client.loop_start()
+            try:
+                problem = answer.problem(min(self._patience, _CONNECT_SECONDS))
+                if not problem:
+                    return self._publish_all(client, messages)
+            finally:
+                client.disconnect()
+                client.loop_stop()
+            if not answer.speaks_another_version:
+                break
+        return never_left(messages, problem)
+
+    def _publish_all(self, client: paho.Client, messages: Sequence[TriggerMessage]) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        for start in range(0, len(messages), _LARGEST_BATCH):
+            batch = messages[start : start + _LARGEST_BATCH]
+            deliveries += self._publish(client, batch)
+            if deliveries[-1].fate != Fate.TAKEN:
+                return [*deliveries, *never_left(messages[start + len(batch) :], _STOPPED)]
+        return deliveries
 
     def _publish(self, client: paho.Client, messages: Sequence[TriggerMessage]) -> list[Delivery]:
         deadline = time.monotonic() + self._patience
+        acknowledged = _Acknowledged(len(messages))
+        client.on_publish = acknowledged.take
         handed: list[paho.MQTTMessageInfo] = []
         for message in messages:
-            if len(handed) >= _WINDOW and not _taken(client, handed[-_WINDOW], deadline):
-                break
-            info = client.publish(topic(message.fleet, message.address), payload(message), _AT_LEAST_ONCE)
+            info = client.publish(
+                topic(message.fleet, message.address),
+                payload(message),
+                _AT_LEAST_ONCE,
+                properties=self._expiry(client, message),
+            )
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 break
             handed.append(info)
+        while not acknowledged.all_came(_SECONDS_BETWEEN_LOOKS) and client.is_connected():
+            if time.monotonic() >= deadline:
+                break
+        if acknowledged.number < len(messages):
+            # From here on nothing more leaves: what is counted below is final.
+            client.disconnect()
+            client.loop_stop()
+        # They leave in their order, and no more than a window ahead of what is acknowledged, which comes in that order.
+        may_have_left = acknowledged.number + client.max_inflight_messages
         problem = f"no acknowledgement in {self._patience:g} s"
         return [
             *(
-                Delivery(message.attempt, Fate.TAKEN)
-                if _taken(client, info, deadline)
-                else Delivery(message.attempt, Fate.IN_DOUBT, problem)
-                for message, info in zip(messages, handed, strict=False)
+                acknowledged.delivery(message.attempt, info.mid) or Delivery(message.attempt, Fate.IN_DOUBT, problem)
+                for message, info in zip(messages[:may_have_left], handed, strict=False)
             ),
-            *_never_left(messages[len(handed) :], "broker stopped acknowledging"),
+            *never_left(messages[min(len(handed), may_have_left) :], _STOPPED),
         ]
+
+    def _expiry(self, client: paho.Client, message: TriggerMessage) -> Properties | None:
+        if client.protocol != MQTTProtocolVersion.MQTTv5:
+            return None
+        return _expiring_in(max((message.valid_until - self._clock()) // timedelta(minutes=1), 1))
+
+
+@lru_cache(maxsize=100_000)
+def _expiring_in(minutes: int) -> Properties:
+    """Return the properties of a message that the broker drops after a while (3.3.2.3.3); nobody may change them.
+
+    Making them takes longer than sending the message: those of one minute share theirs.
+    """
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = min(minutes * 60, _LONGEST_EXPIRY)
+    return properties
+
+
+_STOPPED = "broker stopped acknowledging"
 
 
 class _Answer:
@@ -150,22 +221,60 @@ class _Answer:
     def __init__(self) -> None:
         self._came = threading.Event()
         self._refusal = ""
+        self.speaks_another_version = False
 
-    def take(self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, *_: object) -> None:
-        self._refusal = f"broker refuses the connection: {reason}" if reason.is_failure else ""
+    def take(
+        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = f"broker refuses the connection: {reason}"
+            self.speaks_another_version = reason.value in _OTHER_VERSION
+        elif (allowed := getattr(properties, "ReceiveMaximum", _WINDOW)) < _WINDOW:
+            # 3.2.2.3.3: more unacknowledged messages would end the connection. 3.1.1 knows no such limit.
+            self._refusal = f"broker allows {allowed} unacknowledged messages"
+            self.speaks_another_version = True
         self._came.set()
+
+    def hung_up(self, *_: object) -> None:
+        """A broker that knows no MQTT 5 may say nothing and hang up (MQTT 3.1.1, 3.1.2.2)."""
+        if not self._came.is_set():
+            self._refusal = "broker hung up"
+            self.speaks_another_version = True
+            self._came.set()
 
     def problem(self, patience: float) -> str:
         """Wait for the answer, at most `patience` seconds; return why the connection is no good, empty when it is."""
         return self._refusal if self._came.wait(patience) else f"broker did not answer in {patience:g} s"
 
 
-def _taken(client: paho.Client, info: paho.MQTTMessageInfo, deadline: float) -> bool:
-    """Wait until the broker took charge of a message, it is too late, or the connection is gone."""
-    while not info.is_published() and client.is_connected() and (left := deadline - time.monotonic()) > 0:
-        info.wait_for_publish(min(left, _SECONDS_BETWEEN_LOOKS))
-    return info.is_published()
+class _Acknowledged:
+    """What the broker says to each message; it comes on the client's own thread."""
 
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._reasons: dict[int, ReasonCode] = {}
+        self._all = threading.Event()
 
-def _never_left(messages: Sequence[TriggerMessage], reason: str) -> list[Delivery]:
-    return [Delivery(message.attempt, Fate.NEVER_LEFT, reason[:200]) for message in messages]
+    @property
+    def number(self) -> int:
+        return len(self._reasons)
+
+    def take(
+        self, _client: paho.Client, _data: object, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._reasons[mid] = reason
+        if len(self._reasons) == self._expected:
+            self._all.set()
+
+    def all_came(self, seconds: float) -> bool:
+        return self._all.wait(seconds)
+
+    def delivery(self, attempt: int, mid: int) -> Delivery | None:
+        """Return what became of a message, None when the broker did not say."""
+        reason = self._reasons.get(mid)
+        if reason is None:
+            return None
+        if reason.is_failure:
+            return Delivery(attempt, Fate.NEVER_LEFT, f"broker refuses the message: {reason}"[:200])
+        nobody = "no device is subscribed to its topic" if reason.value == _NO_SUBSCRIBER else ""
+        return Delivery(attempt, Fate.TAKEN, nobody)

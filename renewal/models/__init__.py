@@ -1,4 +1,4 @@
-"""How devices come to their next certificate: one-time secrets, and campaigns, work orders of the field."""
+"""How devices come to their next certificate: secrets, campaigns with their targets, gateways, and work orders."""
 
 from renewal.models.campaign import (
     Attempt,
@@ -13,6 +13,7 @@ from renewal.models.campaign import (
 from renewal.models.channel import Channel, ChannelTrouble
 from renewal.models.coverage import CoverageCount
 from renewal.models.device_note import DeviceNote
+from renewal.models.gateway import Driver, EarlyReceipt, Gateway, GatewayDay, ReceiptResult
 from renewal.models.healing import Healing
 from renewal.models.refusal_tally import RefusalTally
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
@@ -29,10 +30,15 @@ __all__ = [
     "ChannelTrouble",
     "CoverageCount",
     "DeviceNote",
+    "Driver",
+    "EarlyReceipt",
     "EnrolmentProtocol",
     "EnrolmentSecret",
+    "Gateway",
+    "GatewayDay",
     "Healing",
     "Outcome",
+    "ReceiptResult",
     "RefusalTally",
     "Target",
     "TargetMove",

@@ -60,9 +60,11 @@ OPEN_STATES = (*ASKED_STATES, *GIVEN_UP_STATES)
 
 class AttemptOutcome(models.TextChoices):
     CLAIMED = "claimed", _("being sent")
-    SENT = "sent", _("accepted by the broker")
+    SENT = "sent", _("accepted")
     IN_DOUBT = "in_doubt", _("in doubt")
-    REFUSED = "refused", _("refused for good")
+    DELIVERED = "delivered", _("delivered")
+    UNDELIVERED = "undelivered", _("undelivered")
+    REFUSED = "refused", _("refused by the gateway")
 
 
 class CampaignQuerySet(ScopedQuerySet["Campaign"]):
@@ -292,9 +294,13 @@ class Attempt(models.Model):
     channel = models.CharField(_("channel"), max_length=8, choices=Channel.choices)
     at = models.DateTimeField(_("time"))
     outcome = models.CharField(
-        _("outcome"), max_length=8, choices=AttemptOutcome.choices, default=AttemptOutcome.CLAIMED
+        _("outcome"), max_length=16, choices=AttemptOutcome.choices, default=AttemptOutcome.CLAIMED
     )
     detail = models.CharField(_("detail"), max_length=200, blank=True)
+    # The key of the gateway and its own id of the message, with a colon between: receipts name the message by it.
+    reference = models.CharField(_("reference"), max_length=140, blank=True, default="", db_default="")
+    # When the receipt was made, or the device's acknowledgement came, that `outcome` tells.
+    receipt_at = models.DateTimeField(_("receipt"), null=True)
 
     class Meta:
         verbose_name = _("attempt")
@@ -302,6 +308,7 @@ class Attempt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["target", "number"], name="attempt_number_unique_in_target"),
         ]
+        indexes = [models.Index(fields=["reference"], condition=~Q(reference=""), name="attempt_by_reference")]
 
     def __str__(self) -> str:
         return f"{self.target} #{self.number}"

@@ -1,4 +1,4 @@
-"""Channels to devices that are in trouble."""
+"""Channels to devices, and those in trouble."""
 
 from datetime import datetime, timedelta
 
@@ -22,9 +22,12 @@ class ChannelTroubleQuerySet(models.QuerySet["ChannelTrouble"]):
 
 
 class ChannelTrouble(models.Model):
-    """A channel that accepts no messages. Deleted when it accepts one."""
+    """What accepts no messages: the broker, or a gateway. Deleted when it accepts one."""
 
-    channel = models.CharField(_("channel"), max_length=8, choices=Channel.choices, primary_key=True)
+    # "mqtt" for the broker, which is one for all fleets; "gateway-" and its key for a gateway.
+    channel = models.CharField(_("channel"), max_length=32, primary_key=True)
+    # As people know it; empty for the broker.
+    name = models.CharField(_("name"), max_length=100, blank=True, default="", db_default="")
     since = models.DateTimeField(_("since"))
     tries = models.PositiveIntegerField(_("tries in vain"))
     next_try_at = models.DateTimeField(_("next try"))
@@ -38,4 +41,4 @@ class ChannelTrouble(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return self.get_channel_display()
+        return self.name or str(dict(Channel.choices).get(self.channel, self.channel))

@@ -42,7 +42,7 @@ from inventory.x509.csr import parse
 from renewal.campaigns import planning
 from renewal.campaigns.ladder import Ladder, Rung
 from renewal.campaigns.planning import Pace, Plan, Selection
-from renewal.models import Channel
+from renewal.models import Channel, Driver, Gateway
 from renewal.simulation.live_devices import Meter
 from renewal.simulation.virtual_device import Flash, key_pem
 from revocation import orders
@@ -58,6 +58,7 @@ _MINUTES = timedelta(minutes=10)
 _LADDER = Ladder({each: (Rung(Channel.MQTT, _MINUTES, 3, _MINUTES),) for each in Connectivity})
 # (name, latitude, longitude, share of the fleet)
 _SITES = [("Penang", 5.4141, 100.3288, 0.45), ("Johor", 1.4927, 103.7414, 0.35), ("Kuching", 1.5535, 110.3593, 0.20)]
+_TIME_ZONE = "Asia/Kuala_Lumpur"
 
 
 class _Since(StrEnum):
@@ -120,6 +121,7 @@ def plant(devices: int, *, authority: Authority, home: Path, now: datetime) -> F
     draw = random.Random(_SEED)  # noqa: S311 - a picture, not a secret
     with transaction.atomic():
         fleet = _fleet(authority)
+        _console_gateway(fleet)
         planted = _devices(fleet, _fates(devices, draw), draw, now)
         certificates = _issue(fleet, planted, now)
         _use(planted, certificates, draw, now)
@@ -152,8 +154,21 @@ def _fleet(authority: Authority) -> Fleet:
     return Fleet.objects.create(slug=SLUG, name="Demo meters", authority=authority, profile=profile)
 
 
+def _console_gateway(fleet: Fleet) -> None:
+    """SMS of the demo go to a page and a log."""
+    Gateway.objects.create(
+        name="Demo console",
+        channel=Channel.SMS,
+        driver=Driver.CONSOLE,
+        fleet=fleet,
+        enabled=True,
+        daily_cap=1000,
+        cost=Decimal("0.05"),
+    )
+
+
 def _devices(fleet: Fleet, fates: list[_Fate], draw: random.Random, now: datetime) -> list[_Planted]:
-    sites = {name: Site.objects.create(fleet=fleet, name=name) for name, *_ in _SITES}
+    sites = {name: Site.objects.create(fleet=fleet, name=name, time_zone=_TIME_ZONE) for name, *_ in _SITES}
     batches = {name: Batch.objects.create(fleet=fleet, name=name) for name in sorted({fate.batch for fate in fates})}
     shares = [share for *_, share in _SITES]
     planted = []

@@ -10,6 +10,7 @@ from renewal.campaigns.ladder import Ladder, Rung
 from renewal.campaigns.planning import Pace, Plan, Selection
 from renewal.campaigns.ticking import TickReport
 from renewal.channels.messages import TriggerChannel
+from renewal.channels.routes import PlainWay
 from renewal.models import Campaign, Channel, EnrolmentProtocol, Target
 from tests.factories import DAY, NOW, Enrolled, device, enrolled, fleet
 
@@ -55,8 +56,9 @@ def tick(
     campaign: Campaign, now: datetime, mqtt: TriggerChannel | None = None, **others: TriggerChannel
 ) -> TickReport | None:
     """Tick in a portal with these channels set up, by their names."""
-    set_up = {Channel.MQTT: mqtt, **{Channel(name): channel for name, channel in others.items()}}
-    return ticking.tick(campaign, now, set_up.get)
+    set_up = {"mqtt": mqtt, **others}
+    ways = {Channel(name): PlainWay(name, channel) for name, channel in set_up.items() if channel}
+    return ticking.tick(campaign, now, ways.get)
 
 
 def campaign_with_targets(_meters: list[Enrolled]) -> list[Target]:

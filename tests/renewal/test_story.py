@@ -70,7 +70,7 @@ def test_the_latest_of_a_campaign_are_its_triggers_and_what_came_of_them(django_
         ("M0000", "issued", ""),
         ("M0000", "trigger 1 over MQTT", "in doubt, connection lost"),
         ("M0001", "trigger 1 over MQTT", "in doubt, connection lost"),
-        ("M0001", "trigger 2 over MQTT", "accepted by the broker"),
+        ("M0001", "trigger 2 over MQTT", "accepted"),
         ("M0002", "escalated", "it has neither an MQTT id nor a phone number"),
     ]
     assert told(campaign, 1) == latest[:1]

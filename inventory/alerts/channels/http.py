@@ -1,4 +1,4 @@
-"""Sending JSON to a configured URL: with a total deadline, to permitted addresses only, without redirects."""
+"""Requests to a configured URL: with a total deadline, to permitted addresses only, without redirects."""
 
 import contextlib
 import http.client
@@ -23,57 +23,76 @@ _Resolved = tuple[int, int, int, str, tuple[Any, ...]]
 _PORTS = {"https": 443, "http": 80}
 
 
-class _Unreachable(Exception):
-    """The address may not be used, or leads nowhere; the text says why."""
-
-
 @dataclass(frozen=True)
 class Answer:
-    """What the other side answered, or why nothing came: then `status` is None, and the request may have arrived."""
+    """Status, headers (names in lower case) and as much of the body as was asked for."""
 
-    status: int | None
-    body: bytes = b""
-    problem: str = ""
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
-    @property
-    def accepted(self) -> bool:
-        """Whether it is a 2xx: a redirect could lead anywhere and is not."""
-        return self.status is not None and 200 <= self.status < 300
+
+class NotSent(Exception):
+    """Nothing of the request left; the text says why, and quotes nothing of the other side."""
+
+
+class NoAnswer(Exception):
+    """The request, or part of it, left, and no answer came in time: the other side may have acted on it or not."""
 
 
 def post(address: str, body: bytes, headers: Mapping[str, str], seconds: float = SECONDS) -> Handover:
-    """Post `body`. Accepted is what the other side answers with 2xx.
+    """Post JSON. Accepted is what the other side answers with 2xx; a redirect could lead anywhere and is not.
 
     Of the answer only its status is read: what else it says could be of a system that the reader may not see.
     """
-    answer = ask("POST", address, body, headers, most=0, seconds=seconds)
-    return Handover(answer.accepted, answer.problem)
+    try:
+        status = request("POST", address, body, {"Content-Type": "application/json", **headers}, seconds).status
+    except (NotSent, NoAnswer) as problem:
+        return Handover(False, str(problem)[:300])
+    return Handover(True) if 200 <= status < 300 else Handover(False, f"{urlsplit(address).hostname} answered {status}")
 
 
-def ask(
-    method: str, address: str, body: bytes | None, headers: Mapping[str, str], *, most: int, seconds: float = SECONDS
+def request(
+    method: str,
+    address: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    seconds: float = SECONDS,
+    *,
+    most_bytes: int = 0,
 ) -> Answer:
-    """Send a request and return the answer with the first `most` bytes of its body. Never raises for the other side."""
+    """Send a request, and return the answer with at most `most_bytes` of its body. Raises NotSent, NoAnswer.
+
+    `seconds` are for all of it: the name, the connection, TLS, the request and the answer.
+    """
     ends_at = time.monotonic() + seconds
-    host = ""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-        if not host or not port:
-            return Answer(None, problem=f"The address is no URL of a webhook: {parts.scheme!r} is not https."[:300])
-        status, said = _exchange(method, parts, host, port, body, headers, most, ends_at)
-    except _Unreachable as problem:
-        return Answer(None, problem=str(problem)[:300])
-    except http.client.HTTPException:
+    except ValueError as error:
+        raise NotSent(f"The address is no URL of a webhook: {error}") from error
+    if not host or parts.scheme not in _PORTS:
+        raise NotSent(f"The address is no URL of a webhook: {parts.scheme!r} is not https.")
+    sending = _Sending()
+    try:
+        return _exchange(method, parts, host, port, body, headers, ends_at, most_bytes, sending)
+    except http.client.HTTPException as error:
         # Its text quotes what the other side said.
-        return Answer(None, problem=f"{host} does not answer in HTTP."[:300])
+        raise NoAnswer(f"{host} does not answer in HTTP.") from error
     except OSError as error:
         late = time.monotonic() >= ends_at
-        why = f"not within {seconds:g} s" if late else error or type(error).__name__
-        return Answer(None, problem=f"{host} does not answer: {why}"[:300])
+        why = f"{host} does not answer: {f'not within {seconds:g} s' if late else error or type(error).__name__}"
+        raise (NoAnswer if sending.begun else NotSent)(why) from error
     except ValueError as error:
-        return Answer(None, problem=f"The address is no URL of a webhook: {error}"[:300])
-    return Answer(status, said, "" if 200 <= status < 300 else f"{host} answered {status}")
+        # A header or a path that HTTP cannot carry: it is looked at before anything is sent.
+        raise NotSent(f"The address is no URL of a webhook: {error}") from error
+
+
+@dataclass
+class _Sending:
+    """Whether bytes of a request may have left."""
+
+    begun: bool = False
 
 
 def _exchange(
@@ -81,12 +100,13 @@ def _exchange(
     parts: SplitResult,
     host: str,
     port: int,
-    body: bytes | None,
+    body: bytes,
     headers: Mapping[str, str],
-    most: int,
     ends_at: float,
-) -> tuple[int, bytes]:
-    with contextlib.closing(_connect(host, port, ends_at)) as plain, _cut_off_at(ends_at, plain):
+    most_bytes: int,
+    sending: _Sending,
+) -> Answer:
+    with contextlib.closing(connected(host, port, ends_at)) as plain, _cut_off_at(ends_at, plain):
         wire = plain
         if parts.scheme == "https":
             wire = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
@@ -97,14 +117,22 @@ def _exchange(
             target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
             default = _PORTS[parts.scheme] == port
             named = f"[{host}]" if ":" in host else host
-            given = {"Host": named if default else f"{named}:{port}", "Content-Type": "application/json", **headers}
-            connection.request(method, target, body, given)
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            given = {"Host": named if default else f"{named}:{port}", **headers, "Content-Length": str(len(body))}
+            for name, value in given.items():
+                connection.putheader(name, value)
+            sending.begun = True
+            connection.endheaders(body)
             answer = connection.getresponse()
-            return answer.status, answer.read(most) if most else b""
+            read = answer.read(most_bytes) if most_bytes else b""
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, read)
 
 
-def _connect(host: str, port: int, ends_at: float) -> socket.socket:
-    """Connect to the first address of `host` that answers, of those that may be used. Raises _Unreachable, OSError."""
+def connected(host: str, port: int, ends_at: float) -> socket.socket:
+    """Connect to the first address of `host` that answers, of those that may be used. Raises NotSent, OSError.
+
+    `ends_at` is in seconds of the monotonic clock.
+    """
     refused, failed = "", OSError("it has no address")
     for family, kind, protocol, _name, where in _resolved(host, port, ends_at):
         why = why_refused(str(where[0]), settings.WEBHOOK_NETWORKS)
@@ -123,7 +151,7 @@ def _connect(host: str, port: int, ends_at: float) -> socket.socket:
         else:
             return wire
     if refused:
-        raise _Unreachable(refused)
+        raise NotSent(refused)
     raise failed
 
 
@@ -142,7 +170,7 @@ def _resolved(host: str, port: int, ends_at: float) -> list[_Resolved]:
     resolver.start()
     resolver.join(max(ends_at - time.monotonic(), 0.001))
     if failed:
-        raise _Unreachable(f"{host} is not found: {failed[0]}")
+        raise NotSent(f"{host} is not found: {failed[0]}")
     if not found:
         raise TimeoutError("its name was not found in time")
     return found[0]

@@ -24,6 +24,7 @@ field:order:opened field:order:assigned field:order:closed
 user:login:succeeded user:login:failed user:logout:done user:password:changed user:access:changed
 role:permissions:changed
 user:token:created user:token:revoked
+gateway:message:tried
 alert:acknowledgement:done alert:mute:done
 list:export:started list:export:ended
 queue:jobs:changed

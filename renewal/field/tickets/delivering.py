@@ -6,13 +6,14 @@ A system that answers late has the time until the next try.
 
 import json
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.db import connection as database
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
-from inventory.alerts.channels.http import Answer, ask
+from inventory.alerts.channels import http
 from renewal.field.addresses import page_of
 from renewal.field.tickets.configured import Connection
 from renewal.field.tickets.systems import Known, Request, Text
@@ -115,11 +116,16 @@ def _sent(request: Request, ticket: Ticket, connection: Connection, seconds: flo
     if request.method == "POST":
         # For gateways in between that know it.
         headers["Idempotency-Key"] = str(ticket.correlation_id)
-    body = None if request.body is None else json.dumps(request.body).encode()
+    body = b"" if request.body is None else json.dumps(request.body).encode()
+    if body:
+        headers["Content-Type"] = "application/json"
     address = connection.address.rstrip("/") + request.path
-    answer: Answer = ask(request.method, address, body, headers, most=_MOST_OF_AN_ANSWER, seconds=seconds)
-    if not answer.accepted:
-        raise _NotTaken(answer.problem) from (_Silence() if answer.status is None else None)
+    try:
+        answer = http.request(request.method, address, body, headers, seconds, most_bytes=_MOST_OF_AN_ANSWER)
+    except (http.NotSent, http.NoAnswer) as problem:
+        raise _NotTaken(str(problem)[:300]) from _Silence()
+    if not 200 <= answer.status < 300:
+        raise _NotTaken(f"{urlsplit(address).hostname} answered {answer.status}")
     return answer.body
 
 

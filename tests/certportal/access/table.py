@@ -50,6 +50,8 @@ RULES = (
     Rule("admin:saved_filter_keep", "", NOBODY),  # without a list there is nothing to keep
     Rule("admin:saved_filter_forget", "", "own"),
     Rule("admin:saved_filter", "inventory.view_device", "inventory.view_device"),
+    # --- What gateways tell: only what is signed is heard ---
+    Rule("twilio-receipt", "", NOBODY),
     # --- Acts of the admin ---
     Rule("admin:profile_jitter", "inventory.view_profile", "inventory.change_profile" + PORTAL),
     Rule("admin:revoke_certificate", "inventory.revoke_certificate", "inventory.revoke_certificate"),
@@ -68,6 +70,7 @@ RULES = (
     Rule("admin:renewal_campaign_pause", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_stop", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_workorder_assign", "renewal.assign_workorder", "renewal.assign_workorder"),
+    Rule("admin:renewal_gateway_try", "renewal.change_gateway" + PORTAL, "renewal.change_gateway" + PORTAL),
     Rule("admin:inventory_certificate_download", VIEW, VIEW),
     # --- Queues: the job that is asked for is not there ---
     Rule("admin:django_rq_home*", "certportal.view_queues"),
@@ -99,7 +102,7 @@ RULES = (
         Rule(f"admin:{model}_add", ADD + PORTAL, ADD + PORTAL)
         for model in (
             "inventory_fleet", "inventory_profile", "inventory_alertpolicy", "inventory_recipient",
-            "inventory_columnmapping",
+            "inventory_columnmapping", "renewal_gateway",
         )
     ),
     Rule("admin:auth_group_add", SUPERUSER, SUPERUSER),
@@ -109,7 +112,7 @@ RULES = (
     *(
         Rule(f"admin:{model}_change", VIEW, CHANGE + PORTAL)
         for model in ("inventory_profile", "inventory_authority", "inventory_alertpolicy", "inventory_recipient",
-                      "inventory_columnmapping")
+                      "inventory_columnmapping", "renewal_gateway")
     ),
     *(
         Rule(f"admin:{model}_change", VIEW, NOBODY)
@@ -153,6 +156,7 @@ RULES = (
     Rule("api:escalations-assign", "", "renewal.assign_workorder"),
     Rule("api:escalations-close", "", "renewal.change_workorder"),
     Rule("api:cases-decide", "", "inventory.decide_case"),
+    Rule("api:receipts-list", "", ADD),
     Rule("api:devices-list", VIEW, ADD, CHANGE),
     Rule("api:sites-list", VIEW, ADD),
     Rule("api:batches-list", VIEW, ADD),

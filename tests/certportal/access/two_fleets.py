@@ -33,7 +33,7 @@ from inventory.models.case import Verdict
 from renewal.campaigns import planning
 from renewal.campaigns.planning import Plan, Selection
 from renewal.field import opening
-from renewal.models import DeviceNote, Team, WorkOrder
+from renewal.models import DeviceNote, Gateway, Team, WorkOrder
 from revocation.models import Crl
 from tests import factories
 from tests.factories import DAY, investigator
@@ -120,6 +120,9 @@ def plant(mark: str) -> OneFleet:
         sha256=b"1" * 32,
     )
     CliffNotice.objects.create(fleet=fleet, day=certificate.not_after.date(), count=1, noticed_at=now, grew_at=now)
+    gateway = Gateway.objects.create(
+        name=f"gateway-{mark}", driver="console", channel="sms", fleet=fleet, enabled=True, sender=f"from-{mark}"[:20]
+    )
     # People belong to no fleet: their names are no secret of one.
     owner = User.objects.create_user(f"owner-{fleet.pk}", is_staff=True)
     FleetMembership.objects.create(user=owner, fleet=fleet)
@@ -137,6 +140,7 @@ def plant(mark: str) -> OneFleet:
         "inventory_revokeddevice": stolen.device.pk, "renewal_campaign": campaign.pk,
         "renewal_target": campaign.targets.first().pk, "revocation_crl": crl.pk, "certportal_savedfilter": kept.pk,
         "renewal_workorder": order.pk, "renewal_team": team.pk, "renewal_devicenote": device.pk,
+        "renewal_gateway": gateway.pk,
         "slug_fleet": fleet.slug, "slug_profile": profile.slug, "slug_authority": authority.slug,
     }  # fmt: skip
     planted.words = {mark, *(each.certificate.serial for each in (*held, stolen, ended))}

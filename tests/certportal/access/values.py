@@ -11,6 +11,7 @@ RESOURCES = {
     "certificates": "inventory_certificate", "profiles": "slug_profile", "authorities": "slug_authority",
     "imports": "inventory_importrun", "column-mappings": "inventory_columnmapping",
     "sightings": "inventory_unexpectedsighting", "campaigns": "renewal_campaign", "crls": "revocation_crl",
+    "gateways": "renewal_gateway", "receipts": "renewal_earlyreceipt",
     "alerts": "inventory_alert", "alert-policies": "inventory_alertpolicy",
     "alert-recipients": "inventory_recipient", "mutes": "inventory_mute", "saved-filters": "certportal_savedfilter",
     "cases": "inventory_case",
@@ -20,7 +21,7 @@ RESOURCES = {
 _PAGES = {
     "profile_jitter": "inventory_profile", "saved_filter": "certportal_savedfilter",
     "saved_filter_forget": "certportal_savedfilter", "revoke_certificate": "inventory_certificate",
-    "inventory_device_case": "inventory_revokeddevice",
+    "inventory_device_case": "inventory_revokeddevice", "twilio-receipt": "renewal_gateway",
 }  # fmt: skip
 _CONSTANT = {
     "kind": "csv", "name": "tiles", "queue_index": 0, "connection_index": 0, "job_id": "none", "result_id": "none",
@@ -38,6 +39,8 @@ def row_of(address: Address) -> str:
         return "renewal_workorder" if address.parameters else ""
     if not {"pk", "object_id"} & set(address.parameters):
         return ""
+    if not space and "/" not in name:
+        return _PAGES[name]
     if not space:
         # The admin's redirect from a row to its page.
         _admin, app, model, *_rest = address.name.split("/")

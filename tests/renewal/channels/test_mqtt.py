@@ -9,20 +9,28 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from renewal.channels.messages import Fate, TriggerMessage
 from renewal.channels.mqtt import Broker, MqttChannel, payload, topic
+from tests.factories import DAY, NOW
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def message(attempt: int = 1, mqtt_id: str = "meter-1") -> TriggerMessage:
-    ends = datetime(2027, 3, 31, 12, tzinfo=UTC)
-    return TriggerMessage(attempt, "demo", "M1", mqtt_id, 7, ends.isoformat(), "https://est.example/demo", ends)
+    return TriggerMessage(
+        attempt=attempt,
+        fleet="demo",
+        device=f"M-{mqtt_id}",
+        address=mqtt_id,
+        campaign=7,
+        renew_before="2027-03-31T12:00:00+00:00",
+        est_url="https://est.example/demo",
+        valid_until=NOW + 30 * DAY,
+    )
 
 
 def free_port() -> int:
@@ -117,13 +125,18 @@ def test_nothing_leaves_for_a_broker_that_never_answers_and_it_costs_the_patienc
 
 
 class PoorBroker:
-    """Answers a connection with `code`, acknowledges so many messages, then says nothing more or hangs up."""
+    """Speaks MQTT 3.1.1 alone: it refuses MQTT 5, or hangs up on it. Answers a connection with `code`, acknowledges so
+    many messages, then says nothing more or hangs up."""
 
-    def __init__(self, *, code: int = 0, acknowledges: int = 0, hangs_up: bool = False) -> None:
+    def __init__(
+        self, *, code: int = 0, acknowledges: int = 0, hangs_up: bool = False, refuses_version: bool = True
+    ) -> None:
         self.published = 0
+        self.client_ids: list[bytes] = []
         self._code = code
         self._acknowledges = acknowledges
         self._hangs_up = hangs_up
+        self._refuses_version = refuses_version
         self._server = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve)
 
@@ -136,6 +149,11 @@ class PoorBroker:
         self._server.close()
 
     def _serve(self) -> None:
+        while not self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        """Serve a connection; return whether it was one of MQTT 3.1.1."""
         connected, _address = self._server.accept()
         with connected, connected.makefile("rb") as packets:
             while first := packets.read(1):
@@ -144,6 +162,11 @@ class PoorBroker:
                     length += (packets.read(1)[0] - 1) * 128
                 body = packets.read(length)
                 if first[0] >> 4 == 1:
+                    if body[6] == 5:
+                        if self._refuses_version:
+                            connected.sendall(bytes([0x20, 2, 0, 1]))
+                        return False
+                    self.client_ids.append(body[12:])
                     connected.sendall(bytes([0x20, 2, 0, self._code]))
                 elif first[0] >> 4 == 3:
                     self.published += 1
@@ -155,7 +178,17 @@ class PoorBroker:
                         connected.shutdown(socket.SHUT_WR)
                         while packets.read(1 << 16):
                             pass
-                        return
+                        return True
+        return True
+
+
+@pytest.mark.parametrize("refuses_version", [True, False])
+def test_a_broker_that_knows_no_mqtt_5_is_talked_to_in_3_1_1_under_the_name_of_the_campaign(refuses_version):
+    poor = PoorBroker(acknowledges=2, refuses_version=refuses_version)
+    with poor as broker:
+        deliveries = MqttChannel(broker).send([message(1), message(2)])
+    assert [each.fate for each in deliveries] == [Fate.TAKEN] * 2
+    assert poor.client_ids == [b"certportal-triggers-7"]
 
 
 def test_nothing_leaves_for_a_broker_that_refuses_the_connection_and_its_reason_is_told():
@@ -175,7 +208,7 @@ def test_a_broker_that_stops_midway_leaves_a_window_in_doubt_and_the_rest_never_
     assert [each.attempt for each in deliveries] == list(range(300))
     assert fates[:30] == [Fate.TAKEN] * 30
     # Whatever the broker got beyond that is in doubt; it got nothing of what never left.
-    assert 30 < poor.published <= fates.index(Fate.NEVER_LEFT) <= 130
+    assert 30 < poor.published <= fates.index(Fate.NEVER_LEFT) <= 50
     assert set(fates[30 : fates.index(Fate.NEVER_LEFT)]) == {Fate.IN_DOUBT}
     assert set(fates[fates.index(Fate.NEVER_LEFT) :]) == {Fate.NEVER_LEFT}
 

@@ -1,8 +1,6 @@
 """Sightings over MQTT: acknowledged once they are committed, and of the device of the topic alone."""
 
 import json
-import socket
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -10,10 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from inventory.sightings.identifiers import Fingerprint, MqttId, Sighting
-from inventory.sightings.json_reports import Malformed
-from renewal.channels.mqtt import Broker
-from renewal.channels.seen import SightingsListener, read
-from tests.e2e.peers import peer
+from renewal.channels.listening import Listener, Malformed
+from renewal.channels.seen import Sightings, read
 from tests.factories import NOW
 
 TOPIC = "certportal/demo/meter-1/seen"
@@ -33,31 +29,9 @@ def test_a_message_that_says_nothing_is_malformed(payload):
         read(TOPIC, payload, NOW)
 
 
-@pytest.fixture
-def broker(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    configuration = tmp_path / "mosquitto.conf"
-    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen([peer("mosquitto"), "-c", str(configuration)])
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "Mosquitto did not start."
-                time.sleep(0.05)
-        yield Broker("127.0.0.1", port, tls=False, username=None, password=None)
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
 @contextmanager
 def listening(broker, record):
-    listener = SightingsListener(broker, record, lambda: NOW)
+    listener = Listener(broker, [Sightings(record)], lambda: NOW)
     errors = []
 
     def run():

@@ -13,7 +13,7 @@ from django.db.models.functions import TruncDate
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, Fleet
 from inventory.models.certificate import CertificateQuerySet
 from renewal.campaigns.board import funnels
-from renewal.models import Campaign, CampaignState, TargetState
+from renewal.models import Campaign, CampaignState, Channel, Driver, Gateway, TargetState
 from renewal.simulation import demo_fleet
 from tests.factories import DAY, NOW, authority
 
@@ -50,6 +50,10 @@ class TestTheWholeFleet:
         assert certificates.expired(NOON).count() == int(400 * 0.012)
         assert Counter(Device.objects.values_list("batch__name", flat=True)).keys() == {"B6", "B7"}
         assert Device.objects.values("site").distinct().count() == 3
+
+    def test_its_sms_go_to_a_console_by_day_and_night(self, planted):
+        gateway = Gateway.objects.serving(Channel.SMS, Fleet.objects.get().pk)
+        assert (gateway.driver, gateway.quiet_hours) == (Driver.CONSOLE, None)
 
     def test_there_is_a_cliff_and_it_stands_out(self, planted):
         by_day = standing().annotate(day=TruncDate("not_after")).values_list("day").annotate(Count("pk")).order_by()

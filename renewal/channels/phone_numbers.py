@@ -1,0 +1,10 @@
+"""Phone numbers in E.164. Pure."""
+
+import re
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def is_e164(number: str) -> bool:
+    """Tell whether `number` is in the international form: +, country code and subscriber, at most 15 digits."""
+    return _E164.fullmatch(number) is not None
