@@ -123,7 +123,7 @@ class MqttChannel:
     def __init__(
         self, broker: Broker, patience: float = _PUBLISH_SECONDS, clock: Callable[[], datetime] = timezone.now
     ) -> None:
-        """`patience`: how many seconds 20,000 messages may take. `clock` says how long a message is still valid."""
+        """`patience`: how many seconds the broker may say nothing. `clock` says how long a message is still valid."""
         self._broker = broker
         self._patience = patience
         self._clock = clock
@@ -163,7 +163,6 @@ class MqttChannel:
         return deliveries
 
     def _publish(self, client: paho.Client, messages: Sequence[TriggerMessage]) -> list[Delivery]:
-        deadline = time.monotonic() + self._patience
         acknowledged = _Acknowledged(len(messages))
         client.on_publish = acknowledged.take
         handed: list[paho.MQTTMessageInfo] = []
@@ -177,8 +176,12 @@ class MqttChannel:
             if info.rc != paho.MQTT_ERR_SUCCESS:
                 break
             handed.append(info)
+        # A broker that is slow is in no trouble: each acknowledgement gives it new patience.
+        seen, deadline = 0, time.monotonic() + self._patience
         while not acknowledged.all_came(_SECONDS_BETWEEN_LOOKS) and client.is_connected():
-            if time.monotonic() >= deadline:
+            if acknowledged.number > seen:
+                seen, deadline = acknowledged.number, time.monotonic() + self._patience
+            elif time.monotonic() >= deadline:
                 break
         if acknowledged.number < len(messages):
             # From here on nothing more leaves: what is counted below is final.

@@ -113,6 +113,7 @@ def test_a_signed_callback_of_twilio_is_a_receipt(client, twilio):
         attempt.refresh_from_db()
         assert attempt.outcome == outcome
         assert attempt.detail == ("Twilio error 30003" if status == "undelivered" else "")
+    assert attempt.receipt_at is not None
     assert began <= attempt.receipt_at <= timezone.now()
 
 

@@ -43,7 +43,12 @@ def test_a_device_that_sleeps_gets_its_trigger_once_and_learns_when_it_expires(b
     properties.SessionExpiryInterval = 3600
     device.on_connect = lambda client, *_: client.subscribe("certportal/demo/meter-1/renew", 1)
     device.on_subscribe = lambda *_: subscribed.set()
-    device.on_message = lambda _client, _data, each: (received.append(each), got.set())
+
+    def take(_client, _data, each) -> None:
+        received.append(each)
+        got.set()
+
+    device.on_message = take
 
     def wake(clean: bool) -> None:
         device.connect(broker.host, broker.port, clean_start=clean, properties=properties)

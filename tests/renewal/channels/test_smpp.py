@@ -168,7 +168,12 @@ def test_the_listener_writes_receipts_to_the_messages_of_its_gateway():
         [attempt] = attempts(1)
         [delivery] = routes.route(Channel.SMS, fleet().pk, lambda: NOW).send([message(attempt.pk)])
         outcomes.write_down([delivery])
-        thread = threading.Thread(target=lambda: (listen(stopping), connection.close()))
+
+        def run() -> None:
+            listen(stopping)
+            connection.close()
+
+        thread = threading.Thread(target=run)
         thread.start()
         try:
             wait_until(lambda: centre.sessions == 1)

@@ -168,3 +168,9 @@ def test_settings_that_cannot_work_are_refused(changes, field):
 )
 def test_a_json_pointer_leads_where_rfc_6901_says(pointer, found):
     assert pointed_at({"a": [{"b": 1}], "x/y": 2, "m~n": 3}, pointer) == found
+
+
+def test_no_text_brings_the_secret_of_the_gateway_into_a_message():
+    with http_server(lambda *_: TAKEN) as server:
+        channel(server.url, text="{secret} {device} {number}").send([message(42)])
+    assert json.loads(server.requests[0].body)["body"] == "{secret} M0042 {number}"
