@@ -8,13 +8,13 @@ from django.utils.translation import ngettext
 
 from inventory.devices.timeline import Moment, Outlook
 from inventory.models import Device
-from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Target, TargetState
+from renewal.models import Attempt, AttemptOutcome, Campaign, CampaignState, Outcome, Target, TargetState, WorkOrder
 
 _MOST_ATTEMPTS = 100
 
 
 def past(device: Device) -> list[Moment]:
-    """Return the messages sent to a device and the campaigns that gave up on it. Two queries."""
+    """Return the messages sent to a device, the campaigns that gave up on it, and its work orders. Three queries."""
     attempts = (
         Attempt.objects.filter(target__device=device)
         .select_related("target__campaign")
@@ -26,6 +26,19 @@ def past(device: Device) -> list[Moment]:
         moments.append(
             Moment(target.escalated_at, _("escalated"), "late", target.campaign.name, why_escalated(target, device))
         )
+    for order in WorkOrder.objects.filter(device=device).select_related("team"):
+        moments += _of_order(order)
+    return moments
+
+
+def _of_order(order: WorkOrder) -> list[Moment]:
+    moments = [Moment(order.opened_at, _("work order opened"), "attention", order.team.name if order.team else "")]
+    if order.closed_at is not None:
+        title = _("work order closed: %(outcome)s") % {"outcome": order.get_outcome_display()}
+        good = order.outcome in {Outcome.RENEWED, Outcome.RENEWED_ON_SITE}
+        replaced = _("replaced by %(serial)s") % {"serial": order.replaced_by} if order.replaced_by else ""
+        why = ", ".join(filter(None, [order.note, replaced]))
+        moments.append(Moment(order.closed_at, title, "good" if good else "neutral", order.closed_by, why))
     return moments
 
 
