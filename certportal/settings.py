@@ -307,6 +307,7 @@ SPECTACULAR_SETTINGS = {
         "Purpose": "inventory.models.Purpose",
         "RevocationReason": "inventory.models.RevocationReason",
         "TargetState": "renewal.models.TargetState",
+        "WorkOrderFinding": "renewal.models.work_order.FINDINGS",
         "WorkOrderOutcome": "renewal.models.Outcome",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
