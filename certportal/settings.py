@@ -318,6 +318,7 @@ SPECTACULAR_SETTINGS = {
         "ReceiptResult": "renewal.models.ReceiptResult",
         "TriggerChannel": "renewal.models.Channel",
         "TargetState": "renewal.models.TargetState",
+        "WorkOrderFinding": "renewal.models.work_order.FINDINGS",
         "WorkOrderOutcome": "renewal.models.Outcome",
     },
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -13,10 +13,12 @@ from renewal.models import (
     AttemptOutcome,
     Campaign,
     CampaignState,
+    Outcome,
     Target,
     TargetMove,
     TargetReason,
     TargetState,
+    WorkOrder,
 )
 from renewal.models.campaign import GIVEN_UP_STATES
 
@@ -31,7 +33,7 @@ _TOLD = {
 
 
 def past(device: Device) -> list[Moment]:
-    """Return the messages sent to a device, and what campaigns concluded of it. Two queries."""
+    """Return the messages sent to a device, what campaigns concluded of it, and its work orders. Three queries."""
     attempts = (
         Attempt.objects.filter(target__device=device)
         .select_related("target__campaign")
@@ -42,7 +44,23 @@ def past(device: Device) -> list[Moment]:
         .select_related("target__campaign")
         .order_by("-id")[:_MOST_ATTEMPTS]
     )
-    return [*map(_of_attempt, attempts), *map(_of_move, moves)]
+    orders = WorkOrder.objects.filter(device=device).select_related("team")
+    return [
+        *map(_of_attempt, attempts),
+        *map(_of_move, moves),
+        *(each for order in orders for each in _of_order(order)),
+    ]
+
+
+def _of_order(order: WorkOrder) -> list[Moment]:
+    moments = [Moment(order.opened_at, _("work order opened"), "attention", order.team.name if order.team else "")]
+    if order.closed_at is not None:
+        title = _("work order closed: %(outcome)s") % {"outcome": order.get_outcome_display()}
+        good = order.outcome in {Outcome.RENEWED, Outcome.RENEWED_ON_SITE}
+        replaced = _("replaced by %(serial)s") % {"serial": order.replaced_by} if order.replaced_by else ""
+        why = ", ".join(filter(None, [order.note, replaced]))
+        moments.append(Moment(order.closed_at, title, "good" if good else "neutral", order.closed_by, why))
+    return moments
 
 
 def latest(campaign: Campaign, most: int) -> list[tuple[Device, Moment]]:
@@ -77,7 +95,7 @@ def _of_target(target: Target) -> list[Moment]:
 
 
 def _of_attempt(attempt: Attempt) -> Moment:
-    doubtful = attempt.outcome in (AttemptOutcome.IN_DOUBT, AttemptOutcome.REFUSED)
+    doubtful = attempt.outcome in (AttemptOutcome.IN_DOUBT, AttemptOutcome.REFUSED, AttemptOutcome.UNDELIVERED)
     title = _("trigger %(number)s over %(channel)s") % {
         "number": attempt.number,
         "channel": attempt.get_channel_display(),

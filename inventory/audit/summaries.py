@@ -14,7 +14,7 @@ from inventory.models import RevocationReason
 
 _LONG_HEX = re.compile(r"\b[0-9a-f]{20,}\b")
 # What the entry says elsewhere, or what only programs need.
-_UNTOLD = {"campaign", "id", "model"}
+_UNTOLD = {"campaign", "id", "model", "order"}
 # In the order in which they are told: PostgreSQL keeps the keys of JSON by their length.
 _WORDS = {
     "reason": "%s",

@@ -27,6 +27,7 @@ from renewal.field.addresses import page_of
 from renewal.field.downloads import download
 from renewal.field.files import FileKind
 from renewal.field.healing import Chance
+from renewal.field.itinerary import note_of
 from renewal.field.refused import Refused
 from renewal.models import DeviceNote, Outcome, Team, WorkOrder
 from renewal.models.work_order import WorkOrderQuerySet
@@ -108,8 +109,15 @@ class OrderSiteFilter(SiteFilter):
     path = "device__"
 
 
+class TeamField(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
+    """Teams of several fleets may have one name."""
+
+    def label_from_instance(self, obj: Team) -> str:
+        return cells.visible(f"{obj.name}, {obj.fleet.name}")
+
+
 class AssignForm(forms.Form):
-    team = forms.ModelChoiceField(Team.objects.none(), label=gettext_lazy("Team"))
+    team = TeamField(Team.objects.none(), label=gettext_lazy("Team"))
     assigned_to = forms.CharField(
         label=gettext_lazy("Person"),
         max_length=150,
@@ -221,7 +229,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("order"))
     def page_link(self, order: WorkOrder) -> SafeString:
-        return cells.link(links.page("renewal_workorder", order.pk), _("open"))
+        return cells.link(links.page("renewal_workorder", order.pk), _("page"))
 
     # --- The page ---------------------------------------------------------------------------------------------------
 
@@ -240,6 +248,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
             "state": self.state_word(order),
             "since": self.since(order),
             "chance": chance_text(healing.chances([order], now).get(order.pk)),
+            "note": note_of(order),
             "ticket": getattr(order, "ticket", None),
             "phone_url": reverse("field:order", args=[order.pk]),
         }

@@ -32,7 +32,7 @@ from renewal.field.files import FileKind
 from renewal.field.refused import Refused
 from renewal.filters import DeviceNoteFilter, TeamFilter, WorkOrderFilter
 from renewal.models import DeviceNote, Outcome, Team, WorkOrder
-from renewal.models.work_order import BY_HAND, LONGEST_NOTE
+from renewal.models.work_order import FINDINGS, LONGEST_NOTE
 
 
 class ChanceSerializer(serializers.Serializer[Any]):
@@ -128,7 +128,7 @@ class AssignedSerializer(serializers.Serializer[Any]):
 
 
 class FindingSerializer(StrictSerializer):
-    outcome = serializers.ChoiceField([(outcome.value, outcome.label) for outcome in BY_HAND])
+    outcome = serializers.ChoiceField(FINDINGS)
     note = Text(max_length=LONGEST_NOTE, required=False, allow_blank=True, default="")
     replaced_by = Text(
         max_length=device_fields.LONGEST_SERIAL,

@@ -14,6 +14,7 @@ from pathlib import Path
 import pymupdf_fonts
 import segno
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from fpdf import FPDF
 
 from renewal.field.healing import Chance
@@ -27,6 +28,7 @@ _FACES = {"": "figo", "B": "figbo"}
 # Millimetres.
 _MARGIN, _CODE, _BLOCK, _LINE = 12, 26, 32, 5
 _QUIET, _INK, _RULE = 90, 0, 190
+_BETWEEN = " · "
 
 
 class _Sheet(FPDF):
@@ -109,11 +111,12 @@ def _draw_order(pdf: FPDF, number: int, order: WorkOrder, chance: Chance | None,
 def _lines(order: WorkOrder, chance: Chance | None) -> list[str]:
     """Return at most three lines."""
     place, note, seen = place_of(order), note_of(order), order.device.last_seen_at
+    attempts = order.target.attempts_made
     where = f"{place[0]}, {place[1]}" if place else _("place unknown")
     facts = [
         _("due %(day)s") % {"day": _day(order.due_at)},
         _("last seen %(day)s") % {"day": _day(seen)} if seen else _("never seen"),
-        _("%(count)s attempts") % {"count": order.target.attempts_made},
+        ngettext("%(count)s attempt", "%(count)s attempts", attempts) % {"count": attempts},
     ]
     if chance:
         words = {"percent": chance.percent, "devices": chance.devices}
@@ -121,7 +124,7 @@ def _lines(order: WorkOrder, chance: Chance | None) -> list[str]:
     noted = [note.model, note.battery, note.sim] if note else []
     if note and note.dead_zone_since:
         noted.append(_("no coverage since %(day)s") % {"day": _day(note.dead_zone_since)})
-    return ["   ".join(facts), where, "   ".join(filter(None, noted))]
+    return [_BETWEEN.join(facts), where, _BETWEEN.join(filter(None, noted))]
 
 
 def _cut(pdf: FPDF, text: str, width: float) -> str:

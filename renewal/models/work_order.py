@@ -27,6 +27,8 @@ class Outcome(models.TextChoices):
 
 
 BY_HAND = (Outcome.RENEWED_ON_SITE, Outcome.REPLACED, Outcome.DEAD_ZONE, Outcome.DECOMMISSIONED)
+# As fields offer them.
+FINDINGS = [(outcome.value, outcome.label) for outcome in BY_HAND]
 
 
 class WorkOrderQuerySet(ScopedQuerySet["WorkOrder"]):

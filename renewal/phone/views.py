@@ -28,7 +28,7 @@ from renewal.field import closing, healing
 from renewal.field.itinerary import itinerary, note_of, place_of
 from renewal.field.refused import Refused
 from renewal.models import Outcome, WorkOrder
-from renewal.models.work_order import BY_HAND, LONGEST_NOTE, WorkOrderQuerySet
+from renewal.models.work_order import BY_HAND, FINDINGS, LONGEST_NOTE, WorkOrderQuerySet
 
 # Of one page. What is beyond comes up as orders are closed: the list begins with what is due first.
 MOST_LISTED = 60
@@ -130,7 +130,7 @@ def _polling(order: WorkOrder) -> dict[str, bool]:
 class FindingForm(forms.Form):
     """What was found. `key` is made with the page, so that a form sent twice counts once."""
 
-    outcome = forms.ChoiceField(choices=[(outcome.value, outcome.label) for outcome in BY_HAND])
+    outcome = forms.ChoiceField(choices=FINDINGS)
     note = forms.CharField(label=_("Note"), max_length=LONGEST_NOTE, required=False)
     replaced_by = forms.CharField(
         label=_("Serial number of the new device"), max_length=device_fields.LONGEST_SERIAL, required=False

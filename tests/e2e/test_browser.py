@@ -11,10 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.running_portal import RunningPortal
-from tests.e2e.windows import PHONE, fits, listen
+from tests.e2e.windows import DESK, PHONE, fits, listen
 
-_DESK = {"width": 1440, "height": 900}
-LOOKS = {"light": (_DESK, "light"), "dark": (_DESK, "dark"), "phone": (PHONE, "light")}
+LOOKS = {"light": (DESK, "light"), "dark": (DESK, "dark"), "phone": (PHONE, "light")}
 _CLIFF = "svg.heatmap a:has(text.cliff-label)"
 _MILLISECONDS_TO_PROGRESS = 60_000
 

@@ -3,13 +3,15 @@
 Screenshots are kept in `test-artifacts/`.
 """
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.line import Line, line_to
 from tests.e2e.running_portal import FLEET, RunningPortal
-from tests.e2e.windows import PHONE, fits, listen
+from tests.e2e.windows import DESK, PHONE, fits, listen
 
 _PASSWORD = "a long enough password"
 _MOST_BYTES = 60_000
@@ -75,9 +77,16 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, portal: RunningPortal, meters, scheme: str, complaints: list[str]) -> Iterator[Page]:
+def line(portal: RunningPortal) -> Iterator[Line]:
+    """What the phone reaches the portal by."""
+    with line_to(portal.ports[0]) as made:
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, line: Line, meters, scheme: str, complaints: list[str]) -> Iterator[Page]:
     """The phone of Ali, who has just opened the list."""
-    context = browser.new_context(base_url=portal.portal_url, viewport=PHONE, color_scheme=scheme, has_touch=True)
+    context = browser.new_context(base_url=line.url, viewport=PHONE, color_scheme=scheme, has_touch=True)
     opened = context.new_page()
     listen(opened, complaints)
     opened.goto("/field/")
@@ -87,6 +96,21 @@ def page(browser: Browser, portal: RunningPortal, meters, scheme: str, complaint
     expect(opened.locator("h1")).to_contain_text("work order")
     yield opened
     context.close()
+
+
+@pytest.fixture
+def desk(browser: Browser, portal: RunningPortal, meters, scheme: str, complaints: list[str]) -> Iterator[Page]:
+    """The window of a dispatcher."""
+    context = browser.new_context(base_url=portal.portal_url, viewport=DESK, color_scheme=scheme)
+    opened = context.new_page()
+    listen(opened, complaints)
+    opened.goto("/admin/renewal/workorder/")
+    opened.get_by_label("Username").fill("admin")
+    opened.get_by_label("Password").fill(portal.password)
+    opened.get_by_role("button", name="Log in").click()
+    yield opened
+    context.close()
+    assert complaints == []
 
 
 def outcome_of(portal: RunningPortal, serial: str) -> list[tuple]:
@@ -122,10 +146,10 @@ def test_two_taps_close_an_order_and_the_page_hears_of_the_device(page, portal, 
     assert complaints == []
 
 
-def test_what_was_found_without_a_network_is_sent_when_it_is_back(page, portal, artifacts, scheme):
+def test_what_was_found_without_a_network_is_sent_when_it_is_back(page, line, portal, artifacts, scheme):
     serial = "FIELD-3" if scheme == "light" else "FIELD-4"
     expect(page.locator("#copied")).to_contain_text("on this phone", timeout=20_000)
-    page.context.set_offline(True)
+    line.cut()
     page.locator(f"a[data-order]:has-text('{serial}')").tap()
     expect(page.locator("h1")).to_have_text(serial)
     page.locator("summary", has_text="Dead zone").tap()
@@ -135,8 +159,11 @@ def test_what_was_found_without_a_network_is_sent_when_it_is_back(page, portal, 
     page.get_by_role("link", name="orders").tap()
     expect(page.locator(f"a[data-order].waits:has-text('{serial}')")).to_be_visible()
     assert outcome_of(portal, serial) == [("", "")]
-    page.context.set_offline(False)
+    line.mend()
+    # As when the phone is taken out of the pocket.
+    page.reload()
     expect(page.locator("#line")).to_be_hidden()
+    expect(page.locator(f"a[data-order]:has-text('{serial}')")).to_be_hidden()
     assert outcome_of(portal, serial) == [("dead_zone", "ali")]
 
 
@@ -151,3 +178,26 @@ def test_a_page_and_all_it_needs_is_small(page):
     expect(page.locator("#copied")).to_contain_text("on this phone", timeout=20_000)
     page.goto(page.locator("a[data-order]").first.get_attribute("href") or "", wait_until="networkidle")
     assert 0 < sum(sizes) < _MOST_BYTES
+
+
+def test_a_dispatcher_gives_what_is_listed_to_a_team(desk, portal, artifacts, scheme):
+    expect(desk.locator("#result_list")).to_be_visible()
+    desk.screenshot(path=artifacts / f"field-desk-{scheme}.png")
+    assert fits(desk)
+    desk.goto(f"/admin/renewal/workorder/?team={team_of(portal)}")
+    desk.get_by_role("link", name="Assign what is listed").click()
+    desk.get_by_label("Team").select_option(label="Penang north, Demo meters")
+    desk.screenshot(path=artifacts / f"field-assign-{scheme}.png")
+    desk.get_by_role("button", name=re.compile("Assign [0-9]+ order")).click()
+    expect(desk.locator(".messagelist")).to_contain_text("assigned")
+
+
+def test_the_page_of_an_order_leads_to_the_phone(desk, artifacts, scheme):
+    desk.locator("#result_list a", has_text="page").first.click()
+    desk.screenshot(path=artifacts / f"field-desk-order-{scheme}.png")
+    desk.get_by_role("link", name="its page on a phone").click()
+    expect(desk.locator("#state")).to_be_visible()
+
+
+def team_of(portal: RunningPortal) -> int:
+    return portal.number("SELECT id FROM renewal_team WHERE name = 'Penang north'")

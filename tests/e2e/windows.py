@@ -13,6 +13,7 @@ QUIET = [
     # Whatever else it would like to call, it finds no name for.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
+DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 

@@ -19,7 +19,7 @@
     for (const link of document.querySelectorAll("[data-order]")) {
       link.classList.toggle("waits", queue.some((each) => each.order === link.dataset.order));
     }
-    const lines = queue.map((each) => `${each.device}: ${each.word}. ${each.problem ?? words.wordWaiting}`);
+    const lines = queue.map((each) => `${each.device}: ${each.word}, ${each.problem ?? words.wordWaiting}`);
     if (!navigator.onLine) lines.unshift(words.wordOffline);
     say(lines.join("\n"));
   };

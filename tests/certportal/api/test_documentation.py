@@ -101,6 +101,8 @@ def test_the_names_of_vocabularies_stay(schema):
         "TargetReason",
         "TargetState",
         "TriggerChannel",
+        "WorkOrderFinding",
+        "WorkOrderOutcome",
     }
 
 

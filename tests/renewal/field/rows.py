@@ -9,7 +9,7 @@ from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.campaigns.observing import observe
 from renewal.field import opening
-from renewal.models import Target, Team, WorkOrder
+from renewal.models import Campaign, Target, TargetState, Team, WorkOrder
 from tests import factories
 from tests.factories import DAY, NOW, Enrolled
 from tests.renewal.rows import running_campaign
@@ -21,10 +21,17 @@ def meters(number: int, *, expires_in: timedelta = 30 * DAY, **values: object) -
     return [factories.enrolled(factories.device(**values), expires_in=expires_in) for _ in range(number)]
 
 
+def silent_campaign(fleet: Fleet | None = None) -> Campaign:
+    """Return a running campaign whose devices were asked over every channel, and answered over none."""
+    campaign = running_campaign(fleet)
+    campaign.targets.update(state=TargetState.TRIGGERED, triggered_at=NOW, attempts_made=2, unanswered=True)
+    return campaign
+
+
 def opened(number: int = 1, **values: object) -> tuple[list[Enrolled], list[WorkOrder]]:
     """Return meters that nothing was heard of, and their orders, both in the order of their making."""
     made = meters(number, **values)
-    running_campaign()
+    silent_campaign()
     opening.open_due(NOW, LEAD)
     return made, list(WorkOrder.objects.order_by("device"))
 

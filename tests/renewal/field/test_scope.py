@@ -8,7 +8,7 @@ from django.urls import reverse
 from certportal import roles
 from certportal.models import User
 from inventory.models import FleetMembership
-from renewal.models import Team, WorkOrder
+from renewal.models import Outcome, Team, WorkOrder
 from tests.factories import NOW, person
 from tests.renewal.field.rows import opened, pks, team
 
@@ -105,3 +105,19 @@ def test_who_may_see_no_orders_is_refused(orders):
     client = Client()
     client.force_login(User.objects.get(username="clerk"))
     assert client.get("/field/").status_code == 403
+
+
+def test_a_dispatcher_assigns_what_the_filters_choose(orders):
+    person("boss", is_staff=True)
+    client = browser("boss", "operator")
+    north, south = Team.objects.order_by("name")
+    shown = client.get(f"/admin/renewal/workorder/assign/?team={south.pk}").content.decode()
+    assert "Assign 1 order" in shown and orders[1].device.serial in shown
+    done = client.post(f"/admin/renewal/workorder/assign/?team={south.pk}", {"team": north.pk, "assigned_to": "ali"})
+    assert done.status_code == 302
+    assert set(WorkOrder.objects.values_list("team", flat=True)) == {north.pk}
+    refused = client.post("/admin/renewal/workorder/assign/", {"team": north.pk, "assigned_to": "siti"})
+    assert "Nobody of this name is in the team" in refused.content.decode()
+    for state in (*Outcome.values, "all"):
+        assert client.get(f"/admin/renewal/workorder/?state={state}").status_code == 200
+    assert client.get(f"/admin/renewal/workorder/{orders[0].pk}/change/").status_code == 200
