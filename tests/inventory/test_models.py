@@ -36,7 +36,21 @@ from inventory.models import (
     Site,
     UnexpectedSighting,
 )
-from renewal.models import Attempt, Campaign, CoverageCount, EnrolmentSecret, RefusalTally, Target
+from renewal.models import (
+    Attempt,
+    Campaign,
+    CoverageCount,
+    EarlyReceipt,
+    EnrolmentSecret,
+    Gateway,
+    GatewayDay,
+    Healing,
+    RefusalTally,
+    Target,
+    Team,
+    Ticket,
+    WorkOrder,
+)
 from tests.factories import DAY, NOW, device, enrolled, fleet, person
 from tests.renewal.rows import campaign_with_targets, secret_of
 
@@ -140,6 +154,15 @@ REFUSED = [
     ("device_status_known", Device, "status = 'lost'"),
     ("fleetmembership_once", FleetMembership, "user_id = (SELECT min(id) FROM certportal_user)"),
     ("import_finished_has_a_time", ImportRun, "state = 'finished'"),
+    ("gateway_channel_known", Gateway, "channel = 'fax'"),
+    ("gateway_cost_not_negative", Gateway, "cost = -0.01"),
+    ("gateway_driver_known", Gateway, "driver = 'pigeon'"),
+    ("gateway_one_enabled_for_channel_and_fleet", Gateway, "enabled = true"),
+    ("gateway_quiet_hours_whole", Gateway, "quiet_from = '22:00'"),
+    ("gateway_quiet_hours_whole", Gateway, "quiet_from = '22:00', quiet_to = '22:00'"),
+    ("gatewayday_once", GatewayDay, "gateway_id = (SELECT min(id) FROM renewal_gateway)"),
+    ("healing_is_a_share", Healing, "healed = devices + 1"),
+    ("healing_one_row_a_week", Healing, "weeks = 1"),
     ("import_state_known", ImportRun, "state = 'lost'"),
     ("mute_ends_and_has_a_reason", Mute, "reason = ''"),
     ("mute_ends_and_has_a_reason", Mute, "until = created_at"),
@@ -173,6 +196,14 @@ REFUSED = [
     ("secret_spent_iff_certificate", EnrolmentSecret, "spent_at = now()"),
     ("secret_spent_iff_certificate", EnrolmentSecret, "certificate_id = {certificate}"),
     ("site_name_unique_in_fleet", Site, "name = 'same'"),
+    ("receipt_result_known", EarlyReceipt, "result = 'lost'"),
+    ("team_name_unique_in_fleet", Team, "name = 'same'"),
+    ("ticket_opened_has_reference", Ticket, "opened_at = now()"),
+    ("workorder_closed_with_outcome", WorkOrder, "closed_at = now()"),
+    ("workorder_closed_with_outcome", WorkOrder, "outcome = 'renewed'"),
+    ("workorder_outcome_known", WorkOrder, "outcome = 'lost', closed_at = now()"),
+    ("workorder_person_of_a_team", WorkOrder, "assigned_to_id = {bob}"),
+    ("workorder_replaced_by_which", WorkOrder, "outcome = 'replaced', closed_at = now()"),
     ("target_confirmed_has_time", Target, "confirmed_at = now()"),
     (
         "target_confirmed_has_time",
@@ -206,6 +237,14 @@ def rows(class_db):
     targets = campaign_with_targets(meters)
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
+    for number, target in enumerate(targets):
+        order = WorkOrder.objects.create(target=target, device=target.device, opened_at=NOW, due_at=NOW)
+        Ticket.objects.create(order=order)
+        Team.objects.create(fleet=fleet(), name=f"t{number}")
+        sms = Gateway.objects.create(name=f"g{number}", channel="sms", driver="console")
+        GatewayDay.objects.create(gateway=sms, day=NOW, sent=0)
+        EarlyReceipt.objects.create(reference=f"r{number}", result="delivered", at=NOW, received_at=NOW)
+        Healing.objects.create(fleet_id=1, site_id=None, connectivity="daily", weeks=2 + number, devices=1, healed=0)
     for name in ("a.csv", "b.csv"):
         ImportRun.objects.create(
             source=name, format="csv", actor_kind="system", actor="x", started_at=NOW, worked_at=NOW

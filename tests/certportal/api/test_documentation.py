@@ -72,7 +72,6 @@ def test_the_names_of_vocabularies_stay(schema):
         "AlertPolicyScope",
         "AlertResolution",
         "AuditAction",
-        "CampaignChannel",
         "CampaignState",
         "CaseOutcome",
         "CaseVerdict",

@@ -55,7 +55,7 @@ def test_every_address_belongs_to_a_resource_that_a_scope_can_name():
 
 def test_every_resource_is_refused_to_a_user_without_its_permission(client_for):
     client = client_for(permissions="add_")
-    for prefix, _, _ in router.registry:
+    for prefix in [prefix for prefix, viewset, _ in router.registry if hasattr(viewset, "list")]:
         answer = client.get(f"/api/v1/{prefix.replace('(?P<campaign_id>[0-9]+)', '1')}/")
         assert answer.status_code == 403, prefix
         assert "lacks the permission" in answer.json()["error"]["message"]
@@ -63,8 +63,9 @@ def test_every_resource_is_refused_to_a_user_without_its_permission(client_for):
 
 
 def test_every_resource_opens_to_its_scope_and_to_no_other(client_for):
-    lists = {resource: f"/api/v1/{resource}/" for resource in Resource.values}
-    for scope in Resource.values:
+    # Receipts are told and not listed.
+    lists = {resource: f"/api/v1/{resource}/" for resource in Resource.values if resource != Resource.RECEIPTS}
+    for scope in lists:
         client = client_for(scope, name=scope)
         answers = {resource: client.get(address).status_code for resource, address in lists.items()}
         assert answers == {resource: 200 if resource == scope else 403 for resource in lists}

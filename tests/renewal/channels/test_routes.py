@@ -9,7 +9,6 @@ from inventory.models import Site
 from renewal.channels import capacity, routes, trouble
 from renewal.channels.console import last
 from renewal.channels.messages import Delivery, Fate
-from renewal.channels.mqtt import MqttChannel
 from renewal.channels.sealing import SecretUnreadable, opened, sealed
 from renewal.models import Channel, ChannelTrouble, Driver, Gateway, GatewayDay
 from tests.factories import DAY, NOW, fleet
@@ -53,7 +52,7 @@ def test_a_fleet_has_its_own_gateway_before_that_of_all_and_none_that_is_disable
 def test_without_a_gateway_there_is_no_sms_and_mqtt_goes_to_the_broker_of_the_portal():
     assert route() is None
     assert room(Channel.SMS, 10, NOW, fleet().pk) == 0
-    assert isinstance(route(channel=Channel.MQTT), MqttChannel)
+    assert isinstance(route(channel=Channel.MQTT), routes.PlainWay)
     assert room(Channel.MQTT, 10, NOW, fleet().pk) == 10
 
 

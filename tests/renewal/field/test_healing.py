@@ -27,6 +27,7 @@ def silences(number: int, *, healed: int = 0, weeks: int = 3, site: Site | None 
     some = Target.objects.filter(work_order__in=orders[:healed])
     some.update(
         state=TargetState.CONFIRMED,
+        next_step_at=None,
         issued_at=NOW - timedelta(hours=1),
         confirmed_at=NOW,
         renewed_certificate=F("certificate"),
