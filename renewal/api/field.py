@@ -227,7 +227,7 @@ class WorkOrderViewSet(ExportMixin, SeenViewSet[WorkOrder]):
         """Sheets to print, by site and route, with a QR code for each order; at most 300. The audit log tells of it."""
         return self._file(request, FileKind.PDF)
 
-    @extend_schema(responses={(200, geojson.MEDIA_TYPE): OpenApiResponse(OpenApiTypes.STR)})
+    @extend_schema(responses={(200, geojson.MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT)})
     @action(
         detail=False,
         url_path="export.geojson",

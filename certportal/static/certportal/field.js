@@ -59,7 +59,7 @@
       sending = false;
     }
     show();
-    if (sent && document.getElementById("outcomes")) location.reload();
+    if (sent) location.reload();
   };
 
   document.addEventListener("submit", async (event) => {
