@@ -54,8 +54,10 @@ _WITHIN_A_DAY = timedelta(hours=23)
 _SEED = 20260101
 _VALIDITY = 3 * 365 * DAY
 _CAMPAIGN_SPAN = 45 * DAY
-_MINUTES = timedelta(minutes=10)
-_LADDER = Ladder({each: (Rung(Channel.MQTT, _MINUTES, 3, _MINUTES),) for each in Connectivity})
+_MINUTE = timedelta(minutes=1)
+# Fast enough to watch: who is silent gets an SMS after three minutes, and is left to people after nine.
+_RUNGS = (Rung(Channel.MQTT, 3 * _MINUTE, 1, 3 * _MINUTE), Rung(Channel.SMS, 2 * _MINUTE, 2, 2 * _MINUTE))
+_LADDER = Ladder(dict.fromkeys(Connectivity, _RUNGS))
 # (name, latitude, longitude, share of the fleet)
 _SITES = [("Penang", 5.4141, 100.3288, 0.45), ("Johor", 1.4927, 103.7414, 0.35), ("Kuching", 1.5535, 110.3593, 0.20)]
 _TIME_ZONE = "Asia/Kuala_Lumpur"
@@ -272,7 +274,6 @@ def _revoke(planted: list[_Planted], certificates: dict[int, Certificate], draw:
 
 
 def _plan_campaign(fleet: Fleet, now: datetime) -> None:
-    # Fast enough to watch: a few devices a tick, and an answer is expected within minutes.
     plan = Plan("Spring renewal", Selection(fleet, now, now + _CAMPAIGN_SPAN), now + 40 * DAY, _LADDER, Pace(72))
     campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM)

@@ -25,7 +25,9 @@ CHANGELISTS = sorted(
     (model for model in admin.site._registry if model._meta.app_label != "django_rq"),
     key=lambda model: model._meta.label,
 )
-LISTS = {prefix: viewset for prefix, viewset, _name in router.registry if "(" not in prefix}
+LISTS = {
+    prefix: viewset for prefix, viewset, _name in router.registry if "(" not in prefix and hasattr(viewset, "list")
+}
 
 
 def parameters(model: type[Model], boss) -> list[str]:

@@ -83,6 +83,7 @@ def plant(mark: str) -> OneFleet:
         Plan(f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY), now=now, actor=SYSTEM
     )
     planning.start(campaign, now=now, actor=SYSTEM)
+    campaign.targets.filter(device=device).update(state="triggered", unanswered=True)
     opening.open_due(now, 60 * DAY)
     order = WorkOrder.objects.get(device=device)
     team = Team.objects.create(fleet=fleet, name=f"team-{mark}")
