@@ -1,0 +1,117 @@
+"""The fleet as it stands when the campaign is planned: devices, and certificates signed by the door years ago."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.db import connection
+
+from inventory.audit.record import SYSTEM
+from inventory.issuing.authorities import AuthorityPlan, establish
+from inventory.issuing.certificates import Admission, issue_many
+from inventory.models import Authority, Batch, Connectivity, Device, Fleet, Profile, Site
+from inventory.sightings import Sighting, record_sightings
+from inventory.sightings.identifiers import Fingerprint
+from inventory.x509.csr import parse
+from renewal.simulation.fleet.meters import Meters
+from renewal.simulation.fleet.scenario import Scenario
+
+SLUG = "simulated"
+AT_ONCE = 2000
+_DAY = timedelta(days=1)
+_SERIAL = "SIM"
+# What is dear to read in a table of millions that the planner takes for empty.
+_TABLES = ("inventory_device", "inventory_devicepresence", "inventory_certificate", "inventory_auditevent")
+
+
+def serial_of(meter: int) -> str:
+    return f"{_SERIAL}{meter:08}"
+
+
+def number_of(serial: str) -> int:
+    return int(serial.removeprefix(_SERIAL))
+
+
+def new_request(subject: x509.Name) -> bytes:
+    """Return a request (DER) for a new P-256 key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+
+
+def plant(devices: int, scenario: Scenario, meters: Meters, start: datetime) -> Fleet:
+    """Make the fleet. The first certificate ends `lead_days` after `start`, the last `expiry_spread_days` later."""
+    validity = timedelta(days=scenario.validity_days)
+    issued_at = start + timedelta(days=scenario.lead_days) - validity
+    authority = _authority(issued_at - 10 * _DAY, validity)
+    profile = Profile.objects.create(
+        slug=SLUG,
+        name="Simulated meters",
+        validity=validity,
+        # Of the seed alone: the ends of certificates are spread by when they are issued.
+        jitter_max=timedelta(0),
+        renewal_window=timedelta(days=scenario.lead_days + scenario.expiry_spread_days),
+        subject_template="CN={serial},O=Simulated",
+    )
+    fleet = Fleet.objects.create(slug=SLUG, name="Simulated meters", authority=authority, profile=profile)
+    last = devices - 1
+    sites = Site.objects.bulk_create(Site(fleet=fleet, name=name) for name in _names(meters.site(last) + 1))
+    batches = Batch.objects.bulk_create(Batch(fleet=fleet, name=name) for name in _names(meters.batch(last) + 1))
+    for numbers in _blocks(devices):
+        made = Device.objects.bulk_create(
+            Device(
+                fleet=fleet,
+                serial=serial_of(number),
+                site=sites[meters.site(number)],
+                batch=batches[meters.batch(number)],
+                mqtt_id=f"sim-{number}",
+                phone_number=f"+6011{number:08}",
+                connectivity=Connectivity.INTERMITTENT if meters.sleeps_deep(number) else Connectivity.DAILY,
+                registered_at=issued_at,
+            )
+            for number in numbers
+        )
+        _issue(made, issued_at + numbers.start / devices * timedelta(days=scenario.expiry_spread_days))
+        if numbers.start == 0:
+            _analyse()
+    _analyse()
+    return fleet
+
+
+def _authority(made_at: datetime, validity: timedelta) -> Authority:
+    root = AuthorityPlan("root", "Simulated Root CA", "certportal", validity=4 * validity, path_length=1)
+    issuing = AuthorityPlan("issuing", "Simulated Issuing CA", "certportal", validity=3 * validity, path_length=0)
+    return establish(issuing, parent=establish(root, parent=None, now=made_at, actor=SYSTEM), now=made_at, actor=SYSTEM)
+
+
+def _names(number: int) -> list[str]:
+    return [f"{each:05}" for each in range(number)]
+
+
+def _blocks(devices: int) -> Iterator[range]:
+    for first in range(0, devices, AT_ONCE):
+        yield range(first, min(first + AT_ONCE, devices))
+
+
+def _issue(devices: Sequence[Device], issued_at: datetime) -> None:
+    """Give devices their first certificates, and let them use these a day later."""
+    admissions = [
+        Admission(device, device.fleet.profile, device.fleet.authority, parse(new_request(x509.Name([]))), SYSTEM)
+        for device in devices
+    ]
+    used_at = issued_at + _DAY
+    seen = [Sighting(used_at, Fingerprint(bytes(each.sha256))) for each in issue_many(admissions, issued_at)]
+    record_sightings(seen, used_at, SYSTEM)
+
+
+def _analyse() -> None:
+    with connection.cursor() as cursor:
+        for table in _TABLES:
+            cursor.execute(f"ANALYZE {table}")

@@ -1,0 +1,162 @@
+"""A whole campaign on a virtual clock: plan it, tick it, let meters and field team act, count what came of it."""
+
+import math
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from inventory.audit.record import SYSTEM
+from inventory.models import Device, Fleet
+from renewal.campaigns import planning
+from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.campaigns.ticking import tick
+from renewal.models import Campaign, Channel, Target
+from renewal.simulation.fleet import outcome, scratch
+from renewal.simulation.fleet.air import Air
+from renewal.simulation.fleet.field_work import FieldWork
+from renewal.simulation.fleet.firmware import Firmware
+from renewal.simulation.fleet.planting import plant
+from renewal.simulation.fleet.scenario import Scenario
+from renewal.simulation.fleet.world import World
+
+# Midnight, so that a day of the simulation is a day of the calendar. Which one is of no account.
+START = datetime(2027, 1, 4, tzinfo=UTC)
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+_HOURS_A_DAY = 24
+_MINUTES_AN_HOUR = 60
+_MEBIBYTE = 1024
+_TOLD_EVERY = 10
+
+
+class LiveDatabase(RuntimeError):
+    """The database is not a scratch database of a simulation, or not an empty one."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one run. `days` have passed; `course`: by day, how many targets were in each state at its end."""
+
+    devices: int
+    seed: int
+    days: int
+    rows: outcome.Rows
+    expired_reachable: int
+    found: Mapping[str, int]
+    refusals: Mapping[str, int]
+    course: list[dict[str, int]]
+    seconds: Mapping[str, float]
+    peak_memory_mib: float
+
+
+def run(devices: int, seed: int, scenario: Scenario, say: Callable[[str], None]) -> Result:
+    """Simulate until the last certificate has ended, in the database of this process. Raises LiveDatabase."""
+    _refuse_live()
+    started = time.perf_counter()
+    days = int(scenario.lead_days + scenario.expiry_spread_days) + 1
+    world = World(scenario, seed, days * _HOURS_A_DAY)
+    say(f"Registering {devices:,} meters and signing their certificates ...")
+    fleet = plant(devices, scenario, world.meters, START)
+    campaign = _campaign(fleet, scenario)
+    planted = time.perf_counter()
+    air = Air(world, START)
+    firmware = Firmware(world, START, days * _HOURS_A_DAY)
+    field = FieldWork(world, firmware, START)
+    course: list[dict[str, int]] = []
+    step = int(scenario.tick_hours)
+    before, hour = -step, 0
+    while hour <= days * _HOURS_A_DAY:
+        now = air.now = START + hour * _HOUR
+        firmware.hear(air.arrived(before, hour), hour)
+        firmware.work(before, hour)
+        field.visit(before, hour)
+        tick(campaign, now, air.route)
+        if hour // _HOURS_A_DAY > len(course):
+            field.keep_orders(hour)
+            course.append(outcome.states(campaign))
+            if len(course) % _TOLD_EVERY == 0:
+                say(f"Day {len(course)}: {course[-1]['confirmed']:,} of {devices:,} renewed.")
+        before, hour = hour, hour + step
+        # Nothing happens until then: a tick in between would find nothing new and nothing due.
+        soonest = min(air.next_hour, firmware.next_hour, field.next_hour, _next_due(campaign), _next_day(before))
+        hour += max(math.ceil((soonest - hour) / step), 0) * step
+    rows = outcome.counted(campaign, START + days * _DAY)
+    ended = time.perf_counter()
+    return Result(
+        devices=devices,
+        seed=seed,
+        days=days,
+        rows=rows,
+        expired_reachable=sum(world.was_reachable(meter, days * _HOURS_A_DAY) for meter in rows.expired),
+        found=dict(sorted(field.found.items())),
+        refusals=dict(sorted(firmware.refusals.items())),
+        course=course,
+        seconds={"planting": round(planted - started, 1), "campaign": round(ended - planted, 1)},
+        peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEBIBYTE, 1),
+    )
+
+
+def _next_day(hour: int) -> int:
+    return (hour // _HOURS_A_DAY + 1) * _HOURS_A_DAY
+
+
+def _next_due(campaign: Campaign) -> float:
+    """Return the hour of the next step of any target. A query for each channel, and one for steps without a message."""
+    waiting = Target.objects.filter(campaign=campaign, next_step_at__isnull=False).order_by("next_step_at")
+    firsts = (
+        waiting.filter(channel=channel).values_list("next_step_at", flat=True).first() for channel in ("", *Channel)
+    )
+    # Nothing is paused here, so the campaign's clock is that of the simulation.
+    return min(((first - START) / _HOUR for first in firsts if first is not None), default=math.inf)
+
+
+def _refuse_live() -> None:
+    name = str(connection.settings_dict["NAME"])
+    if not name.startswith(scratch.PREFIX) or Device.objects.exists():
+        raise LiveDatabase(f"The database {name} is no empty scratch database; a simulation runs in nothing else.")
+
+
+def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
+    """Plan the campaign for all certificates, and start it."""
+    ends = START + timedelta(days=scenario.lead_days)
+    # One tick stands for all those of its hours.
+    pace = Pace(int(scenario.messages_a_minute * _MINUTES_AN_HOUR * scenario.tick_hours))
+    selection = Selection(fleet, START, ends + timedelta(days=scenario.expiry_spread_days + 1))
+    campaign = planning.plan(Plan("Simulated", selection, ends, scenario.ladder, pace), now=START, actor=SYSTEM)
+    planning.start(campaign, now=START, actor=SYSTEM)
+    _analyse()
+    return campaign
+
+
+def _analyse() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE renewal_target")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return the result as `simulate_fleet --json` prints it, without the model."""
+    rows, devices = result.rows, result.devices
+    return {
+        "devices": devices,
+        "days": result.days,
+        "seed": result.seed,
+        "field_interventions": rows.interventions,
+        "field_share": rows.interventions / devices,
+        "expired_in_service": len(rows.expired),
+        "expired_reachable": result.expired_reachable,
+        "renewed": rows.renewed,
+        "orders_opened": rows.orders,
+        "orders_by_outcome": dict(rows.outcomes),
+        "found_at_visits": dict(result.found),
+        "messages": dict(rows.messages),
+        "refusals": dict(result.refusals),
+        "states": dict(rows.states),
+        "course": result.course,
+        "seconds": dict(result.seconds),
+        "peak_memory_mib": result.peak_memory_mib,
+    }

@@ -1,0 +1,142 @@
+"""Whole campaigns of virtual meters, each in a scratch database beside that of the test run."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from renewal.simulation.fleet import model, report, running, scenario, scratch
+from renewal.simulation.fleet.running import LiveDatabase
+from renewal.simulation.fleet.scratch import Scratch
+
+HEADLINE = scenario.default().scenario
+# Four ticks a day: as true, and sooner through.
+QUICK = replace(HEADLINE, tick_hours=6.0)
+# How far two seeds may lie apart in the share of meters that need a visit.
+BAND = 0.006
+
+
+@pytest.fixture(scope="module")
+def made(django_db_setup, django_db_blocker) -> Iterator[Scratch]:
+    """One template for all runs of this module: to migrate takes longer than a small campaign."""
+    with django_db_blocker.unblock(), scratch.prepared() as prepared:
+        yield prepared
+
+
+def what_came(result):
+    """Return the result without what depends on the machine."""
+    return {key: value for key, value in result.items() if key not in {"seconds", "peak_memory_mib"}}
+
+
+def scratch_databases() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [scratch.PREFIX])
+        return {name for (name,) in cursor.fetchall()}
+
+
+@pytest.mark.django_db
+def test_the_same_seed_gives_the_same_result(made):
+    first, second = (made.run(500, 7, QUICK) for _ in range(2))
+    assert what_came(first) == what_came(second)
+
+
+@pytest.mark.django_db
+def test_22_000_meters_are_renewed_and_every_one_is_accounted_for(made):
+    result = made.run(22_000, 7, QUICK)
+    assert result["refusals"] == {}
+    assert sum(result["states"].values()) == 22_000
+    assert result["states"]["confirmed"] == result["renewed"]
+    assert result["renewed"] + result["expired_in_service"] + result["states"]["withdrawn"] == 22_000
+    assert result["expired_reachable"] == 0
+    assert result["field_interventions"] == sum(result["found_at_visits"].values())
+    assert result["orders_opened"] == sum(result["orders_by_outcome"].values())
+    # Of 7 % that MQTT does not reach, SMS leaves a fraction to the field team.
+    assert 0 < result["field_share"] < 0.03
+
+
+@pytest.mark.django_db
+def test_three_seeds_agree(made):
+    shares = [made.run(3_000, seed, QUICK)["field_share"] for seed in (1, 2, 3)]
+    assert max(shares) - min(shares) < BAND
+
+
+@pytest.mark.django_db
+def test_without_sms_or_with_a_short_lead_many_more_need_a_visit(made):
+    as_it_is, no_sms, short = (
+        made.run(1_500, 7, changed)["field_share"]
+        for changed in (QUICK, replace(QUICK, sms_in_use=0.0), replace(QUICK, lead_days=30.0))
+    )
+    assert no_sms > 2 * as_it_is
+    assert short > 1.3 * as_it_is
+
+
+@pytest.mark.django_db
+def test_a_simulation_refuses_the_live_database():
+    with pytest.raises(LiveDatabase, match=settings.DATABASES["default"]["NAME"]):
+        running.run(10, 7, HEADLINE, lambda _line: None)
+
+
+@pytest.mark.django_db
+def test_a_model_that_is_not_what_it_says_reports_nothing(tmp_path):
+    file = tmp_path / "scenario.toml"
+    file.write_text('[faults]\nno_coverage = { value = 0.3, source = "assumption" }')
+    with pytest.raises(CommandError, match="share unreachable in a window"):
+        call_command("simulate_fleet", "--devices", "10", "--scenario", str(file))
+
+
+@pytest.mark.django_db
+def test_an_interrupted_simulation_leaves_no_database_behind(made):
+    before = scratch_databases()
+    own = connection.settings_dict["NAME"]
+    environment = scratch.environment(own, settings.HOME)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "django", "simulate_fleet", "--devices", "5000"],
+        env=environment,
+        cwd=settings.BASE_DIR,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        # Its first line comes from within the run.
+        assert "Registering 5,000 meters" in process.stderr.readline()
+        assert len(scratch_databases() - before) == 2
+        process.send_signal(signal.SIGTERM)
+        assert "Nothing is left behind" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+    assert scratch_databases() == before
+
+
+@pytest.mark.django_db
+def test_what_a_crash_left_behind_is_dropped_by_the_next_run():
+    own = connection.get_connection_params()
+    name = f"{scratch.PREFIX}of_a_crash"
+    with psycopg.connect(**{key: own[key] for key in ("host", "user", "password", "dbname")}, autocommit=True) as other:
+        other.execute(f"CREATE DATABASE {name}")
+    with scratch.prepared():
+        assert name not in scratch_databases()
+
+
+@pytest.mark.django_db
+def test_the_report_has_what_it_must(made):
+    sourced = scenario.default()
+    result = made.run(200, 7, QUICK)
+    told = report.as_json(result, model.proven(HEADLINE, 7), sourced, [])
+    asked = {"devices", "days", "seed", "field_interventions", "field_share", "expired_in_service"}
+    assert {*asked, "expired_reachable", "renewed", "model"} <= set(json.loads(json.dumps(told)))
+    assert told["model"]["numbers"]["sms_lost"]["source"].startswith("assumption")
+    assert "200 meters" in report.as_text(told)
+    picture = report.picture(result, HEADLINE)
+    assert picture.lstrip().startswith("<svg")
+    assert "field list opens" in picture
