@@ -73,3 +73,11 @@ class Way:
         for message in messages:
             self.air.take(self.channel, message)
         return [Delivery(message.attempt, Fate.TAKEN) for message in messages]
+
+    def room(self, wanted: int, now: datetime) -> int:
+        """The air takes what it is given."""
+        return wanted
+
+    def note(self, deliveries: Sequence[Delivery], now: datetime) -> datetime:
+        """Nothing ever fails to leave."""
+        return now
