@@ -29,6 +29,8 @@ _LOCK = "SELECT pg_advisory_lock(hashtext(%s))"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext(%s))"
 _LEFT = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+# What psycopg and Django call alike.
+_SERVER = ("host", "port", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 class RunFailed(RuntimeError):
@@ -59,10 +61,7 @@ class Scratch:
 @contextlib.contextmanager
 def prepared() -> Iterator[Scratch]:
     """Make the template on the portal's server; drop it, and whatever earlier runs left behind, at the end."""
-    own = connection.get_connection_params()
-    # Migrating takes seconds, and in between nobody may remove what is under way.
-    keys = ("host", "port", "user", "password", "dbname")
-    server = psycopg.connect(**{key: own[key] for key in keys if own.get(key)}, autocommit=True)
+    server = psycopg.connect(**_server(), dbname=connection.settings_dict["NAME"], autocommit=True)
     with contextlib.closing(server), tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
         _drop_what_was_left(server)
         with _database(server, None) as template:
@@ -132,8 +131,13 @@ def environment(database: str, home: Path) -> dict[str, str]:
     }
 
 
+def _server() -> dict[str, Any]:
+    """Return how the portal's server is reached: whatever form the settings have, and not only its host and port."""
+    own = connection.get_connection_params()
+    return {key: own[key] for key in _SERVER if own.get(key)}
+
+
 def _url(database: str) -> str:
-    own = connection.settings_dict
-    who = f"{quote(str(own['USER']), safe='')}:{quote(str(own['PASSWORD']), safe='')}"
-    where = {"host": own["HOST"], **({"port": own["PORT"]} if own["PORT"] else {})}
+    where = _server()
+    who = ":".join(quote(str(where.pop(key, "")), safe="") for key in ("user", "password"))
     return f"postgres://{who}@/{database}?{urlencode(where)}"
