@@ -61,7 +61,8 @@ class Scratch:
 @contextlib.contextmanager
 def prepared() -> Iterator[Scratch]:
     """Make the template on the portal's server; drop it, and whatever earlier runs left behind, at the end."""
-    server = psycopg.connect(**_server(), dbname=connection.settings_dict["NAME"], autocommit=True)
+    # Locks are of one database: those who make databases on one server meet in the one that each server has.
+    server = psycopg.connect(**_server(), dbname="postgres", autocommit=True)
     with contextlib.closing(server), tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
         _drop_what_was_left(server)
         with _database(server, None) as template:
