@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from renewal.channels.listening import Malformed
-from renewal.models import AttemptOutcome, Channel
+from renewal.models import AttemptOutcome, Channel, TargetState
 
 _LARGEST_PAYLOAD = 1024
 _LARGEST_ID = (1 << 63) - 1
@@ -54,7 +54,7 @@ WITH said AS (
     JOIN inventory_device device ON device.fleet_id = fleet.id AND device.mqtt_id = said.mqtt_id AND said.mqtt_id <> ''
     JOIN renewal_target target ON target.campaign_id = said.campaign AND target.device_id = device.id
 ), last AS (
-    SELECT ours.at, attempt.id
+    SELECT ours.at, ours.target_id, attempt.id
     FROM ours CROSS JOIN LATERAL (
         SELECT id FROM renewal_attempt
         WHERE target_id = ours.target_id AND channel = %(mqtt)s ORDER BY number DESC LIMIT 1
@@ -67,6 +67,13 @@ WITH said AS (
     UPDATE renewal_attempt attempt SET outcome = %(delivered)s, receipt_at = last.at, detail = ''
     FROM news JOIN last USING (id) WHERE attempt.id = news.id
     RETURNING 1
+), moved AS (
+    UPDATE renewal_target target SET state = %(acknowledged)s, acknowledged_at = last.at
+    FROM news JOIN last USING (id) WHERE target.id = last.target_id AND target.state = %(triggered)s
+    RETURNING target.id, target.acknowledged_at
+), told AS (
+    INSERT INTO renewal_targetmove (target_id, at, state, reason)
+    SELECT id, acknowledged_at, %(acknowledged)s, '' FROM moved ORDER BY id
 )
 SELECT (SELECT count(*) FROM said), (SELECT count(*) FROM ours WHERE of_another), (SELECT count(*) FROM last),
        (SELECT count(*) FROM written)
@@ -93,7 +100,10 @@ def read(topic: str, payload: bytes | bytearray, received_at: datetime) -> Ackno
 
 
 def note(told: Sequence[Acknowledgement]) -> Acknowledged:
-    """Write down that devices have their triggers. One statement; repetitions and unknown names are only counted."""
+    """Write down that devices have their triggers, and move their targets on.
+
+    One statement; repetitions and unknown names are only counted.
+    """
     if not told:
         return Acknowledged()
     with connection.cursor() as cursor:
@@ -107,6 +117,8 @@ def note(told: Sequence[Acknowledgement]) -> Acknowledged:
                 "devices": [each.device for each in told],
                 "mqtt": Channel.MQTT.value,
                 "delivered": AttemptOutcome.DELIVERED.value,
+                "triggered": TargetState.TRIGGERED.value,
+                "acknowledged": TargetState.ACKNOWLEDGED.value,
             },
         )
         [(said, refused, last, written)] = cursor.fetchall()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from inventory.models import Connectivity, Device, Site
 from renewal.campaigns.ladder import Ladder, Rung, Send, Situation, look_again_at, next_step
 from renewal.campaigns.planning import Pace
+from renewal.channels import acknowledgements
+from renewal.channels.acknowledgements import Acknowledgement
 from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Attempt, Campaign, Channel, Target, TargetMove, TargetReason, TargetState
@@ -166,6 +168,28 @@ def test_a_missed_device_that_renews_in_the_field_is_counted_after_all():
     Target.objects.update(state=TargetState.FAILED, reason=TargetReason.EXPIRED, next_step_at=None, channel="")
     portal.tick(11)
     assert Target.objects.get().renewed_certificate_id == renewed.pk
+
+
+def test_a_device_that_acknowledges_is_known_to_have_the_message_and_still_climbs_the_ladder():
+    with_phone(2)
+    portal = Portal(running_campaign(ladder=MQTT_THEN_SMS))
+    portal.tick(0)
+    told = Acknowledgement("demo", "meter-0", portal.campaign.pk, NOW + HOUR)
+    assert acknowledgements.note([told, told]).written == 1
+    assert states(portal.campaign) == {TargetState.ACKNOWLEDGED: 1, TargetState.TRIGGERED: 1}
+    target = portal.campaign.targets.get(state=TargetState.ACKNOWLEDGED)
+    assert target.acknowledged_at == NOW + HOUR
+    assert list(target.moves.values_list("state", flat=True)) == ["triggered", "acknowledged"]
+    portal.tick_hours(1, 72)
+    assert portal.sent == (2, 2)
+    target.refresh_from_db()
+    assert target.state == TargetState.ACKNOWLEDGED
+    # Once it was given up, or has renewed, what it says late is no step back.
+    Target.objects.filter(pk=target.pk).update(state="escalated", reason="no_answer", next_step_at=None, channel="")
+    Attempt.objects.update(outcome="sent")
+    acknowledgements.note([told])
+    target.refresh_from_db()
+    assert target.state == TargetState.ESCALATED
 
 
 def test_each_connectivity_class_has_its_own_ladder():
