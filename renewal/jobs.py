@@ -46,7 +46,7 @@ def tick_campaign(pk: int) -> None:
     campaign = Campaign.objects.filter(pk=pk, state__in=_OPEN).select_related("fleet").first()
     if campaign is None:
         return
-    ticked = tick(campaign, timezone.now(), partial(routes.route, fleet_id=campaign.fleet_id))
+    ticked = tick(campaign, timezone.now(), partial(routes.route, fleet_id=campaign.fleet_id, clock=timezone.now))
     if ticked is None:
         # The tick before takes long, as with a broker that is slow to answer; the next one comes in seconds.
         return

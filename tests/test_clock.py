@@ -22,6 +22,7 @@ EDGES = (
     "certportal/cron.py",
     "certportal/queue_pages.py",
     "certportal/site.py",
+    "renewal/callbacks.py",
     "renewal/protocols/est.py",
     # It compares the clock of this host with that of the database.
     "certportal/health/stores.py",

@@ -14,7 +14,6 @@ from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
-from django.utils import timezone
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -120,9 +119,7 @@ def why_unreachable(broker: Broker, patience: float) -> str:
 class MqttChannel:
     """Publishes over one connection a batch and waits until the broker has taken charge of each message."""
 
-    def __init__(
-        self, broker: Broker, patience: float = _PUBLISH_SECONDS, clock: Callable[[], datetime] = timezone.now
-    ) -> None:
+    def __init__(self, broker: Broker, clock: Callable[[], datetime], patience: float = _PUBLISH_SECONDS) -> None:
         """`patience`: how many seconds the broker may say nothing. `clock` says how long a message is still valid."""
         self._broker = broker
         self._patience = patience

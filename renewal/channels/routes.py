@@ -11,7 +11,6 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.utils import timezone
 
 from renewal.channels import capacity, drivers, trouble
 from renewal.channels.messages import Delivery, Fate, TriggerChannel, TriggerMessage, never_left
@@ -31,7 +30,7 @@ class Way(TriggerChannel, Protocol):
         """Record the result of a batch; return when messages that never left may be tried again."""
 
 
-def route(channel: Channel, fleet_id: int | None, clock: Callable[[], datetime] = timezone.now) -> Way | None:
+def route(channel: Channel, fleet_id: int | None, clock: Callable[[], datetime]) -> Way | None:
     """Return what carries messages over `channel` to devices of a fleet now; None: nothing is set up. One query.
 
     Without a fleet: what serves all fleets. `clock` tells the time at which messages really leave. MQTT needs no

@@ -33,6 +33,10 @@ def message(attempt: int = 1, mqtt_id: str = "meter-1") -> TriggerMessage:
     )
 
 
+def channel(to: Broker, **options: float) -> MqttChannel:
+    return MqttChannel(to, clock=lambda: NOW, **options)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
@@ -91,7 +95,7 @@ class Subscriber:
 def test_a_device_gets_its_own_trigger_and_no_other(broker):
     device = Subscriber(broker, "meter-1")
     device.wake()
-    deliveries = MqttChannel(broker).send([message(1, "meter-2"), message(2, "meter-1")])
+    deliveries = channel(broker).send([message(1, "meter-2"), message(2, "meter-1")])
     assert {(delivery.attempt, delivery.fate) for delivery in deliveries} == {(1, Fate.TAKEN), (2, Fate.TAKEN)}
     assert device.wait_for(1) == [
         {"campaign": 7, "renew_before": "2027-03-31T12:00:00+00:00", "est_url": "https://est.example/demo"}
@@ -101,14 +105,14 @@ def test_a_device_gets_its_own_trigger_and_no_other(broker):
 
 def test_a_batch_larger_than_the_window_is_answered_for_each_message(broker):
     batch = [message(attempt, f"meter-{attempt}") for attempt in range(300)]
-    deliveries = MqttChannel(broker).send(batch)
+    deliveries = channel(broker).send(batch)
     assert [delivery.attempt for delivery in deliveries] == list(range(300))
     assert {delivery.fate for delivery in deliveries} == {Fate.TAKEN}
 
 
 def test_nothing_leaves_for_a_broker_that_is_down():
     gone = Broker.from_url(f"mqtt://127.0.0.1:{free_port()}")
-    deliveries = MqttChannel(gone).send([message(1), message(2)])
+    deliveries = channel(gone).send([message(1), message(2)])
     assert [(each.attempt, each.fate) for each in deliveries] == [(1, Fate.NEVER_LEFT), (2, Fate.NEVER_LEFT)]
     assert all(each.detail.startswith("broker unreachable: ") for each in deliveries)
 
@@ -117,7 +121,7 @@ def test_nothing_leaves_for_a_broker_that_never_answers_and_it_costs_the_patienc
     with socket.create_server(("127.0.0.1", 0)) as silent:
         dead = Broker.from_url(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
-        deliveries = MqttChannel(dead, patience=0.5).send([message(attempt) for attempt in range(200)])
+        deliveries = channel(dead, patience=0.5).send([message(attempt) for attempt in range(200)])
         # Once for each message would be 100 s.
         assert time.monotonic() - started < 50
     assert len(deliveries) == 200
@@ -186,14 +190,14 @@ class PoorBroker:
 def test_a_broker_that_knows_no_mqtt_5_is_talked_to_in_3_1_1_under_the_name_of_the_campaign(refuses_version):
     poor = PoorBroker(acknowledges=2, refuses_version=refuses_version)
     with poor as broker:
-        deliveries = MqttChannel(broker).send([message(1), message(2)])
+        deliveries = channel(broker).send([message(1), message(2)])
     assert [each.fate for each in deliveries] == [Fate.TAKEN] * 2
     assert poor.client_ids == [b"certportal-triggers-7"]
 
 
 def test_nothing_leaves_for_a_broker_that_refuses_the_connection_and_its_reason_is_told():
     with PoorBroker(code=5) as unwilling:
-        deliveries = MqttChannel(unwilling).send([message(1), message(2)])
+        deliveries = channel(unwilling).send([message(1), message(2)])
     assert {(each.fate, each.detail) for each in deliveries} == {
         (Fate.NEVER_LEFT, "broker refuses the connection: Not authorized")
     }
@@ -203,7 +207,7 @@ def test_nothing_leaves_for_a_broker_that_refuses_the_connection_and_its_reason_
 def test_a_broker_that_stops_midway_leaves_a_window_in_doubt_and_the_rest_never_left(hangs_up):
     poor = PoorBroker(acknowledges=30, hangs_up=hangs_up)
     with poor as broker:
-        deliveries = MqttChannel(broker, patience=10).send([message(attempt) for attempt in range(300)])
+        deliveries = channel(broker, patience=10).send([message(attempt) for attempt in range(300)])
     fates = [each.fate for each in deliveries]
     assert [each.attempt for each in deliveries] == list(range(300))
     assert fates[:30] == [Fate.TAKEN] * 30

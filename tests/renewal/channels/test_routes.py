@@ -24,12 +24,12 @@ def route(now=NOW, channel=Channel.SMS):
 
 
 def room(channel: Channel, wanted: int, now: datetime, fleet_id: int) -> int:
-    way = routes.route(channel, fleet_id)
+    way = routes.route(channel, fleet_id, lambda: now)
     return way.room(wanted, now) if way else 0
 
 
 def note(channel: Channel, deliveries: list[Delivery], now: datetime, fleet_id: int) -> datetime:
-    way = routes.route(channel, fleet_id)
+    way = routes.route(channel, fleet_id, lambda: now)
     assert way
     return way.note(deliveries, now)
 
