@@ -14,7 +14,7 @@ from inventory.api.rest.references import ID, CertificateReferenceSerializer, De
 from inventory.models import fleets_of
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
-from renewal.models import Campaign, Target, TargetState
+from renewal.models import Campaign, Channel, Target, TargetReason, TargetState
 
 
 class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
@@ -64,6 +64,9 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
     renewed_certificate = CertificateReferenceSerializer(
         read_only=True, allow_null=True, help_text="The certificate that replaces it"
     )
+    # Empty where the state says it all, and where nothing is to be sent.
+    reason = serializers.ChoiceField(TargetReason.choices, allow_blank=True, read_only=True)
+    channel = serializers.ChoiceField(Channel.choices, allow_blank=True, read_only=True)
     next_step_at = serializers.SerializerMethodField(help_text="Null: no step is due, or the campaign is paused")
 
     class Meta:

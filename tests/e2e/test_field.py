@@ -32,7 +32,8 @@ devices = Device.objects.filter(serial__in={_METERS!r})
 for number, device in enumerate(devices.order_by("serial")):
     Device.objects.filter(pk=device.pk).update(site=site, latitude=f"5.41{{number}}", longitude="100.3288")
     Target.objects.create(
-        campaign=campaign, device=device, certificate=device.certificates.get(), state="escalated", escalated_at=now,
+        campaign=campaign, device=device, certificate=device.certificates.get(), state="escalated",
+        ends_at=device.certificates.get().not_after, reason="no_answer", escalated_at=now,
         triggered_at=now - timedelta(days=20), attempts_made=5,
     )
     DeviceNote.objects.create(device=device, model="E450", battery="ER34615, 2024-03", sim="Maxis")
