@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def token(portal) -> str:
 def test_schemathesis_finds_nothing(portal, token, tmp_path):
     program = Path(sys.executable).with_name("st")
     assert program.exists(), "schemathesis is missing: make installs it with requirements-dev.lock"
+    # It is made for the first who asks, which takes longer than schemathesis waits on a busy machine.
+    asked = urllib.request.Request(f"{portal.portal_url}/api/schema/", headers={"Authorization": f"Bearer {token}"})  # noqa: S310  (our own address)
+    with urllib.request.urlopen(asked, timeout=300) as answer:  # noqa: S310  (our own address)
+        assert answer.status == 200
     done = subprocess.run(
         [
             program,
