@@ -21,22 +21,25 @@ from renewal.models import AttemptOutcome, Campaign, CampaignState, Channel, Tar
 # The column of a device that a channel reaches it by; a webhook's backend knows it by its serial number.
 _ADDRESSES = {Channel.MQTT: "device.mqtt_id", Channel.SMS: "device.phone_number", Channel.WEBHOOK: "''"}
 
-# Locked in the order of their steps. A target of another channel than it was due for goes over to that one.
-_DUE = """
-    WITH due AS MATERIALIZED (
-        SELECT target.id, target.device_id, target.state, target.rung, target.rung_attempts,
+_TARGETS = """SELECT target.id, target.device_id, target.state, target.rung, target.rung_attempts,
                target.ends_at <= %(now)s AS ended
-        FROM renewal_target target
+        FROM renewal_target target"""
+# What is alike of those that are `due`, and the keys of the targets that it is true of.
+_SITUATIONS = """SELECT device.connectivity, due.rung, due.rung_attempts, device.mqtt_id <> '',
+           device.phone_number <> '', due.state, due.ended, array_agg(due.id ORDER BY due.id)
+    FROM due JOIN inventory_device device ON device.id = due.device_id
+    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7"""
+# Locked in the order of their steps. A target of another channel than it was due for goes over to that one.
+_DUE = f"""
+    WITH due AS MATERIALIZED (
+        {_TARGETS}
         WHERE target.campaign_id = %(campaign)s AND target.channel = %(channel)s
           AND target.next_step_at <= %(clock)s
         ORDER BY target.next_step_at LIMIT %(most)s FOR NO KEY UPDATE OF target SKIP LOCKED
     )
-    SELECT device.connectivity, due.rung, due.rung_attempts, device.mqtt_id <> '', device.phone_number <> '',
-           due.state, due.ended, array_agg(due.id ORDER BY due.id)
-    FROM due JOIN inventory_device device ON device.id = due.device_id
-    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7"""
+    {_SITUATIONS}"""
 # The same, with as many of each site as the last minute leaves room for. It reads all that are due.
-_DUE_BY_SITE = """
+_DUE_BY_SITE = f"""
     WITH sent AS MATERIALIZED (
         SELECT device.site_id, count(*) AS number
         FROM renewal_attempt attempt
@@ -54,16 +57,11 @@ _DUE_BY_SITE = """
         WHERE placed.place + coalesce(sent.number, 0) <= %(a_site)s
         ORDER BY placed.next_step_at LIMIT %(most)s
     ), due AS MATERIALIZED (
-        SELECT target.id, target.device_id, target.state, target.rung, target.rung_attempts,
-               target.ends_at <= %(now)s AS ended
-        FROM renewal_target target
+        {_TARGETS}
         WHERE target.id IN (SELECT id FROM chosen) AND target.next_step_at <= %(clock)s
         FOR NO KEY UPDATE OF target SKIP LOCKED
     )
-    SELECT device.connectivity, due.rung, due.rung_attempts, device.mqtt_id <> '', device.phone_number <> '',
-           due.state, due.ended, array_agg(due.id ORDER BY due.id)
-    FROM due JOIN inventory_device device ON device.id = due.device_id
-    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7"""
+    {_SITUATIONS}"""  # noqa: S608 - of constants
 
 # `ladder.look_again_at`, in SQL. Those of one statement were all in one state.
 _SEND = """
