@@ -110,9 +110,9 @@ def _campaign_listed(request: HttpRequest) -> Campaign | None:
     key = request.GET.get("campaign", "")
     if not is_key(key):
         return None
-    return (
-        Campaign.objects.select_related("fleet__profile", "fleet__authority__certificate").filter(pk=int(key)).first()
-    )
+    # Of what one may not see, one does not learn that it is there.
+    seen = Campaign.objects.visible_to(request.user).select_related("fleet__profile")
+    return seen.filter(pk=int(key)).first()
 
 
 class TargetSiteFilter(SiteFilter):
