@@ -9,7 +9,7 @@ from django.core.cache import cache
 
 from renewal.channels import sms_text
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
-from renewal.channels.phone_numbers import is_e164
+from renewal.channels.phone_numbers import NOT_E164, is_e164
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class Console:
         deliveries = []
         for message in messages:
             if not is_e164(message.address):
-                deliveries.append(Delivery(message.attempt, Fate.REFUSED, "the number is not in E.164"))
+                deliveries.append(Delivery(message.attempt, Fate.REFUSED, NOT_E164))
                 continue
             text = sms_text.text_of(message, self._text)
             log.info("sms", number=message.address, text=text)

@@ -2,6 +2,9 @@
 
 import re
 
+NOT_E164 = "the number is not in E.164, such as +31612345678"
+"""Why a gateway is not asked to carry a message to such a number."""
+
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 

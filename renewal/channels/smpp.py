@@ -22,7 +22,7 @@ from smpplib.smpp import make_pdu
 from inventory.alerts.channels.http import NotSent, connected
 from renewal.channels import sms_text
 from renewal.channels.messages import Delivery, Fate, TriggerMessage, never_left
-from renewal.channels.phone_numbers import is_e164
+from renewal.channels.phone_numbers import NOT_E164, is_e164
 from renewal.channels.receipts import Receipt
 from renewal.models import ReceiptResult
 
@@ -120,9 +120,7 @@ class SmsOverSmpp:
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
         numbers = [message for message in messages if is_e164(message.address)]
         refused = [
-            Delivery(message.attempt, Fate.REFUSED, "the number is not in E.164, such as +31612345678")
-            for message in messages
-            if not is_e164(message.address)
+            Delivery(message.attempt, Fate.REFUSED, NOT_E164) for message in messages if not is_e164(message.address)
         ]
         return [*refused, *(self._send(numbers) if numbers else [])]
 

@@ -16,7 +16,7 @@ from renewal.channels.http_addresses import HttpAddressField
 from renewal.channels.http_answers import delivery_of
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.one_by_one import send_each
-from renewal.channels.phone_numbers import is_e164
+from renewal.channels.phone_numbers import NOT_E164, is_e164
 from renewal.channels.templates import fill, unknown
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
@@ -130,7 +130,7 @@ class SmsOverHttp:
 
     def _send(self, message: TriggerMessage) -> Delivery:
         if not is_e164(message.address):
-            return Delivery(message.attempt, Fate.REFUSED, "the number is not in E.164, such as +31612345678")
+            return Delivery(message.attempt, Fate.REFUSED, NOT_E164)
         now = self._clock()
         gateway, values = self._gateway, self._values(message, now)
         escape = _ESCAPES[gateway.content_type]

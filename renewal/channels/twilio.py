@@ -18,7 +18,7 @@ from renewal.channels.http_addresses import HttpAddressField
 from renewal.channels.http_answers import delivery_of
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.one_by_one import send_each
-from renewal.channels.phone_numbers import is_e164
+from renewal.channels.phone_numbers import NOT_E164, is_e164
 from renewal.models import ReceiptResult
 
 # Of Twilio's error codes, those that say the number cannot be reached: invalid, not mobile, unsubscribed, no route.
@@ -73,7 +73,7 @@ class Twilio:
 
     def _send(self, message: TriggerMessage) -> Delivery:
         if not is_e164(message.address):
-            return Delivery(message.attempt, Fate.REFUSED, "the number is not in E.164, such as +31612345678")
+            return Delivery(message.attempt, Fate.REFUSED, NOT_E164)
         now = self._clock()
         seconds = sms_text.validity(message, now) // timedelta(seconds=1)
         form = {
