@@ -144,7 +144,7 @@ class HeldChannel(RecordingChannel):
 
     def send(self, messages: Sequence[TriggerMessage]) -> list[Delivery]:
         self.asked.set()
-        assert self.may.wait(60)
+        assert self.may.wait(300)
         return super().send(messages)
 
 
@@ -155,7 +155,8 @@ def test_once_the_verb_has_returned_no_message_leaves_that_was_in_hand(verb):
     campaign, channel = running_campaign(pace=Pace(600_000)), HeldChannel()
     with ThreadPoolExecutor(2) as threads:
         ticking = beside(threads, lambda: tick(fresh(campaign), NOW, channel))
-        assert channel.asked.wait(60)
+        while not channel.asked.wait(0.1):
+            assert not ticking.done(), ticking.result()
         pausing = beside(threads, lambda: do(verb, campaign))
         assert not pausing.done()
         channel.may.set()
