@@ -20,7 +20,8 @@ from inventory.audit.record import SYSTEM
 from inventory.models import Certificate
 from renewal.campaigns import planning
 from renewal.campaigns.ladder import DEFAULT
-from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.settings import Pace
 from renewal.campaigns.ticking import tick
 from renewal.channels.recording import RecordingChannel
 from renewal.channels.routes import PlainWay

@@ -32,6 +32,7 @@ class CampaignFilter(filters.FilterSet):
 
 class TargetFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=TargetState.choices)
+    wave = filters.NumberFilter(help_text="Number of the wave", min_value=0)
     device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
     batch = NameFilter(
         field_name="device__batch", queryset=Batch.objects.all(), help_text="Name of the device's manufacturing batch"

@@ -57,6 +57,8 @@ def tick_campaign(pk: int) -> None:
         messages={fate.name.lower(): number for fate, number in ticked.fates.items()},
         left_to_people=ticked.left_to_people,
         finished=ticked.finished,
+        opened_wave=ticked.looked.opened,
+        breaches=[asdict(breach) for breach in ticked.looked.breaches],
     )
 
 

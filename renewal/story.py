@@ -120,6 +120,7 @@ def outlook(device: Device, now: datetime) -> Outlook | None:
         "campaign": target.campaign.name,
         "attempts": str(target.attempts_made),
         "channel": target.get_channel_display(),
+        "wave": str(target.wave),
     }
     if target.state in GIVEN_UP_STATES:
         text = _("Campaign “%(campaign)s” gave up: %(reason)s. A person must look at the device.")
@@ -133,6 +134,8 @@ def outlook(device: Device, now: datetime) -> Outlook | None:
 def _next_step(target: Target, *, dated: bool) -> str:
     """Return the sentence on a target that the campaign itself moves on; what is due waits for the next tick."""
     if target.state == TargetState.PLANNED:
+        if target.next_step_at is None:
+            return _("Campaign “%(campaign)s” sends the first trigger once its wave %(wave)s opens.")
         if dated:
             return _("Campaign “%(campaign)s” sends the first trigger on %(when)s.")
         return _("Campaign “%(campaign)s” sends the first trigger with one of its next ticks.")

@@ -9,9 +9,16 @@ from renewal.admin.campaign import FunnelStep, steps
 from renewal.campaigns.board import Funnel, funnels
 from renewal.campaigns.pace import share_done
 from renewal.models import Campaign, CampaignState
+from renewal.models.campaign import UNFINISHED_STATES
 
 _MOST = 4
-_ORDER = [CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.PLANNED, CampaignState.FINISHED]
+_ORDER = [
+    CampaignState.RUNNING,
+    CampaignState.PAUSED,
+    CampaignState.PLANNED,
+    CampaignState.FINISHED,
+    CampaignState.STOPPED,
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Line:
 
 
 def read(scope: Scope, now: datetime) -> list[Line]:
-    """Return running campaigns first, then paused, planned and finished ones. Two queries."""
+    """Return running campaigns first, then paused, planned and ended ones. Two queries."""
     campaigns = Campaign.objects.of_fleets(scope.fleets)
     latest = list(campaigns.order_by("-created_at")[:50])
     shown = sorted(latest, key=lambda campaign: _ORDER.index(CampaignState(campaign.state)))[:_MOST]
@@ -34,6 +41,6 @@ def read(scope: Scope, now: datetime) -> list[Line]:
 
 
 def _line(campaign: Campaign, funnel: Funnel, now: datetime) -> Line:
-    late = campaign.due_at < now and campaign.state != CampaignState.FINISHED
+    late = campaign.due_at < now and campaign.state in UNFINISHED_STATES
     url = links.page("renewal_campaign", campaign.pk)
     return Line(campaign, funnel, steps(campaign, funnel), share_done(funnel), url, late)

@@ -15,6 +15,7 @@ from inventory.counters.totals import Standings, standings
 from inventory.expiry.cliffs import Cliff
 from inventory.models import AuditAction, AuditEvent, CliffNotice
 from renewal import coverage_counts
+from renewal.admin.waves import breaches, stuck_wave
 from renewal.coverage import Coverage
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from renewal.models.campaign import GIVEN_UP_STATES, UNFINISHED_STATES
@@ -183,6 +184,16 @@ def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[
     if campaign.state == CampaignState.PLANNED:
         yield Need("attention", _("Campaign “%(campaign)s” is planned and waits.") % words, _("start it"), page)
         return
+    if campaign.paused_because:
+        told = " ".join(breaches(campaign))
+        text = _("Campaign “%(campaign)s” has paused itself. %(told)s") % {**words, "told": told}
+        yield Need("late", text, _("see why"), page)
+    if campaign.sms_left == 0 and campaign.state == CampaignState.RUNNING:
+        text = _("Campaign “%(campaign)s” has used up its budget of SMS.") % words
+        yield Need("attention", text, _("change its settings"), page)
+    stuck = stuck_wave(campaign, now) if campaign.state == CampaignState.RUNNING else ""
+    if stuck:
+        yield Need("attention", _("Campaign “%(campaign)s”: %(stuck)s") % {**words, "stuck": stuck}, _("see it"), page)
     if (
         campaign.state == CampaignState.RUNNING
         and (campaign.ticked_at or campaign.started_at or now) < now - _TICK_SILENCE

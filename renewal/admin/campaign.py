@@ -23,7 +23,9 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
 from inventory.formats import spans
 from renewal import story
+from renewal.admin.adjusting import adjust_view
 from renewal.admin.planning import plan_view
+from renewal.admin.waves import breaches, open_view, wave_part
 from renewal.campaigns import ladder_text, planning, preflight, waiting
 from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.ladder import Ladder
@@ -182,6 +184,8 @@ class CampaignAdmin(ReadOnlyAdmin):
             path("<int:pk>/start/", guard(self.start), name="renewal_campaign_start"),
             path("<int:pk>/pause/", guard(self.pause), name="renewal_campaign_pause"),
             path("<int:pk>/stop/", guard(self.stop), name="renewal_campaign_stop"),
+            path("<int:pk>/adjust/", guard(self.adjust), name="renewal_campaign_adjust"),
+            path("<int:pk>/open/", guard(self.open_wave), name="renewal_campaign_open_wave"),
         ]
         return [*own, *super().get_urls()]
 
@@ -253,6 +257,8 @@ class CampaignAdmin(ReadOnlyAdmin):
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
             "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
             "preflight": preflight_lines(campaign, now) if campaign.state == CampaignState.PLANNED else [],
+            "waves": wave_part(campaign, now),
+            "breaches": breaches(campaign),
             "waiting": waiting_rows(campaign) if campaign.state != CampaignState.PLANNED else [],
             "sites": sites[:_MOST_SITES],
             "more_sites": len(sites) > _MOST_SITES,
@@ -297,6 +303,18 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     def stop(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._steer(request, pk, planning.stop, "stop")
+
+    def adjust(self, request: HttpRequest, pk: int) -> HttpResponse:
+        campaign = self._find(request, pk)
+        if campaign is None:
+            raise Http404
+        return adjust_view(request, campaign, self.admin_site)
+
+    def open_wave(self, request: HttpRequest, pk: int) -> HttpResponse:
+        campaign = self._find(request, pk)
+        if campaign is None:
+            raise Http404
+        return open_view(request, campaign, self.admin_site)
 
     def _steer(self, request: HttpRequest, pk: int, act: Callable[..., None], verb: str) -> HttpResponse:
         """Show what the act does; do it on POST."""

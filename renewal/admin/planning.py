@@ -20,9 +20,12 @@ from inventory.admin.audited import actor_of
 from inventory.admin.filters import is_key
 from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
+from renewal.admin.adjusting import SettingsForm, initial_of
 from renewal.campaigns import ladder_text, planning
+from renewal.campaigns.freezing import Waves
 from renewal.campaigns.ladder import DEFAULT, Ladder, LadderError
-from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
+from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.settings import Settings
 
 _SAMPLE = 8
 _DUE_BEFORE_END = timedelta(days=4)
@@ -37,7 +40,7 @@ class DayInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
-class PlanForm(forms.Form):
+class PlanForm(SettingsForm):
     """What a campaign is for. Its fields are read from the address too, so that a cliff links to its plan."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
@@ -62,15 +65,19 @@ class PlanForm(forms.Form):
             "the wait says how long the operator keeps a message. Then a person goes."
         ),
     )
-    triggers_per_minute = forms.IntegerField(
-        label=gettext_lazy("Messages a minute"), min_value=1, max_value=1_000_000, initial=5000
-    )
-    triggers_per_minute_and_site = forms.IntegerField(
-        label=gettext_lazy("Messages a minute and site"),
-        min_value=1,
-        max_value=1_000_000,
+    canary = forms.IntegerField(
+        label=gettext_lazy("Devices ahead of all"),
+        min_value=0,
+        max_value=10_000_000,
         required=False,
-        help_text=gettext_lazy("Empty: no limit of their own."),
+        help_text=gettext_lazy("The first wave, of all sites and kinds of device. Empty: none."),
+    )
+    wave_size = forms.IntegerField(
+        label=gettext_lazy("Devices a wave"),
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        help_text=gettext_lazy("By expiry, whole sites together. Empty: all others at once."),
     )
 
     def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
@@ -107,7 +114,8 @@ class PlanForm(forms.Form):
             selection=Selection(values["fleet"], start, end, values["site"], values["batch"]),
             due_at=due,
             ladder=values["ladder"],
-            pace=Pace(values["triggers_per_minute"], values["triggers_per_minute_and_site"]),
+            waves=Waves(values["canary"] or 0, values["wave_size"]),
+            settings=self.settings(),
         )
 
 
@@ -116,7 +124,7 @@ def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
         "expires_from": today,
         "expires_before": today + timedelta(days=90),
         "ladder": ladder_text.written(DEFAULT),
-        "triggers_per_minute": 5000,
+        **initial_of(Settings()),
     }
     fleets = list(Fleet.objects.of_fleets(fleets_of(request.user)).values_list("id", flat=True)[:2])
     if len(fleets) == 1:

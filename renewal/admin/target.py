@@ -18,7 +18,7 @@ from renewal.campaigns.preflight import Doubt, in_doubt
 from renewal.campaigns.waiting import Waiting, targets_by_waiting
 from renewal.exporting import TARGETS
 from renewal.models import Campaign, Target, TargetState
-from renewal.models.campaign import GIVEN_UP_STATES
+from renewal.models.campaign import ANSWERED_IN_VAIN, GIVEN_UP_STATES
 
 _TONES = {
     TargetState.PLANNED: "neutral",
@@ -79,11 +79,46 @@ class WaitingFilter(admin.SimpleListFilter):
             return None
         if value not in Waiting.values:
             raise IncorrectLookupParameters
-        # Refusals count from the start of the campaign whose targets are listed.
-        campaign = _campaign_listed(request)
-        since = campaign.started_at if campaign else None
-        open_ones = targets_by_waiting(Campaign.objects.all(), since).filter(waiting=value)
+        open_ones = targets_by_waiting(Campaign.objects.all()).filter(waiting=value)
         return queryset.filter(pk__in=open_ones.order_by().values("pk"))
+
+
+class WaveFilter(admin.SimpleListFilter):
+    """The targets of one wave of the campaign that is listed."""
+
+    title = _("wave")
+    parameter_name = "wave"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        campaign = _campaign_listed(request)
+        numbers = campaign.waves.values_list("number", flat=True) if campaign else []
+        return [(str(number), str(number)) for number in numbers if number]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if not is_key(value):
+            raise IncorrectLookupParameters
+        return queryset.filter(wave=int(value))
+
+
+class AnsweredFilter(admin.SimpleListFilter):
+    """Those that answered and did not come through: what waves are judged by."""
+
+    title = _("answered")
+    parameter_name = "answered"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("in_vain", _("refused, or silent with the new certificate"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if value != "in_vain":
+            raise IncorrectLookupParameters
+        return queryset.filter(ANSWERED_IN_VAIN)
 
 
 class DoubtFilter(admin.SimpleListFilter):
@@ -134,7 +169,16 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         "ends",
         "seen",
     ]
-    list_filter = [ReachedFilter, WaitingFilter, DoubtFilter, "state", TargetSiteFilter, "campaign"]
+    list_filter = [
+        ReachedFilter,
+        WaitingFilter,
+        AnsweredFilter,
+        DoubtFilter,
+        WaveFilter,
+        "state",
+        TargetSiteFilter,
+        "campaign",
+    ]
     list_display_links = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Target]:
@@ -165,7 +209,8 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("reason"))
     def why(self, target: Target) -> str | SafeString:
-        return target.get_reason_display() or cells.NOTHING
+        refused = _("refused: %(code)s") % {"code": target.refusal} if target.refusal else ""
+        return target.get_reason_display() or refused or cells.NOTHING
 
     @admin.display(description=_("next step"))
     def next(self, target: Target) -> SafeString:

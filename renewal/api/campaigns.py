@@ -14,7 +14,7 @@ from inventory.api.rest.references import ID, CertificateReferenceSerializer, De
 from inventory.models import fleets_of
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
-from renewal.models import Campaign, Channel, Target, TargetReason, TargetState
+from renewal.models import Campaign, Channel, Target, TargetReason, TargetState, Wave
 
 
 class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
@@ -30,9 +30,26 @@ class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
     withdrawn = serializers.IntegerField()
 
 
+class WaveSerializer(serializers.ModelSerializer[Wave]):
+    class Meta:
+        model = Wave
+        fields = ["number", "size", "first_end", "opened_at", "opened_by"]
+        read_only_fields = fields
+
+
+class BreachSerializer(serializers.Serializer[dict[str, int]]):
+    """A wave in which too many of those that answered failed; wave 0: the campaign is not cut."""
+
+    wave = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    answered = serializers.IntegerField()
+
+
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     fleet = SlugOf()
     targets = TargetCountsSerializer(source="target_counts", read_only=True)
+    waves = WaveSerializer(many=True, read_only=True, help_text="Number 0: the campaign is not cut")
+    paused_because = BreachSerializer(many=True, read_only=True, help_text="Why it paused itself, empty if it did not")
 
     class Meta:
         model = Campaign
@@ -47,12 +64,22 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "ladder",
             "triggers_per_minute",
             "triggers_per_minute_and_site",
+            "window_from",
+            "window_to",
+            "sms_budget",
+            "sms_used",
+            "canary",
+            "wave_size",
+            "failures_to_open",
+            "failures_to_pause",
+            "paused_because",
             "created_at",
             "created_by",
             "started_at",
             "paused_at",
             "finished_at",
             "ticked_at",
+            "waves",
             "targets",
         ]
         read_only_fields = fields
@@ -78,6 +105,8 @@ class TargetSerializer(serializers.ModelSerializer[Target]):
             "renewed_certificate",
             "state",
             "reason",
+            "refusal",
+            "wave",
             "ends_at",
             "attempts_made",
             "channel",
@@ -98,7 +127,7 @@ class CampaignViewSet(ReadViewSet[Campaign]):
     """Campaigns: chosen devices, brought to their next certificate before the old one ends."""
 
     resource = "campaigns"
-    queryset = Campaign.objects.select_related("fleet")
+    queryset = Campaign.objects.select_related("fleet").prefetch_related("waves")
     serializer_class = CampaignSerializer
     filterset_class = CampaignFilter
     orderings = ("-id", "id")

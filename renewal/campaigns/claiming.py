@@ -11,10 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 
 from inventory.models import Connectivity
 from renewal.campaigns.ladder import GiveUp, Ladder, Send, Situation, next_step
 from renewal.campaigns.moving import moving
+from renewal.campaigns.windows import opens_at
 from renewal.channels.messages import TriggerMessage
 from renewal.models import AttemptOutcome, Campaign, CampaignState, Channel, TargetReason, TargetState
 
@@ -26,9 +28,12 @@ _TARGETS = """SELECT target.id, target.device_id, target.state, target.rung, tar
         FROM renewal_target target"""
 # What is alike of those that are `due`, and the keys of the targets that it is true of.
 _SITUATIONS = """SELECT device.connectivity, due.rung, due.rung_attempts, device.mqtt_id <> '',
-           device.phone_number <> '', due.state, due.ended, array_agg(due.id ORDER BY due.id)
+           device.phone_number <> '', due.state, due.ended,
+           CASE WHEN %(by_zone)s THEN coalesce(nullif(site.time_zone, ''), %(zone)s) END,
+           array_agg(due.id ORDER BY due.id)
     FROM due JOIN inventory_device device ON device.id = due.device_id
-    GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7"""
+    LEFT JOIN inventory_site site ON %(by_zone)s AND site.id = device.site_id
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8"""
 # Locked in the order of their steps. A target of another channel than it was due for goes over to that one.
 _DUE = f"""
     WITH due AS MATERIALIZED (
@@ -94,6 +99,12 @@ _GIVE_UP = moving("""
     SET state = %(state)s, reason = %(reason)s, next_step_at = NULL, channel = '',
         escalated_at = coalesce(target.escalated_at, %(now)s)
     WHERE target.id = ANY(%(targets)s)""")
+_PUT_OFF = "UPDATE renewal_target SET next_step_at = %(clock)s WHERE id = ANY(%(targets)s)"
+# Whoever waits for an SMS that nobody pays for was asked in vain over all that is left.
+_WITHOUT_BUDGET = """
+    UPDATE renewal_target SET unanswered = true
+    WHERE campaign_id = %(campaign)s AND channel = %(sms)s AND next_step_at <= %(clock)s AND state = %(triggered)s
+      AND NOT unanswered"""
 _GO_OVER = "UPDATE renewal_target SET channel = %(channel)s WHERE id = ANY(%(targets)s)"
 # Whose certificate has ended, whatever step they wait for, over however broken a channel.
 _FAIL = moving("""
@@ -133,6 +144,8 @@ def claim(
         "now": now,
         "most": most,
         "a_site": campaign.triggers_per_minute_and_site,
+        "by_zone": campaign.window is not None,
+        "zone": settings.TIME_ZONE_OF_SITES,
     }
     due = _DUE if campaign.triggers_per_minute_and_site is None or channel is None else _DUE_BY_SITE
     messages: list[TriggerMessage] = []
@@ -141,7 +154,9 @@ def claim(
         if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.RUNNING).exists():
             return _NONE
         cursor.execute(due, parameters)
-        for connectivity, rung, attempts, mqtt, sms, state, ended, targets in cursor.fetchall():
+        situations = cursor.fetchall()
+        opens = opens_at(campaign.window, {row[7] for row in situations if row[7]}, now)
+        for connectivity, rung, attempts, mqtt, sms, state, ended, zone, targets in situations:
             looked_at += len(targets)
             addressed = {Channel.WEBHOOK} | ({Channel.MQTT} if mqtt else set()) | ({Channel.SMS} if sms else set())
             situation = Situation(
@@ -155,10 +170,14 @@ def claim(
             match next_step(situation, ladder):
                 case GiveUp(reason):
                     escalated += _give_up(cursor, targets, reason, now)
+                case Send() if zone in opens:
+                    cursor.execute(_PUT_OFF, {"clock": campaign.clock(opens[zone]), "targets": targets})
                 case Send() as step if step.channel == channel:
                     messages += _send(cursor, campaign, step, targets, TargetState(state), now)
                 case Send() as step:
                     cursor.execute(_GO_OVER, {"channel": step.channel.value, "targets": targets})
+        if channel == Channel.SMS and messages:
+            Campaign.objects.filter(pk=campaign.pk).update(sms_used=F("sms_used") + len(messages))
     return Claims(messages, escalated, looked_at)
 
 
@@ -176,6 +195,20 @@ def fail_ended(campaign: Campaign, now: datetime) -> int:
             },
         )
         return int(cursor.rowcount)
+
+
+def note_budget_used_up(campaign: Campaign, now: datetime) -> None:
+    """Let people see to those that wait for an SMS when none may leave any more. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WITHOUT_BUDGET,
+            {
+                "campaign": campaign.pk,
+                "sms": Channel.SMS.value,
+                "clock": campaign.clock(now),
+                "triggered": TargetState.TRIGGERED.value,
+            },
+        )
 
 
 def _give_up(cursor: Any, targets: Sequence[int], reason: TargetReason, now: datetime) -> int:

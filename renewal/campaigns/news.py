@@ -13,12 +13,13 @@ from django.db import connection
 
 from inventory.models import AuditAction
 
-# By what a target's place changes: its device has another certificate or used one, or is a device of ours no more.
+# By what a target changes: its device has another certificate or used one, was refused one, or is ours no more.
 _OF_DEVICES = (
     AuditAction.CERTIFICATE_ENROLLED,
     AuditAction.CERTIFICATE_RENEWED,
     AuditAction.CERTIFICATE_CONFIRMED,
     AuditAction.CERTIFICATE_REVOKED,
+    AuditAction.RENEWAL_REFUSED,
     AuditAction.CONFIGURATION_CHANGED,
 )
 # These change devices of which the log says nothing one by one.

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
-from inventory.models import Authority, CertificateState, DeviceStatus
+from inventory.models import AuditAction, Authority, CertificateState, DeviceStatus
 from renewal.campaigns import news
 from renewal.campaigns.ladder import LONGEST_WAIT, Ladder
 from renewal.campaigns.moving import moving
@@ -26,7 +26,7 @@ SWEEP_EVERY = timedelta(hours=6)
 # A newer standing certificate of the device is what counts, however the device came by it.
 _CONFIRMED = """
 UPDATE renewal_target target
-SET state = %(confirmed)s, reason = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
+SET state = %(confirmed)s, reason = '', refusal = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
     confirmed_at = newer.activated_at, next_step_at = NULL, channel = ''
 FROM inventory_certificate newer
 WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {chosen}
@@ -41,7 +41,7 @@ WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {ch
 # uses what it fetched.
 _ISSUED = """
 UPDATE renewal_target target
-SET state = %(issued)s, reason = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
+SET state = %(issued)s, reason = '', refusal = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
     rung = 0, rung_attempts = 0, unanswered = false, channel = coalesce(first.channel, ''),
     next_step_at = least(newer.issued_at, campaign.paused_at) - campaign.paused_for
         + coalesce(first.patience, %(longest)s::interval)
@@ -72,6 +72,17 @@ WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {ch
   AND (old.state = %(certificate_revoked)s OR old.authority_id = ANY(%(revoked_authorities)s)
        OR device.status <> %(in_service)s)
 """
+# Of those that are left where they were: why the gate gave their devices no certificate since the last look.
+_REFUSED = """
+UPDATE renewal_target target SET refusal = told.reason
+FROM (
+    SELECT DISTINCT ON (device_id) device_id, details ->> 'reason' AS reason FROM inventory_auditevent
+    WHERE action = %(renewal_refused)s AND at >= %(started_at)s AND {told} AND device_id IS NOT NULL
+    ORDER BY device_id, id DESC
+) told
+WHERE target.campaign_id = %(campaign)s AND target.device_id = told.device_id AND {chosen}
+  AND target.state = ANY(%(not_issued)s) AND target.refusal <> told.reason
+"""
 _STATEMENTS = tuple(moving(update) for update in (_CONFIRMED, _ISSUED, _WITHDRAWN))
 _NOT_ISSUED = (
     TargetState.PLANNED,
@@ -84,12 +95,16 @@ _NOT_ISSUED = (
 
 @dataclass(frozen=True)
 class Progress:
-    """How many targets moved to each state; `missed`, how many of them only a sweep has found."""
+    """How many targets moved to each state; `missed`, how many of them only a sweep has found.
+
+    `refused`: how many of those that stayed were refused by the gate.
+    """
 
     confirmed: int = 0
     issued: int = 0
     withdrawn: int = 0
     missed: int = 0
+    refused: int = 0
 
     def __add__(self, other: "Progress") -> "Progress":
         return Progress(
@@ -97,6 +112,7 @@ class Progress:
             self.issued + other.issued,
             self.withdrawn + other.withdrawn,
             self.missed + other.missed,
+            self.refused + other.refused,
         )
 
     @property
@@ -118,7 +134,7 @@ def observe(campaign: Campaign, now: datetime) -> Progress:
             found = news.since(last.read_to, campaign.pk)
             in_question = found.of_any
             if found.targets and not in_question:
-                progress = _move(campaign, found.targets, now)
+                progress = _move(campaign, found.targets, last.read_to, now)
         if in_question or swept_at is None or now - swept_at >= SWEEP_EVERY:
             progress += _swept(campaign, now, is_proof=not in_question)
             swept_at = now
@@ -138,15 +154,18 @@ def _last_look(campaign: Campaign) -> tuple[Mark | None, datetime | None]:
 
 def _swept(campaign: Campaign, now: datetime, *, is_proof: bool) -> Progress:
     """Look at every open target. As a `is_proof`, everything is expected to be where it belongs already."""
-    found = _move(campaign, None, now)
+    found = _move(campaign, None, None, now)
     if not is_proof or not found.moved:
         return found
     log.warning("targets moved that the log did not tell of", campaign=campaign.pk, targets=found.moved)
     return found + Progress(missed=found.moved)
 
 
-def _move(campaign: Campaign, targets: Sequence[int] | None, now: datetime) -> Progress:
-    """Move those of `targets` that are open, or all that are. Four statements."""
+def _move(campaign: Campaign, targets: Sequence[int] | None, read_to: int | None, now: datetime) -> Progress:
+    """Move those of `targets` that are open, or all that are, and mark those refused. Five statements.
+
+    `read_to`: refusals up to that number of the log are marked already.
+    """
     firsts = {name: rungs[0] for name, rungs in Ladder.from_json(campaign.ladder).rungs.items() if rungs}
     not_issued = [state.value for state in _NOT_ISSUED]
     parameters: dict[str, Any] = {
@@ -170,6 +189,9 @@ def _move(campaign: Campaign, targets: Sequence[int] | None, now: datetime) -> P
         "certificate_revoked": CertificateState.REVOKED.value,
         "revoked_authorities": Authority.objects.revoked_ids(),
         "in_service": DeviceStatus.IN_SERVICE.value,
+        "renewal_refused": AuditAction.RENEWAL_REFUSED.value,
+        "started_at": campaign.started_at,
+        "read_to": read_to,
     }
     chosen = "true" if targets is None else "target.id = ANY(%(targets)s::bigint[])"
     with connection.cursor() as cursor:
@@ -177,4 +199,8 @@ def _move(campaign: Campaign, targets: Sequence[int] | None, now: datetime) -> P
         for statement in _STATEMENTS:
             cursor.execute(statement.format(chosen=chosen), parameters)
             moved.append(cursor.rowcount)
-    return Progress(*moved)
+        told = "true" if read_to is None else "id > %(read_to)s"
+        cursor.execute(_REFUSED.format(chosen=chosen, told=told), parameters)
+        refused = cursor.rowcount
+    confirmed, issued, withdrawn = moved
+    return Progress(confirmed, issued, withdrawn, refused=refused)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 
 from renewal.channels import outcomes
 from renewal.channels.messages import Delivery, Fate
-from renewal.models import Campaign, TargetReason, TargetState
+from renewal.models import Campaign, Channel, TargetReason, TargetState
 
 # What the claim moved, moved back; not where a fact has moved the target on meanwhile.
 _GIVE_BACK = """
@@ -42,15 +44,20 @@ _LEAVE_RUNG = """
       AND target.next_step_at IS NOT NULL"""
 
 
-def write_down(campaign: Campaign, deliveries: Sequence[Delivery], retry_at: datetime, now: datetime) -> None:
-    """Write down what became of messages of `campaign`. One statement, and one for each fate that moves targets.
+def write_down(
+    campaign: Campaign, channel: Channel, deliveries: Sequence[Delivery], retry_at: datetime, now: datetime
+) -> None:
+    """Write down what became of messages of `campaign` over `channel`.
 
-    What never left is due again at `retry_at`, or when its delivery says.
+    One statement, and one for each fate that moves targets; two for SMS that never left. Such are due again at
+    `retry_at`, or when their delivery says.
     """
     outcomes.write_down(deliveries)
     never_left = [delivery for delivery in deliveries if delivery.fate is Fate.NEVER_LEFT]
     refused = [delivery.attempt for delivery in deliveries if delivery.fate is Fate.REFUSED]
-    with connection.cursor() as cursor:
+    if not never_left and not refused:
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
         if refused:
             cursor.execute(_LEAVE_RUNG, [campaign.clock(now), refused])
         if never_left:
@@ -65,3 +72,7 @@ def write_down(campaign: Campaign, deliveries: Sequence[Delivery], retry_at: dat
                     "reason": TargetReason.NEVER_LEFT.value,
                 },
             )
+            if channel == Channel.SMS:
+                # As the claim counted them: a claim and what it counts stand and fall together.
+                used = Greatest(F("sms_used") - len(never_left), 0)
+                Campaign.objects.filter(pk=campaign.pk).update(sms_used=used)

@@ -4,19 +4,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import BooleanField, Case, DateTimeField, Exists, F, IntegerField, OuterRef, Value, When
-from django.db.models.expressions import Combinable
-from django.db.models.fields import CharField
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Value
 from django.db.models.functions import Coalesce
 
 from inventory import session_locks
 from inventory.audit.record import Actor, event, record
 from inventory.models import AuditAction, Batch, Certificate, DeviceStatus, Fleet, Site
 from inventory.models.certificate import CertificateQuerySet
+from renewal.campaigns.evidence import answers_for
+from renewal.campaigns.freezing import TooManyWaves, Waves, freeze
 from renewal.campaigns.ladder import DEFAULT, Ladder
+from renewal.campaigns.settings import Limits, Settings
+from renewal.campaigns.waves import excuse
 from renewal.coverage_counts import ask_for_count
-from renewal.models import Campaign, CampaignState, Target, TargetState
+from renewal.models import Campaign, CampaignState, Target, Wave
 from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
 
 
@@ -32,20 +34,13 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How many messages of a campaign leave in a minute; `and_site`: to the devices of one site."""
-
-    a_minute: int = 5000
-    a_minute_and_site: int | None = None
-
-
-@dataclass(frozen=True)
 class Plan:
     name: str
     selection: Selection
     due_at: datetime
     ladder: Ladder = DEFAULT
-    pace: Pace = field(default_factory=Pace)
+    settings: Settings = field(default_factory=Settings)
+    waves: Waves = field(default_factory=Waves)
 
 
 class CampaignError(ValueError):
@@ -79,9 +74,10 @@ def selected(selection: Selection) -> CertificateQuerySet:
 def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
     """Make a campaign and freeze its targets, in a fixed number of statements whatever their number.
 
-    Raises CampaignError when nothing is selected.
+    Raises CampaignError when nothing is selected, and for waves that could show nothing or would be too many.
     """
     selection = plan.selection
+    _refuse_waves_that_show_nothing(plan.waves, plan.settings.limits)
     with transaction.atomic():
         # Of two plans at the same time, the second sees the targets of the first: a device is in one open campaign.
         Fleet.objects.select_for_update(no_key=True).get(pk=selection.fleet.pk)
@@ -92,12 +88,16 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
             expires_before=selection.expires_before,
             due_at=plan.due_at,
             ladder=plan.ladder.to_json(),
-            triggers_per_minute=plan.pace.a_minute,
-            triggers_per_minute_and_site=plan.pace.a_minute_and_site,
+            canary=plan.waves.canary,
+            wave_size=plan.waves.size,
+            **plan.settings.columns(),
             created_at=now,
             created_by=actor.name,
         )
-        targets = _freeze(campaign, plan, now)
+        try:
+            targets = freeze(campaign, selected(selection), plan.ladder, plan.waves, now)
+        except TooManyWaves as error:
+            raise CampaignError(str(error)) from error
         if not targets:
             raise CampaignError(
                 f"No certificate of fleet {selection.fleet.slug} that expires from {selection.expires_from:%Y-%m-%d} "
@@ -109,39 +109,15 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
     return campaign
 
 
-def _freeze(campaign: Campaign, plan: Plan, now: datetime) -> int:
-    """Insert the targets by one INSERT ... SELECT; return how many."""
-    first_channel = Case(
-        *(
-            When(device__connectivity=connectivity, then=Value(rungs[0].channel.value))
-            for connectivity, rungs in plan.ladder.rungs.items()
-            if rungs
-        ),
-        default=Value(""),
-        output_field=CharField(),
-    )
-    columns: dict[str, Combinable] = {
-        "campaign_id": Value(campaign.pk, IntegerField()),
-        "device_id": F("device_id"),
-        "certificate_id": F("id"),
-        "ends_at": F("not_after"),
-        "state": Value(TargetState.PLANNED.value, CharField()),
-        "reason": Value("", CharField()),
-        "attempts_made": Value(0, IntegerField()),
-        "rung": Value(0, IntegerField()),
-        "rung_attempts": Value(0, IntegerField()),
-        "channel": first_channel,
-        "asked_over": Value("", CharField()),
-        "unanswered": Value(False, BooleanField()),
-        "next_step_at": Value(now, DateTimeField()),
-    }
-    rows = selected(plan.selection).order_by("not_after").values_list(*columns.values())
-    select, parameters = rows.query.sql_with_params()
-    table = connection.ops.quote_name(Target._meta.db_table)
-    names = ", ".join(connection.ops.quote_name(name) for name in columns)
-    with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({names}) {select}", parameters)
-        return int(cursor.rowcount)
+def _refuse_waves_that_show_nothing(waves: Waves, limits: Limits) -> None:
+    """A wave opens the next by its answers: one that is too small never could. Raises CampaignError."""
+    least = answers_for(0, limits.to_open)
+    for size in filter(None, (waves.canary, waves.size)):
+        if size < least:
+            raise CampaignError(
+                f"{size:,} devices can never show that fewer than {limits.to_open:.1%} fail: that takes {least:,} "
+                "answers without a failure. Choose more devices ahead and a wave, or a higher limit."
+            )
 
 
 def start(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
@@ -160,7 +136,11 @@ def start(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
             # What was saved up before a pause is no reason for a burst after it.
             allowance=0,
             ticked_at=None,
+            paused_because=[],
         )
+        excuse(campaign)
+        first = Wave.objects.filter(campaign=campaign).order_by("number").values("number")[:1]
+        Wave.objects.filter(campaign=campaign, number__in=first, opened_at=None).update(opened_at=now)
         _audit(AuditAction.CAMPAIGN_STARTED, campaign, now, actor)
 
 

@@ -11,18 +11,21 @@ from datetime import datetime
 
 from inventory import session_locks
 from inventory.audit.record import SYSTEM
-from renewal.campaigns import pacing, planning
-from renewal.campaigns.claiming import claim, fail_ended
+from renewal.campaigns import pacing, planning, waves
+from renewal.campaigns.claiming import claim, fail_ended, note_budget_used_up
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.observing import Progress, observe
 from renewal.campaigns.outcomes import write_down
 from renewal.campaigns.planning import CampaignError
+from renewal.campaigns.waves import NOTHING_SHOWN, Look
 from renewal.channels.messages import Fate
 from renewal.channels.routes import Way
 from renewal.models import Campaign, CampaignState, Channel, Target
 
 # So many messages are sent between two looks at whether somebody has paused the campaign.
 _AT_ONCE = 1000
+# Between two messages there may be many targets that are put off, or go over to another channel.
+_MOST_LOOKS = 50
 # Steps that send nothing are no burden to anybody.
 _MOST_WITHOUT_MESSAGE = 10_000
 
@@ -32,12 +35,16 @@ Route = Callable[[Channel], Way | None]
 
 @dataclass(frozen=True)
 class TickReport:
-    """What one tick did. `fates` counts messages; `left_to_people`, targets for which no message was left."""
+    """What one tick did. `fates` counts messages; `left_to_people`, targets for which no message was left.
+
+    `looked`: what the answers so far have brought about.
+    """
 
     progress: Progress
     fates: Counter[Fate] = field(default_factory=Counter)
     left_to_people: int = 0
     finished: bool = False
+    looked: Look = NOTHING_SHOWN
 
 
 def tick(campaign: Campaign, now: datetime, route: Route) -> TickReport | None:
@@ -57,6 +64,9 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
     if campaign.state != CampaignState.RUNNING:
         return TickReport(progress)
     ladder = Ladder.from_json(campaign.ladder)
+    looked = waves.look(campaign, ladder, now)
+    if looked.breaches:
+        return TickReport(progress, looked=looked)
     ways = {channel: way for channel in ladder.channels if (way := route(channel))}
     usable = frozenset(ways)
     left_to_people = fail_ended(campaign, now)
@@ -67,20 +77,30 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
     room = pacing.room(campaign.triggers_per_minute, campaign.allowance, campaign.ticked_at, now)
     fates: Counter[Fate] = Counter()
     for channel, way in ways.items():
-        most = way.room(room.messages - fates.total(), now)
-        while most > 0:
+        most = way.room(_within_budget(campaign, channel, room.messages - fates.total()), now)
+        for _look in range(_MOST_LOOKS):
+            if most <= 0:
+                break
             at_once = min(most, _AT_ONCE)
             claims = claim(campaign, ladder, channel, usable, at_once, now)
             left_to_people += claims.escalated
             if claims.messages:
                 deliveries = way.send(claims.messages)
-                write_down(campaign, deliveries, way.note(deliveries, now), now)
+                write_down(campaign, channel, deliveries, way.note(deliveries, now), now)
                 fates.update(delivery.fate for delivery in deliveries)
             if claims.looked_at < at_once:
                 break
-            most = min(most - at_once, way.room(most, now))
+            most = min(most - len(claims.messages), way.room(most, now))
+    if campaign.sms_left == 0 and waves.due(campaign, now):
+        note_budget_used_up(campaign, now)
     Campaign.objects.filter(pk=campaign.pk).update(ticked_at=now, allowance=room.after(fates.total()))
-    return TickReport(progress, fates, left_to_people, finished=_finish_if_done(campaign, now))
+    return TickReport(progress, fates, left_to_people, _finish_if_done(campaign, now), looked)
+
+
+def _within_budget(campaign: Campaign, channel: Channel, most: int) -> int:
+    """Return how many of `most` messages may leave over a channel: only SMS cost."""
+    left = campaign.sms_left
+    return most if channel != Channel.SMS or left is None else min(most, left)
 
 
 def _finish_if_done(campaign: Campaign, now: datetime) -> bool:

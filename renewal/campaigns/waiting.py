@@ -1,18 +1,18 @@
 """What each open target waits for: one answer a target, so that the numbers add up to the open ones."""
 
-from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, CharField, Count, Q, QuerySet, TextChoices, Value, When
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, TextChoices, Value, When
 from django.utils.translation import gettext_lazy as _
 
-from inventory.models import AuditAction, AuditEvent
 from renewal.models import Campaign, Channel, Target, TargetReason, TargetState
 
 
 class Waiting(TextChoices):
     """What an open target waits for, in the order in which a campaign takes them; the last ones wait for a person."""
 
+    NOT_OPEN = "not_open", _("in a wave that is not open yet")
+    NO_BUDGET = "no_budget", _("waits for an SMS, and the budget is used up")
     NOT_ASKED = "not_asked", _("not asked yet")
     MQTT = "mqtt", _("asked over MQTT, no answer yet")
     SMS = "sms", _("asked by SMS, no answer yet")
@@ -26,22 +26,23 @@ class Waiting(TextChoices):
     MISSED = "missed", _("its certificate ended first")
 
 
-def targets_by_waiting(campaigns: QuerySet[Campaign] | list[Campaign], since: datetime | None) -> QuerySet[Any]:
-    """Return the open targets of `campaigns`, each with what it is `waiting` for.
-
-    `since`: refusals before that do not count, those of a campaign from its start on. Nothing is refused before one.
-    """
+def targets_by_waiting(campaigns: QuerySet[Campaign] | list[Campaign]) -> QuerySet[Any]:
+    """Return the open targets of `campaigns`, each with what it is `waiting` for."""
     state = TargetState
-    refused = Q(device__in=_refused(since)) if since else Q(pk__in=[])
     asked = Q(state=state.TRIGGERED)
+    no_budget = Q(
+        channel=Channel.SMS, campaign__sms_budget__isnull=False, campaign__sms_used__gte=F("campaign__sms_budget")
+    )
     steps = [
         When(state=state.FAILED, then=Value(Waiting.MISSED)),
         When(state=state.ESCALATED, reason=TargetReason.UNUSED, then=Value(Waiting.NEVER_USED)),
         When(state=state.ESCALATED, reason=TargetReason.NO_CHANNEL, then=Value(Waiting.NO_CHANNEL)),
         When(state=state.ESCALATED, then=Value(Waiting.NO_ANSWER)),
         When(state=state.ISSUED, then=Value(Waiting.UNUSED)),
-        When(refused, then=Value(Waiting.REFUSED)),
+        When(~Q(refusal=""), then=Value(Waiting.REFUSED)),
         When(state=state.ACKNOWLEDGED, then=Value(Waiting.ACKNOWLEDGED)),
+        When(no_budget, then=Value(Waiting.NO_BUDGET)),
+        When(state=state.PLANNED, next_step_at=None, then=Value(Waiting.NOT_OPEN)),
         When(asked & Q(asked_over=Channel.SMS), then=Value(Waiting.SMS)),
         When(asked & Q(asked_over=Channel.WEBHOOK), then=Value(Waiting.WEBHOOK)),
         When(asked, then=Value(Waiting.MQTT)),
@@ -50,18 +51,8 @@ def targets_by_waiting(campaigns: QuerySet[Campaign] | list[Campaign], since: da
     return Target.objects.open().filter(campaign__in=campaigns).annotate(waiting=waiting)
 
 
-def _refused(since: datetime) -> QuerySet[Any, Any]:
-    events = AuditEvent.objects.filter(action=AuditAction.RENEWAL_REFUSED, at__gte=since, device__isnull=False)
-    return events.order_by().values("device")
-
-
 def counts(campaign: Campaign) -> dict[Waiting, int]:
     """Return how many open targets of a campaign wait for what, without the zeros. One query."""
-    rows = (
-        targets_by_waiting([campaign], campaign.started_at)
-        .order_by()
-        .values_list("waiting")
-        .annotate(number=Count("pk"))
-    )
+    rows = targets_by_waiting([campaign]).order_by().values_list("waiting").annotate(number=Count("pk"))
     found = dict(rows)
     return {waiting: found[waiting] for waiting in Waiting if waiting in found}

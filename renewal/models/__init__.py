@@ -19,6 +19,7 @@ from renewal.models.refusal_tally import RefusalTally
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 from renewal.models.team import Team
 from renewal.models.ticket import Ticket
+from renewal.models.wave import Wave
 from renewal.models.work_order import Outcome, WorkOrder
 
 __all__ = [
@@ -46,5 +47,6 @@ __all__ = [
     "TargetState",
     "Team",
     "Ticket",
+    "Wave",
     "WorkOrder",
 ]

@@ -1,6 +1,6 @@
 """Campaigns: a chosen set of devices, brought to their next certificate before the old one ends."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from django.db import models
 from django.db.models import F, Q
@@ -87,6 +87,21 @@ class Campaign(models.Model):
     triggers_per_minute_and_site = models.PositiveIntegerField(
         _("messages a minute and site"), null=True, blank=True, help_text=_("Empty: no limit of their own.")
     )
+    # On the clocks of each device's site.
+    window_from = models.TimeField(_("messages leave from"), null=True, blank=True)
+    window_to = models.TimeField(_("to"), null=True, blank=True)
+    sms_budget = models.PositiveIntegerField(_("SMS at most"), null=True, blank=True)
+    # Those that left, or may have: as many as there are attempts over SMS.
+    sms_used = models.PositiveIntegerField(_("SMS so far"), default=0, editable=False)
+    # How it was cut into waves: so many devices ahead of all others, and so many in each wave after them.
+    canary = models.PositiveIntegerField(_("devices ahead of all"), default=0)
+    wave_size = models.PositiveIntegerField(_("devices a wave"), null=True, blank=True)
+    # Shares of those that answered.
+    failures_to_open = models.FloatField(_("failures below which the next wave opens"), default=0.02)
+    failures_to_pause = models.FloatField(_("failures above which it pauses"), default=0.1)
+    # When the answers were last looked at (`campaigns.waves`), and why it paused itself, a sentence for each wave.
+    answers_read_at = models.DateTimeField(null=True, editable=False)
+    paused_because = models.JSONField(_("paused because"), default=list, editable=False)
     created_at = models.DateTimeField(_("created"), editable=False)
     created_by = models.CharField(_("created by"), max_length=150, editable=False)
     started_at = models.DateTimeField(_("started"), null=True, editable=False)
@@ -118,6 +133,19 @@ class Campaign(models.Model):
                 name="campaign_pace_positive",
             ),
             models.CheckConstraint(
+                condition=Q(window_from__isnull=True, window_to__isnull=True)
+                | Q(window_from__isnull=False, window_to__isnull=False) & ~Q(window_from=F("window_to")),
+                name="campaign_window_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(failures_to_open__gt=0, failures_to_open__lt=1)
+                & Q(failures_to_pause__gt=0, failures_to_pause__lt=1),
+                name="campaign_failures_are_shares",
+            ),
+            models.CheckConstraint(
+                condition=Q(wave_size__isnull=True) | Q(wave_size__gte=1), name="campaign_wave_size_positive"
+            ),
+            models.CheckConstraint(
                 condition=Q(state=CampaignState.PAUSED, paused_at__isnull=False)
                 | ~Q(state=CampaignState.PAUSED) & Q(paused_at__isnull=True),
                 name="campaign_paused_has_time",
@@ -127,6 +155,16 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def window(self) -> tuple[time, time] | None:
+        """The hours in which it sends, None for all."""
+        return None if self.window_from is None or self.window_to is None else (self.window_from, self.window_to)
+
+    @property
+    def sms_left(self) -> int | None:
+        """How many more SMS may leave, None for any number."""
+        return None if self.sms_budget is None else max(self.sms_budget - self.sms_used, 0)
+
     def clock(self, moment: datetime) -> datetime:
         """Return what the campaign's own clock shows, which stands still in pauses: waits are told by it."""
         return (min(moment, self.paused_at) if self.paused_at else moment) - self.paused_for
@@ -134,6 +172,13 @@ class Campaign(models.Model):
     def moment(self, clock: datetime) -> datetime | None:
         """Return when the campaign's clock will show `clock`, None while it is paused and nobody knows."""
         return None if self.paused_at and clock > self.clock(self.paused_at) else clock + self.paused_for
+
+
+# Devices that answered and did not come through: refused, or silent since they have their new certificate.
+ANSWERED_IN_VAIN = ~Q(refusal="") & ~Q(state=TargetState.WITHDRAWN) | (
+    Q(state=TargetState.ESCALATED, reason=TargetReason.UNUSED)
+    | Q(state=TargetState.ISSUED) & (Q(rung__gt=0) | Q(rung_attempts__gt=0))
+)
 
 
 class TargetQuerySet(ScopedQuerySet["Target"]):
@@ -184,6 +229,10 @@ class Target(models.Model):
     )
     state = models.CharField(_("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED)
     reason = models.CharField(_("reason"), max_length=16, choices=TargetReason.choices, blank=True, default="")
+    # 0 in a campaign that is not cut. Until its wave opens, a target has no next step.
+    wave = models.PositiveSmallIntegerField(_("wave"), default=0)
+    # Why its last request was refused (`RefusalCode`); empty when none was, or once it has its new certificate.
+    refusal = models.CharField(_("refused because"), max_length=32, blank=True, default="")
     # The end of the certificate to be replaced, which never changes: what is due, and what is late, is found by it.
     ends_at = models.DateTimeField(_("certificate ends"))
     attempts_made = models.PositiveSmallIntegerField(_("attempts"), default=0)
@@ -237,6 +286,8 @@ class Target(models.Model):
             ),
             models.Index(fields=["campaign", "ends_at"], condition=Q(state__in=OPEN_STATES), name="target_open_by_end"),
             models.Index(fields=["campaign", "state", "id"], name="target_by_state"),
+            models.Index(fields=["campaign", "wave", "state"], condition=Q(wave__gt=0), name="target_by_wave"),
+            models.Index(fields=["campaign", "wave"], condition=ANSWERED_IN_VAIN, name="target_in_vain"),
             models.Index(fields=["campaign", "id"], name="target_by_campaign"),
             models.Index(fields=["state", "id"], name="target_by_state_alone"),
         ]

@@ -41,7 +41,8 @@ from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal.campaigns import planning
 from renewal.campaigns.ladder import Ladder, Rung
-from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.settings import Pace, Settings
 from renewal.models import Channel, Driver, Gateway
 from renewal.simulation.live_devices import Meter
 from renewal.simulation.virtual_device import Flash, key_pem
@@ -274,7 +275,8 @@ def _revoke(planted: list[_Planted], certificates: dict[int, Certificate], draw:
 
 
 def _plan_campaign(fleet: Fleet, now: datetime) -> None:
-    plan = Plan("Spring renewal", Selection(fleet, now, now + _CAMPAIGN_SPAN), now + 40 * DAY, _LADDER, Pace(72))
+    selection = Selection(fleet, now, now + _CAMPAIGN_SPAN)
+    plan = Plan("Spring renewal", selection, now + 40 * DAY, _LADDER, Settings(Pace(72)))
     campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM)
 

@@ -101,6 +101,8 @@ def plan_form(fleet: Fleet, **changes: str) -> dict[str, Any]:
         "expires_before": (today + 100 * DAY).isoformat(),
         "ladder": "daily: MQTT 2 × 3 d, SMS 3 × 3 d valid 18 h",
         "triggers_per_minute": 5000,
+        "failures_to_open": 2,
+        "failures_to_pause": 10,
         **changes,
     }
 

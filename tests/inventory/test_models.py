@@ -49,6 +49,7 @@ from renewal.models import (
     Target,
     Team,
     Ticket,
+    Wave,
     WorkOrder,
 )
 from tests.factories import DAY, NOW, device, enrolled, fleet, person
@@ -89,12 +90,17 @@ REFUSED = [
     ("authority_own_or_external", Authority, "key_name = NULL"),
     ("authority_own_or_external", Authority, "external_identity = int8send(id)"),
     ("batch_name_unique_in_fleet", Batch, "name = 'same'"),
+    ("campaign_failures_are_shares", Campaign, "failures_to_open = 0"),
+    ("campaign_failures_are_shares", Campaign, "failures_to_pause = 1"),
     ("campaign_pace_positive", Campaign, "triggers_per_minute = 0"),
     ("campaign_pace_positive", Campaign, "triggers_per_minute_and_site = 0"),
     ("campaign_paused_has_time", Campaign, "state = 'paused'"),
     ("campaign_paused_has_time", Campaign, "paused_at = now()"),
     ("campaign_selects_a_span", Campaign, "expires_before = expires_from"),
     ("campaign_state_known", Campaign, "state = 'resting'"),
+    ("campaign_wave_size_positive", Campaign, "wave_size = 0"),
+    ("campaign_window_is_whole", Campaign, "window_from = '22:00'"),
+    ("campaign_window_is_whole", Campaign, "window_from = '22:00', window_to = '22:00'"),
     ("case_closed_with_an_outcome", Case, "closed_at = now()"),
     ("case_closed_with_an_outcome", Case, "outcome = 'cleared'"),
     ("case_one_open_for_a_revocation", Case, "certificate_id = {certificate}"),
@@ -211,6 +217,7 @@ REFUSED = [
         "state = 'confirmed', issued_at = now(), renewed_certificate_id = certificate_id",
     ),
     ("target_device_once_in_campaign", Target, "device_id = {device}"),
+    ("wave_once_in_campaign", Wave, "number = 7"),
     ("target_issued_names_certificate", Target, "state = 'issued'"),
     ("target_issued_names_certificate", Target, "state = 'issued', renewed_certificate_id = certificate_id"),
     ("target_state_known", Target, "state = 'lost'"),
@@ -235,6 +242,7 @@ def rows(class_db):
         )
     elsewhere = {model: model.objects.create(fleet=fleet("other"), name="a") for model in (Site, Batch)}
     targets = campaign_with_targets(meters)
+    Wave.objects.create(campaign=targets[0].campaign, number=7, size=1, first_end=NOW)
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
     for number, target in enumerate(targets):

@@ -7,7 +7,8 @@ from inventory.models import Connectivity, Device, Fleet
 from renewal import secrets
 from renewal.campaigns import planning, ticking
 from renewal.campaigns.ladder import Ladder, Rung
-from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import TickReport
 from renewal.channels.messages import TriggerChannel
 from renewal.channels.routes import PlainWay
@@ -38,7 +39,7 @@ def planned_campaign(
     fleet_: Fleet | None = None, *, ladder: Ladder | None = None, pace: Pace | None = None, now: datetime = NOW
 ) -> Campaign:
     selection = Selection(fleet_ or fleet(), NOW, NOW + 60 * DAY)
-    plan = Plan("Spring", selection, NOW + 50 * DAY, ladder or over_mqtt(), pace or Pace())
+    plan = Plan("Spring", selection, NOW + 50 * DAY, ladder or over_mqtt(), Settings(pace or Pace()))
     return planning.plan(plan, now=now, actor=SYSTEM)
 
 

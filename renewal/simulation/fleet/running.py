@@ -13,7 +13,8 @@ from django.db import connection
 from inventory.audit.record import SYSTEM
 from inventory.models import Device, Fleet
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Pace, Plan, Selection
+from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
 from renewal.models import Campaign, Channel, Target
 from renewal.simulation.fleet import outcome, scratch
@@ -127,7 +128,8 @@ def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
     # One tick stands for all those of its hours.
     pace = Pace(int(scenario.messages_a_minute * _MINUTES_AN_HOUR * scenario.tick_hours))
     selection = Selection(fleet, START, ends + timedelta(days=scenario.expiry_spread_days + 1))
-    campaign = planning.plan(Plan("Simulated", selection, ends, scenario.ladder, pace), now=START, actor=SYSTEM)
+    plan = Plan("Simulated", selection, ends, scenario.ladder, Settings(pace))
+    campaign = planning.plan(plan, now=START, actor=SYSTEM)
     planning.start(campaign, now=START, actor=SYSTEM)
     _analyse()
     return campaign

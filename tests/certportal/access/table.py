@@ -68,6 +68,8 @@ RULES = (
     Rule("admin:renewal_campaign_progress", VIEW, VIEW),
     Rule("admin:renewal_campaign_start", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_pause", "renewal.change_campaign", "renewal.change_campaign"),
+    Rule("admin:renewal_campaign_open_wave", "renewal.change_campaign", "renewal.change_campaign"),
+    Rule("admin:renewal_campaign_adjust", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_stop", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_workorder_assign", "renewal.assign_workorder", "renewal.assign_workorder"),
     Rule("admin:renewal_gateway_try", "renewal.change_gateway" + PORTAL, "renewal.change_gateway" + PORTAL),

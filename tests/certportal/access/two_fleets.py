@@ -31,7 +31,9 @@ from inventory.models import (
 from inventory.models.alert import AlertRun
 from inventory.models.case import Verdict
 from renewal.campaigns import planning
+from renewal.campaigns.freezing import Waves
 from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.settings import Limits, Settings
 from renewal.field import opening
 from renewal.models import DeviceNote, Gateway, Team, WorkOrder
 from revocation.models import Crl
@@ -79,9 +81,11 @@ def plant(mark: str) -> OneFleet:
         now=now,
         actor=investigator(f"finder-{fleet.pk}"),
     )
-    campaign = planning.plan(
-        Plan(f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY), now=now, actor=SYSTEM
-    )
+    plan = Plan(
+        f"campaign-{mark}", Selection(fleet, now, now + 100 * DAY), now + 30 * DAY,
+        settings=Settings(limits=Limits(to_open=0.9)), waves=Waves(size=1),
+    )  # fmt: skip
+    campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM)
     campaign.targets.filter(device=device).update(state="triggered", unanswered=True)
     opening.open_due(now, 60 * DAY)

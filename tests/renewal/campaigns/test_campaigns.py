@@ -13,7 +13,8 @@ from renewal import enrolling
 from renewal.campaigns import planning
 from renewal.campaigns.board import funnels
 from renewal.campaigns.observing import observe
-from renewal.campaigns.planning import CampaignError, Pace, Plan, Selection
+from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.settings import Pace
 from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, CampaignState, Target, TargetReason, TargetState
@@ -53,8 +54,8 @@ def test_planning_freezes_exactly_the_certificates_of_the_span(django_assert_num
 def test_planning_takes_as_many_queries_for_thirty_targets_as_for_three(django_assert_num_queries):
     meters(30)
     selection = Selection(fleet(), NOW, NOW + 60 * DAY)
-    # Lock, campaign, revoked authorities, targets, audit event; and a savepoint inside the test.
-    with django_assert_num_queries(5 + 2):
+    # Lock, campaign, revoked authorities, targets, their waves (two), audit event; and a savepoint inside the test.
+    with django_assert_num_queries(7 + 2):
         planning.plan(Plan("Spring", selection, NOW), now=NOW, actor=SYSTEM)
 
 
@@ -219,7 +220,8 @@ def test_a_tick_takes_as_many_queries_for_thirty_targets_as_for_three(django_ass
     # The first two look at every target.
     for _ in range(2):
         observe(campaign, NOW)
-    # Lock; campaign; six observe; whose end has come; savepoint, running? due without a message, release; trouble;
-    # savepoint, running? due, triggers, release; trouble, outcomes; campaign; anything left? unlock.
-    with django_assert_num_queries(24):
+    # Lock; campaign; six observe; three look at the answers; whose end has come; savepoint, running? due without a
+    # message, release; trouble; savepoint, running? due, triggers, release; trouble, outcomes; campaign; anything left?
+    # unlock.
+    with django_assert_num_queries(27):
         assert tick(campaign, NOW, RecordingChannel()).fates[Fate.TAKEN] == 30

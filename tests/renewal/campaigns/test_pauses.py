@@ -11,7 +11,8 @@ import pytest
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent
 from renewal.campaigns import planning
-from renewal.campaigns.planning import CampaignError, Pace
+from renewal.campaigns.planning import CampaignError
+from renewal.campaigns.settings import Pace
 from renewal.channels.messages import Delivery, TriggerMessage
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, CampaignState, Target, TargetState

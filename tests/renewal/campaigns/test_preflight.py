@@ -7,8 +7,8 @@ import pytest
 from inventory.models import Connectivity, Device
 from renewal.campaigns import preflight
 from renewal.campaigns.ladder import Ladder, Rung
-from renewal.campaigns.planning import Pace
 from renewal.campaigns.preflight import Doubt, Group, load
+from renewal.campaigns.settings import Pace
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, Channel
 from tests.factories import DAY, NOW, device, enrolled, fleet, note_last_seen

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inventory.models import Connectivity, Device, Site
 from renewal.campaigns.ladder import Ladder, Rung, Send, Situation, look_again_at, next_step
-from renewal.campaigns.planning import Pace
+from renewal.campaigns.settings import Pace
 from renewal.channels import acknowledgements
 from renewal.channels.acknowledgements import Acknowledgement
 from renewal.channels.messages import Fate

@@ -26,7 +26,18 @@ def meter(name: str, **changes) -> Enrolled:
 
 
 def refused(target: Enrolled, at) -> None:
-    record([event(AuditAction.RENEWAL_REFUSED, now=at, actor=SYSTEM, object_name="x", device=target.device)])
+    record(
+        [
+            event(
+                AuditAction.RENEWAL_REFUSED,
+                now=at,
+                actor=SYSTEM,
+                object_name="x",
+                device=target.device,
+                details={"reason": "key_reused"},
+            )
+        ]
+    )
 
 
 @pytest.fixture
@@ -81,7 +92,7 @@ def test_each_open_target_has_one_answer_and_the_numbers_add_up(campaign, django
 
 
 def test_an_answer_names_exactly_the_targets_it_counts(campaign):
-    listed = waiting.targets_by_waiting([campaign], campaign.started_at)
+    listed = waiting.targets_by_waiting([campaign])
     assert Counter(target.waiting for target in listed) == Counter(waiting.counts(campaign))
     assert listed.get(waiting=Waiting.REFUSED).device.serial == "refused"
 

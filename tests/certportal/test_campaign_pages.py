@@ -1,0 +1,142 @@
+"""Waves and settings of a campaign on its pages."""
+
+from datetime import time
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from inventory.audit.record import SYSTEM
+from inventory.models import AuditAction, AuditEvent
+from renewal.campaigns import planning
+from renewal.models import Campaign, Target
+from tests.certportal.test_steering import PLAN, plan_form
+
+
+def planned(page, small_fleet, **changes: str) -> Campaign:
+    page.client.post(PLAN, {**plan_form(small_fleet, **changes), "plan": ""})
+    return Campaign.objects.get()
+
+
+def address(verb: str, campaign: Campaign) -> str:
+    return reverse(f"admin:renewal_campaign_{verb}", args=[campaign.pk])
+
+
+@pytest.fixture
+def in_waves(small_fleet, page) -> Campaign:
+    """A campaign of twelve devices in a canary of four and waves of four."""
+    campaign = planned(page, small_fleet, canary="4", wave_size="4", failures_to_open="80")
+    planning.start(campaign, now=timezone.now(), actor=SYSTEM)
+    return campaign
+
+
+def test_the_page_shows_the_waves_and_each_number_leads_to_its_targets(in_waves, page):
+    Target.objects.filter(campaign=in_waves, wave=1).update(refusal="key_reused")
+    text = page(address("change", in_waves))
+    assert "Wave 2 waits until 4 more devices of the wave before were asked." in text
+    targets = reverse("admin:renewal_target_changelist")
+    for wave in in_waves.waves.all():
+        listed = f"{targets}?campaign={in_waves.pk}&amp;wave={wave.number}"
+        assert listed in text
+        rows = page.client.get(targets, {"campaign": in_waves.pk, "wave": wave.number}).context["cl"].result_list
+        assert {row.wave for row in rows} == {wave.number}
+        assert len(rows) == wave.size
+    failed = page.client.get(targets, {"campaign": in_waves.pk, "wave": 1, "answered": "in_vain"})
+    assert len(failed.context["cl"].result_list) == 4
+
+
+def test_opening_a_wave_by_hand_asks_first_and_tells_who_did_it(in_waves, page):
+    open_ = address("open_wave", in_waves)
+    assert "Open the wave" in page(open_)
+    assert in_waves.waves.get(number=2).opened_at is None
+    page.client.post(open_)
+    assert in_waves.waves.get(number=2).opened_by == "boss"
+    event = AuditEvent.objects.get(action=AuditAction.CAMPAIGN_WAVE_OPENED)
+    assert (event.actor, event.details["wave"]) == ("boss", 2)
+
+
+def test_when_every_wave_is_open_there_is_no_such_page(in_waves, page):
+    for _wave in range(in_waves.waves.count() - 1):
+        page.client.post(address("open_wave", in_waves))
+    assert page.client.get(address("open_wave", in_waves)).status_code == 404
+    assert "Every wave is open." in page(address("change", in_waves))
+
+
+def test_a_campaign_that_paused_itself_says_why_on_its_page_on_the_dashboard_and_before_it_starts_again(in_waves, page):
+    Campaign.objects.filter(pk=in_waves.pk).update(
+        state="paused", paused_at=timezone.now(), paused_because=[{"wave": 1, "failed": 3, "answered": 4}]
+    )
+    why = "Wave 1: 3 of 4 that answered failed, more than the limit of 10.0%."
+    assert why in page(address("change", in_waves))
+    assert why in page(reverse("admin:index"))
+    assert f"{why} You let these pass" in page(address("start", in_waves))
+
+
+def test_a_stopped_campaign_is_on_the_dashboard_and_not_late(in_waves, page):
+    Campaign.objects.filter(pk=in_waves.pk).update(due_at=timezone.now())
+    planning.stop(in_waves, now=timezone.now(), actor=SYSTEM)
+    text = page(reverse("admin:index"))
+    assert "Spring" in text
+    assert "is past due" not in text
+
+
+def settings_of(campaign: Campaign, **changes: Any) -> dict[str, Any]:
+    return {
+        "triggers_per_minute": campaign.triggers_per_minute,
+        "failures_to_open": 100 * campaign.failures_to_open,
+        "failures_to_pause": 100 * campaign.failures_to_pause,
+        **changes,
+    }
+
+
+def test_the_settings_of_a_running_campaign_are_changed_with_a_trace(in_waves, page):
+    changes = {"triggers_per_minute": 60, "window_from": "22:00", "window_to": "05:00", "sms_budget": 100}
+    page.client.post(address("adjust", in_waves), settings_of(in_waves, **changes))
+    in_waves.refresh_from_db()
+    assert (in_waves.triggers_per_minute, in_waves.window, in_waves.sms_budget) == (60, (time(22), time(5)), 100)
+    event = AuditEvent.objects.filter(action=AuditAction.CONFIGURATION_CHANGED).latest("id")
+    assert event.details["changes"] == {
+        "triggers_per_minute": [5000, 60],
+        "window_from": [None, "22:00"],
+        "window_to": [None, "05:00"],
+        "sms_budget": [None, 100],
+    }
+    text = page(address("change", in_waves))
+    assert "22:00&ndash;05:00" in text
+
+
+def test_settings_saved_as_they_were_leave_no_trace(in_waves, page):
+    before = AuditEvent.objects.count()
+    answer = page.client.post(address("adjust", in_waves), settings_of(in_waves), follow=True)
+    assert b"Nothing changed." in answer.content
+    assert AuditEvent.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    ("window", "told"),
+    [
+        ({"window_from": "22:00"}, b"A window has a beginning and an end"),
+        ({"window_from": "22:00", "window_to": "22:00"}, b"The window has no length"),
+        ({"window_from": "25:00", "window_to": "22:00"}, b"Enter a valid time"),
+    ],
+)
+def test_a_window_that_is_none_is_refused_in_words(in_waves, page, window, told):
+    answer = page.client.post(address("adjust", in_waves), settings_of(in_waves, **window))
+    assert told in answer.content
+    in_waves.refresh_from_db()
+    assert in_waves.window is None
+
+
+def test_the_settings_of_a_campaign_that_has_ended_stay_as_they_were(in_waves, page):
+    planning.stop(in_waves, now=timezone.now(), actor=SYSTEM)
+    answer = page.client.post(address("adjust", in_waves), settings_of(in_waves, triggers_per_minute=1), follow=True)
+    assert b"its settings stay as they were" in answer.content
+    in_waves.refresh_from_db()
+    assert in_waves.triggers_per_minute == 5000
+
+
+def test_waves_that_could_show_nothing_are_refused_on_the_form(small_fleet, page):
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, canary="4"), "plan": ""})
+    assert b"4 devices can never show that fewer than 2.0% fail" in answer.content
+    assert not Campaign.objects.exists()
