@@ -19,8 +19,9 @@ from benchmarks.measuring import ROUNDS, Size
 from inventory.audit.record import SYSTEM
 from inventory.models import Certificate
 from renewal.campaigns import planning
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import DEFAULT
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace
 from renewal.campaigns.ticking import tick
 from renewal.channels.recording import RecordingChannel

@@ -24,7 +24,8 @@ from inventory.jobs import fold_counters
 from inventory.models import Axis
 from renewal import coverage_counts
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 
 _DEVICES = {Size.SMALL: 20_000, Size.FULL: 2_200_000}
 _SPIKE = {Size.SMALL: 500, Size.FULL: 50_000}

@@ -30,7 +30,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 7
+_RECIPE = 8
 _NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 _TABLES = (*_NUMBERED, "inventory_devicepresence")
 
@@ -216,26 +216,32 @@ _STATEMENTS = {
     """,
     "campaign": """
         INSERT INTO renewal_campaign (name, fleet_id, state, expires_from, expires_before, due_at, ladder,
-            triggers_per_minute, allowance, paused_for, paused_at, created_at, created_by, started_at)
+            triggers_per_minute, allowance, paused_for, paused_at, created_at, created_by, started_at,
+            chosen_from, canary, failures_to_open, failures_to_pause, sms_used, paused_because)
         SELECT 'Benchmark renewal', (%(fleets)s::bigint[])[1], 'paused', %(now)s,
                %(now)s::timestamptz + interval '90 d', %(now)s::timestamptz + interval '60 d', %(ladder)s::jsonb,
-               5000, 0, interval '0', %(now)s, %(now)s, 'benchmark', %(now)s
+               5000, 0, interval '0', %(now)s, %(now)s, 'benchmark', %(now)s, '', 0, 0.02, 0.1, 0, '[]'::jsonb
     """,
     "targets": """
         INSERT INTO renewal_target (campaign_id, device_id, certificate_id, ends_at, state, reason, attempts_made, rung,
-                                    rung_attempts, channel, asked_over, unanswered, next_step_at, triggered_at,
-                                    escalated_at)
+                                    rung_attempts, channel, asked_over, unanswered, wave, refusal, next_step_at,
+                                    triggered_at, escalated_at)
         SELECT (SELECT max(id) FROM renewal_campaign), device_id, id, not_after,
                CASE WHEN device_id %% 100 = 1 THEN 'escalated' WHEN device_id %% 3 = 0 THEN 'triggered'
                     ELSE 'planned' END,
                CASE WHEN device_id %% 100 = 1 THEN 'no_answer' ELSE '' END, device_id %% 3, 0, device_id %% 3,
                CASE WHEN device_id %% 100 = 1 THEN '' ELSE 'mqtt' END,
-               CASE WHEN device_id %% 3 = 0 THEN 'mqtt' ELSE '' END, false,
+               CASE WHEN device_id %% 3 = 0 THEN 'mqtt' ELSE '' END, false, 0, '',
                CASE WHEN device_id %% 100 <> 1 THEN %(now)s::timestamptz + random() * interval '3 days' END,
                CASE WHEN device_id %% 3 = 0 THEN %(now)s::timestamptz END,
                CASE WHEN device_id %% 100 = 1 THEN %(now)s::timestamptz END
         FROM inventory_certificate
         WHERE id > 2 * %(devices)s + 1000 AND state = 'confirmed'
           AND not_after < %(now)s::timestamptz + interval '180 days'
+    """,
+    "waves": """
+        INSERT INTO renewal_wave (campaign_id, number, size, first_end, opened_at, opened_by, excused_answers,
+                                  excused_failures)
+        SELECT campaign_id, 0, count(*), min(ends_at), %(now)s, '', 0, 0 FROM renewal_target GROUP BY 1
     """,
 }

@@ -35,6 +35,11 @@ from renewal.models import EnrolmentSecret
 class DeviceAdmin(inventory_admin.DeviceAdmin):
     """A device with the messages and campaigns that concern it."""
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        plan = {"plan_url": planning.url_for_chosen("inventory_device", request.GET, fleets_of(request.user))}
+        page: HttpResponse = super().changelist_view(request, {**plan, **(extra_context or {})})
+        return page
+
     def past(self, device: Device, certificates: list[Certificate], now: datetime) -> list[timeline.Moment]:
         return [*super().past(device, certificates, now), *renewal_story.past(device)]
 
@@ -60,7 +65,9 @@ class CertificateAdmin(inventory_admin.CertificateAdmin):
     list_filter = [CoverageFilter, *inventory_admin.CertificateAdmin.list_filter]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        plan = {"plan_url": planning.url_for_list(request.GET, fleets_of(request.user))}
+        seen = fleets_of(request.user)
+        simple = planning.url_for_list(request.GET, seen)
+        plan = {"plan_url": simple or planning.url_for_chosen("inventory_certificate", request.GET, seen)}
         page: HttpResponse = super().changelist_view(request, {**plan, **(extra_context or {})})
         return page
 

@@ -41,6 +41,6 @@ def read(scope: Scope, now: datetime) -> list[Line]:
 
 
 def _line(campaign: Campaign, funnel: Funnel, now: datetime) -> Line:
-    late = campaign.due_at < now and campaign.state in UNFINISHED_STATES
+    late = campaign.due_at is not None and campaign.due_at < now and campaign.state in UNFINISHED_STATES
     url = links.page("renewal_campaign", campaign.pk)
     return Line(campaign, funnel, steps(campaign, funnel), share_done(funnel), url, late)

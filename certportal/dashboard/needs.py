@@ -200,7 +200,7 @@ def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[
     ):
         text = _("Campaign “%(campaign)s” runs, but nothing moves it.") % words
         yield Need("late", text, _("check the workers"), page)
-    if campaign.due_at < now:
+    if campaign.due_at is not None and campaign.due_at < now:
         yield Need("late", _("Campaign “%(campaign)s” is past due.") % words, _("see who is missing"), page)
     if escalated:
         text = ngettext(

@@ -39,6 +39,7 @@ class AuditAction(models.TextChoices):
     CAMPAIGN_STARTED = "campaign:run:started", _("campaign started")
     CAMPAIGN_PAUSED = "campaign:run:paused", _("campaign paused")
     CAMPAIGN_STOPPED = "campaign:run:stopped", _("campaign stopped")
+    CAMPAIGN_JOINED = "campaign:targets:joined", _("devices joined a campaign")
     CAMPAIGN_WAVE_OPENED = "campaign:wave:opened", _("campaign wave opened")
     CAMPAIGN_FINISHED = "campaign:run:finished", _("campaign finished")
     WORK_ORDER_OPENED = "field:order:opened", _("work order opened")

@@ -24,6 +24,7 @@ from inventory.admin.filters import NONE, FleetFilter
 from inventory.formats import spans
 from renewal import story
 from renewal.admin.adjusting import adjust_view
+from renewal.admin.chosen import ChosenList
 from renewal.admin.planning import plan_view
 from renewal.admin.waves import breaches, open_view, wave_part
 from renewal.campaigns import ladder_text, planning, preflight, waiting
@@ -257,6 +258,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
             "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
             "preflight": preflight_lines(campaign, now) if campaign.state == CampaignState.PLANNED else [],
+            "chosen_list": ChosenList.read(campaign.chosen_from),
             "waves": wave_part(campaign, now),
             "breaches": breaches(campaign),
             "waiting": waiting_rows(campaign) if campaign.state != CampaignState.PLANNED else [],
@@ -285,7 +287,8 @@ class CampaignAdmin(ReadOnlyAdmin):
         )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
-        return super().get_queryset(request).select_related("fleet__profile", "fleet__authority__certificate")
+        campaigns: QuerySet[Campaign] = super().get_queryset(request)
+        return campaigns.select_related("fleet__profile", "fleet__authority__certificate", "site", "batch")
 
     def _find(self, request: HttpRequest, pk: int) -> Campaign | None:
         return self.get_queryset(request).filter(pk=pk).first()

@@ -8,7 +8,8 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -18,14 +19,19 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, links
 from inventory.admin.audited import actor_of
 from inventory.admin.filters import is_key
+from inventory.admin.listing import COUNT, CURSOR
 from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
 from renewal.admin.adjusting import SettingsForm, initial_of
-from renewal.campaigns import ladder_text, planning
+from renewal.admin.chosen import LISTS, ChosenList, NotChosen, of_list, of_serials
+from renewal.campaigns import choosing, ladder_text, planning
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.freezing import Waves
 from renewal.campaigns.ladder import DEFAULT, Ladder, LadderError
-from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.planning import CampaignError, Plan
 from renewal.campaigns.settings import Settings
+from renewal.campaigns.settings import of as settings_of
+from renewal.models import Campaign
 
 _SAMPLE = 8
 _DUE_BEFORE_END = timedelta(days=4)
@@ -47,6 +53,14 @@ class PlanForm(SettingsForm):
     fleet = forms.ModelChoiceField(Fleet.objects.all(), label=gettext_lazy("Fleet"))
     site = forms.ModelChoiceField(Site.objects.select_related("fleet"), label=gettext_lazy("Site"), required=False)
     batch = forms.ModelChoiceField(Batch.objects.select_related("fleet"), label=gettext_lazy("Batch"), required=False)
+    listed = forms.ChoiceField(choices=[("", ""), *LISTS.items()], widget=forms.HiddenInput, required=False)
+    query = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+    devices = forms.CharField(
+        label=gettext_lazy("Only these devices"),
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
+        required=False,
+        help_text=gettext_lazy("Serial numbers, apart by blanks or lines. Empty: all of the span."),
+    )
     expires_from = forms.DateField(label=gettext_lazy("Certificates that end from"), widget=DayInput)
     expires_before = forms.DateField(
         label=gettext_lazy("to before"), widget=DayInput, help_text=gettext_lazy("Days of UTC.")
@@ -56,6 +70,13 @@ class PlanForm(SettingsForm):
         widget=DayInput,
         required=False,
         help_text=gettext_lazy("When every target should be confirmed; empty: four days before the first one ends."),
+    )
+    joins_within = forms.IntegerField(
+        label=gettext_lazy("Evergreen: devices join before the end by"),
+        min_value=1,
+        max_value=3650,
+        required=False,
+        help_text=gettext_lazy("Days. It goes on for ever then, and the span and the due date do not count."),
     )
     ladder = forms.CharField(
         label=gettext_lazy("Ladder"),
@@ -80,8 +101,10 @@ class PlanForm(SettingsForm):
         help_text=gettext_lazy("By expiry, whole sites together. Empty: all others at once."),
     )
 
-    def __init__(self, *args: Any, fleets: FleetIds, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, request: HttpRequest, site: AdminSite, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._request, self._site = request, site
+        fleets = fleets_of(request.user)
         for name in ("fleet", "site", "batch"):
             field: Any = self.fields[name]
             field.queryset = field.queryset.of_fleets(fleets)
@@ -102,20 +125,58 @@ class PlanForm(SettingsForm):
             if group and fleet and group.fleet_id != fleet.pk:
                 text = _("“%(group)s” belongs to fleet “%(fleet)s”.")
                 self.add_error(name, text % {"group": group, "fleet": group.fleet})
+        if fleet:
+            values["among"], values["chosen_from"] = self._narrowed(values, fleet)
         return values
+
+    def _narrowed(self, values: Mapping[str, Any], fleet: Fleet) -> tuple[Q, str]:
+        """Return what the campaign is narrowed to beside its span, and the record of it."""
+        among, told = Q(), []
+        try:
+            if values.get("listed"):
+                chosen = ChosenList(values["listed"], values.get("query", ""))
+                among &= of_list(self._request, self._site, chosen)
+                told.append(str(chosen))
+            if values.get("devices"):
+                named, number = of_serials(values["devices"], fleet)
+                among &= named
+                told.append(f"{number} serial numbers")
+        except NotChosen as refusal:
+            self.add_error(None, str(refusal))
+        # The list comes last: alone, `ChosenList.read` reads it.
+        return among, ", ".join(reversed(told))
+
+    @property
+    def chosen_list(self) -> ChosenList | None:
+        """The list that the page says it is for."""
+        listed = self["listed"].value()
+        return ChosenList(listed, self["query"].value() or "") if listed in LISTS else None
 
     def plan(self, now: datetime) -> Plan:
         """Return what was chosen."""
         values = self.cleaned_data
         start, end = start_of(values["expires_from"]), start_of(values["expires_before"])
-        due = start_of(values["due"]) if values["due"] else max(start - _DUE_BEFORE_END, now + timedelta(days=1))
+        within = timedelta(days=values["joins_within"]) if values["joins_within"] else None
+        if within:
+            start, end, due = now, now + within, None
+        else:
+            due = start_of(values["due"]) if values["due"] else max(start - _DUE_BEFORE_END, now + timedelta(days=1))
         return Plan(
             name=values["name"],
-            selection=Selection(values["fleet"], start, end, values["site"], values["batch"]),
+            selection=Selection(
+                values["fleet"],
+                start,
+                end,
+                values["site"],
+                values["batch"],
+                among=values["among"],
+                chosen_from=values["chosen_from"],
+            ),
             due_at=due,
             ladder=values["ladder"],
             waves=Waves(values["canary"] or 0, values["wave_size"]),
             settings=self.settings(),
+            joins_within=within,
         )
 
 
@@ -129,7 +190,50 @@ def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
     fleets = list(Fleet.objects.of_fleets(fleets_of(request.user)).values_list("id", flat=True)[:2])
     if len(fleets) == 1:
         initial["fleet"] = fleets[0]
+    like = request.GET.get("like", "")
+    if is_key(like):
+        initial |= _like(Campaign.objects.visible_to(request.user).filter(pk=int(like)).first())
     return {**initial, **{key: value for key, value in request.GET.items() if key in PlanForm.base_fields and value}}
+
+
+def _like(campaign: Campaign | None) -> dict[str, Any]:
+    """Return the values of a plan that repeats a campaign: what it was for, by which ladder, in which waves."""
+    if campaign is None:
+        return {}
+    chosen = ChosenList.read(campaign.chosen_from)
+    return {
+        "name": campaign.name,
+        "fleet": campaign.fleet_id,
+        "site": campaign.site_id,
+        "batch": campaign.batch_id,
+        "joins_within": campaign.joins_within.days if campaign.joins_within else None,
+        "expires_from": campaign.expires_from.date(),
+        "expires_before": campaign.expires_before.date(),
+        "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
+        "canary": campaign.canary or None,
+        "wave_size": campaign.wave_size,
+        **initial_of(settings_of(campaign)),
+        **({"listed": chosen.listed, "query": chosen.query} if chosen else {}),
+    }
+
+
+def url_for_chosen(listed: str, query: QueryDict, seen: FleetIds) -> str:
+    """Return the planning page for a list of devices or certificates, however it is filtered."""
+    kept = query.copy()
+    for name in (CURSOR, COUNT, "p", "e"):
+        kept.pop(name, None)
+    asked = query.dict()
+    groups = {name: str(asked[name]) for name in ("fleet", "site", "batch") if is_key(str(asked.get(name, "")))}
+    question: dict[str, object] = {
+        "listed": listed,
+        "query": kept.urlencode(),
+        "fleet": groups.get("fleet") or _fleet_of(groups, seen),
+        "expires_from": _midnight(str(asked.get("not_after__gte", ""))),
+        "expires_before": _midnight(str(asked.get("not_after__lt", ""))),
+    }
+    return links.with_query(
+        reverse("admin:renewal_campaign_plan"), {name: value for name, value in question.items() if value}
+    )
 
 
 def url_for_list(query: Mapping[str, str], seen: FleetIds) -> str | None:
@@ -176,11 +280,11 @@ def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Show the form; on `preview` what the plan would hold; on `plan` make it and go to its page."""
     if not request.user.has_perm("renewal.add_campaign"):
         raise PermissionDenied
-    now, fleets = timezone.now(), fleets_of(request.user)
+    now = timezone.now()
     form = (
-        PlanForm(request.POST, fleets=fleets)
+        PlanForm(request.POST, request=request, site=site)
         if request.method == "POST"
-        else PlanForm(initial=_initial(request, now.astimezone(UTC).date()), fleets=fleets)
+        else PlanForm(initial=_initial(request, now.astimezone(UTC).date()), request=request, site=site)
     )
     context: dict[str, Any] = {**site.each_context(request), "title": _("Plan a campaign"), "form": form, "now": now}
     if request.method == "POST" and form.is_valid():
@@ -199,7 +303,7 @@ def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
 
 def _preview(plan: Plan) -> dict[str, Any]:
     """Return the dry run: how many, the first to end, and the name of the act. Two queries."""
-    chosen = planning.selected(plan.selection)
+    chosen = choosing.selected(plan.selection)
     total = chosen.count()
     sample = chosen.defer("der").select_related("device", "device__site", "device__batch").order_by("not_after", "id")
     act = ngettext("Plan a campaign for %(count)s device", "Plan a campaign for %(count)s devices", total)

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from inventory.api.exports import ExportMixin
 from inventory.api.rest.read_views import ListViewSet, ReadViewSet
-from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, SlugOf
+from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, NameOf, SlugOf
 from inventory.models import fleets_of
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
@@ -47,6 +47,13 @@ class BreachSerializer(serializers.Serializer[dict[str, int]]):
 
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
     fleet = SlugOf()
+    site = NameOf(allow_null=True, help_text="The only site that it is for")
+    batch = NameOf(allow_null=True, help_text="The only manufacturing batch that it is for")
+    joins_within = serializers.DurationField(
+        allow_null=True,
+        read_only=True,
+        help_text="Evergreen: how long before its certificate ends a device joins",
+    )
     targets = TargetCountsSerializer(source="target_counts", read_only=True)
     waves = WaveSerializer(many=True, read_only=True, help_text="Number 0: the campaign is not cut")
     paused_because = BreachSerializer(many=True, read_only=True, help_text="Why it paused itself, empty if it did not")
@@ -60,6 +67,9 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
             "state",
             "expires_from",
             "expires_before",
+            "site",
+            "batch",
+            "joins_within",
             "due_at",
             "ladder",
             "triggers_per_minute",
@@ -127,7 +137,7 @@ class CampaignViewSet(ReadViewSet[Campaign]):
     """Campaigns: chosen devices, brought to their next certificate before the old one ends."""
 
     resource = "campaigns"
-    queryset = Campaign.objects.select_related("fleet").prefetch_related("waves")
+    queryset = Campaign.objects.select_related("fleet", "site", "batch").prefetch_related("waves")
     serializer_class = CampaignSerializer
     filterset_class = CampaignFilter
     orderings = ("-id", "id")

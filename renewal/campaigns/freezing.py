@@ -71,15 +71,18 @@ def freeze(campaign: Campaign, chosen: CertificateQuerySet, ladder: Ladder, wave
 
     One statement, three when it is cut, and two for the waves. Raises TooManyWaves.
     """
-    inserted = _cut(campaign, chosen, ladder, waves, now) if waves else _whole(campaign, chosen, ladder, now)
+    inserted = _cut(campaign, chosen, ladder, waves, now) if waves else freeze_more(campaign, chosen, ladder, now)
     sizes = campaign.targets.order_by().values_list("wave").annotate(number=Count("pk"), first=Min("ends_at"))
-    Wave.objects.bulk_create(
-        Wave(campaign=campaign, number=wave, size=number, first_end=first) for wave, number, first in sizes
-    )
+    made = [Wave(campaign=campaign, number=wave, size=number, first_end=first) for wave, number, first in sizes]
+    Wave.objects.bulk_create(made or [Wave(campaign=campaign, number=0, size=0, first_end=campaign.expires_from)])
     return inserted
 
 
-def _whole(campaign: Campaign, chosen: CertificateQuerySet, ladder: Ladder, now: datetime) -> int:
+def freeze_more(campaign: Campaign, chosen: CertificateQuerySet, ladder: Ladder, due: datetime) -> int:
+    """Insert a target for each certificate of `chosen` that has none in the campaign; return how many. One statement.
+
+    Their first step is due at `due`, by the campaign's clock.
+    """
     first_channel = Case(
         *(When(device__connectivity=name, then=Value(channel)) for name, channel in _first_channels(ladder).items()),
         default=Value(""),
@@ -100,14 +103,14 @@ def _whole(campaign: Campaign, chosen: CertificateQuerySet, ladder: Ladder, now:
         "unanswered": Value(False, BooleanField()),
         "refusal": Value("", CharField()),
         "wave": Value(0, IntegerField()),
-        "next_step_at": Value(now, DateTimeField()),
+        "next_step_at": Value(due, DateTimeField()),
     }
     rows = chosen.order_by("not_after").values_list(*columns.values())
     select, parameters = rows.query.sql_with_params()
     table = connection.ops.quote_name(Target._meta.db_table)
     names = ", ".join(connection.ops.quote_name(name) for name in columns)
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({names}) {select}", parameters)
+        cursor.execute(f"INSERT INTO {table} ({names}) {select} ON CONFLICT DO NOTHING", parameters)
         return int(cursor.rowcount)
 
 

@@ -1,74 +1,45 @@
-"""Planning a campaign: choose certificates by their expiry, freeze them into targets; start, pause and stop it."""
+"""Planning a campaign: freeze what was chosen into targets; start, pause and stop it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Value
+from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
 from inventory import session_locks
 from inventory.audit.record import Actor, event, record
-from inventory.models import AuditAction, Batch, Certificate, DeviceStatus, Fleet, Site
-from inventory.models.certificate import CertificateQuerySet
+from inventory.models import AuditAction, Fleet
+from renewal.campaigns.choosing import Selection, selected
 from renewal.campaigns.evidence import answers_for
 from renewal.campaigns.freezing import TooManyWaves, Waves, freeze
 from renewal.campaigns.ladder import DEFAULT, Ladder
 from renewal.campaigns.settings import Limits, Settings
 from renewal.campaigns.waves import excuse
 from renewal.coverage_counts import ask_for_count
-from renewal.models import Campaign, CampaignState, Target, Wave
-from renewal.models.campaign import OPEN_STATES, UNFINISHED_STATES
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which certificates a campaign is for: those of a fleet with `expires_from <= not_after < expires_before`."""
-
-    fleet: Fleet
-    expires_from: datetime
-    expires_before: datetime
-    site: Site | None = None
-    batch: Batch | None = None
+from renewal.models import Campaign, CampaignState, Wave
+from renewal.models.campaign import UNFINISHED_STATES
 
 
 @dataclass(frozen=True)
 class Plan:
+    """What a campaign is made of.
+
+    `joins_within`: it is evergreen, and devices join so long before their certificates end; it has no `due_at` then.
+    """
+
     name: str
     selection: Selection
-    due_at: datetime
+    due_at: datetime | None
     ladder: Ladder = DEFAULT
     settings: Settings = field(default_factory=Settings)
     waves: Waves = field(default_factory=Waves)
+    joins_within: timedelta | None = None
 
 
 class CampaignError(ValueError):
     """A campaign cannot be planned, started or paused; the text says why."""
-
-
-def selected(selection: Selection) -> CertificateQuerySet:
-    """Return the certificates that a campaign for `selection` would renew now, one a device.
-
-    Left out: devices out of service, those with a newer certificate already, those in another open campaign, and what
-    external authorities or revoked ones signed, with which no device can renew here. One query, at once.
-    """
-    ours = Certificate.objects.filter(authority__key_name__isnull=False).trusted()
-    elsewhere = Target.objects.filter(
-        device=OuterRef("device"), state__in=OPEN_STATES, campaign__state__in=UNFINISHED_STATES
-    )
-    certificates = (
-        ours.of_devices()
-        .expiring_between(selection.expires_from, selection.expires_before)
-        .filter(device__fleet=selection.fleet, device__status=DeviceStatus.IN_SERVICE)
-        .exclude(Exists(ours.standing().newer()))
-        .exclude(Exists(elsewhere))
-    )
-    if selection.site:
-        certificates = certificates.filter(device__site=selection.site)
-    if selection.batch:
-        certificates = certificates.filter(device__batch=selection.batch)
-    return certificates
 
 
 def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
@@ -78,14 +49,21 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
     """
     selection = plan.selection
     _refuse_waves_that_show_nothing(plan.waves, plan.settings.limits)
+    if plan.joins_within is not None and (plan.waves or selection.chosen_from):
+        raise CampaignError("An evergreen campaign is not cut into waves, and is for a fleet, a site or a batch.")
     with transaction.atomic():
         # Of two plans at the same time, the second sees the targets of the first: a device is in one open campaign.
         Fleet.objects.select_for_update(no_key=True).get(pk=selection.fleet.pk)
         campaign = Campaign.objects.create(
             name=plan.name,
             fleet=selection.fleet,
+            site=selection.site,
+            batch=selection.batch,
+            joins_within=plan.joins_within,
+            joined_at=None if plan.joins_within is None else now,
             expires_from=selection.expires_from,
             expires_before=selection.expires_before,
+            chosen_from=selection.chosen_from,
             due_at=plan.due_at,
             ladder=plan.ladder.to_json(),
             canary=plan.waves.canary,
@@ -98,7 +76,7 @@ def plan(plan: Plan, *, now: datetime, actor: Actor) -> Campaign:
             targets = freeze(campaign, selected(selection), plan.ladder, plan.waves, now)
         except TooManyWaves as error:
             raise CampaignError(str(error)) from error
-        if not targets:
+        if not targets and plan.joins_within is None:
             raise CampaignError(
                 f"No certificate of fleet {selection.fleet.slug} that expires from {selection.expires_from:%Y-%m-%d} "
                 f"to before {selection.expires_before:%Y-%m-%d} waits for renewal; choose another span."

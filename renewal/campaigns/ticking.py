@@ -13,6 +13,7 @@ from inventory import session_locks
 from inventory.audit.record import SYSTEM
 from renewal.campaigns import pacing, planning, waves
 from renewal.campaigns.claiming import claim, fail_ended, note_budget_used_up
+from renewal.campaigns.joining import join
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.observing import Progress, observe
 from renewal.campaigns.outcomes import write_down
@@ -64,6 +65,7 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
     if campaign.state != CampaignState.RUNNING:
         return TickReport(progress)
     ladder = Ladder.from_json(campaign.ladder)
+    join(campaign, ladder, now)
     looked = waves.look(campaign, ladder, now)
     if looked.breaches:
         return TickReport(progress, looked=looked)
@@ -104,7 +106,7 @@ def _within_budget(campaign: Campaign, channel: Channel, most: int) -> int:
 
 
 def _finish_if_done(campaign: Campaign, now: datetime) -> bool:
-    if Target.objects.filter(campaign=campaign).open().exists():
+    if campaign.joins_within is not None or Target.objects.filter(campaign=campaign).open().exists():
         return False
     try:
         planning.finish(campaign, now=now, actor=SYSTEM)

@@ -80,7 +80,14 @@ class Campaign(models.Model):
     # What was chosen, kept for the record; the targets were frozen from it when the campaign was planned.
     expires_from = models.DateTimeField(_("expires from"))
     expires_before = models.DateTimeField(_("expires before"))
-    due_at = models.DateTimeField(_("due"), help_text=_("When every target should be confirmed."))
+    # A list of the admin and its query, or how many serial numbers were given; empty: all of the span.
+    chosen_from = models.CharField(_("chosen from"), max_length=2200, blank=True, default="")
+    site = models.ForeignKey("inventory.Site", models.PROTECT, related_name="+", null=True, verbose_name=_("site"))
+    batch = models.ForeignKey("inventory.Batch", models.PROTECT, related_name="+", null=True, verbose_name=_("batch"))
+    due_at = models.DateTimeField(_("due"), null=True, help_text=_("When every target should be confirmed."))
+    # An evergreen campaign: who joins, and when that was looked at last. It has no end of its own.
+    joins_within = models.DurationField(_("devices join before the end by"), null=True, blank=True)
+    joined_at = models.DateTimeField(null=True, editable=False)
     # Frozen with the targets, as `campaigns.ladder` reads it.
     ladder = models.JSONField(_("ladder"), editable=False)
     triggers_per_minute = models.PositiveIntegerField(_("messages a minute"), default=5000)
@@ -141,6 +148,9 @@ class Campaign(models.Model):
                 condition=Q(failures_to_open__gt=0, failures_to_open__lt=1)
                 & Q(failures_to_pause__gt=0, failures_to_pause__lt=1),
                 name="campaign_failures_are_shares",
+            ),
+            models.CheckConstraint(
+                condition=Q(due_at__isnull=False) ^ Q(joins_within__isnull=False), name="campaign_due_or_evergreen"
             ),
             models.CheckConstraint(
                 condition=Q(wave_size__isnull=True) | Q(wave_size__gte=1), name="campaign_wave_size_positive"
@@ -261,7 +271,10 @@ class Target(models.Model):
         verbose_name = _("target")
         verbose_name_plural = _("targets")
         constraints = [
-            models.UniqueConstraint(fields=["campaign", "device"], name="target_device_once_in_campaign"),
+            # An evergreen campaign has a device again with its next certificate.
+            models.UniqueConstraint(
+                fields=["campaign", "device", "certificate"], name="target_certificate_once_in_campaign"
+            ),
             models.CheckConstraint(condition=Q(state__in=TargetState.values), name="target_state_known"),
             models.CheckConstraint(
                 condition=Q(next_step_at__isnull=True) | Q(state__in=ASKED_STATES),

@@ -40,8 +40,9 @@ from inventory.private_files import write_whole
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal.campaigns import planning
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import Ladder, Rung
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.models import Channel, Driver, Gateway
 from renewal.simulation.live_devices import Meter

@@ -1,14 +1,17 @@
 """Waves and settings of a campaign on its pages."""
 
-from datetime import time
+import re
+from datetime import time, timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, AuditEvent
+from inventory.models import AuditAction, AuditEvent, Certificate, Device
 from renewal.campaigns import planning
 from renewal.models import Campaign, Target
 from tests.certportal.test_steering import PLAN, plan_form
@@ -139,4 +142,76 @@ def test_the_settings_of_a_campaign_that_has_ended_stay_as_they_were(in_waves, p
 def test_waves_that_could_show_nothing_are_refused_on_the_form(small_fleet, page):
     answer = page.client.post(PLAN, {**plan_form(small_fleet, canary="4"), "plan": ""})
     assert b"4 devices can never show that fewer than 2.0% fail" in answer.content
+    assert not Campaign.objects.exists()
+
+
+def planning_page(page, listed: str, **query: Any) -> str:
+    """Return the address that a list offers for planning a campaign for what it shows."""
+    text = page(f"{reverse(f'admin:inventory_{listed}_changelist')}?{urlencode(query)}")
+    [plan_url] = re.findall(r'href="(/admin/renewal/campaign/plan/[^"]*)"', text)
+    return unescape(plan_url)
+
+
+def post_as_shown(page, plan_url: str, **changes: Any) -> Any:
+    """Send the planning form as its page shows it."""
+    form = page.client.get(plan_url).context["form"]
+    shown = {name: form[name].value() for name in form.fields}
+    sent = {name: value for name, value in {**shown, "name": "Chosen", **changes}.items() if value is not None}
+    return page.client.post(PLAN, {**sent, "plan": ""}, follow=True)
+
+
+@pytest.mark.parametrize("listed", ["device", "certificate"])
+def test_a_campaign_is_planned_for_exactly_what_a_filtered_list_shows(small_fleet, page, listed):
+    wanted = Device.objects.filter(campaign_targets=None, certificates__not_after__gt=timezone.now()).first()
+    end = (timezone.now() + timedelta(days=100)).date().isoformat()
+    plan_url = planning_page(page, listed, q=wanted.serial)
+    post_as_shown(page, plan_url, fleet=small_fleet.pk, expires_before=end)
+    campaign = Campaign.objects.get()
+    assert [target.device.serial for target in campaign.targets.select_related("device")] == [wanted.serial]
+    assert campaign.chosen_from == f"inventory_{listed}?q={wanted.serial}"
+    text = page(address("change", campaign))
+    assert f'href="/admin/inventory/{listed}/?q={wanted.serial}"' in text
+
+
+def test_another_campaign_like_one_is_planned_for_the_same_list_by_the_same_settings(small_fleet, page):
+    first = planned(page, small_fleet, canary="4", failures_to_open="80", triggers_per_minute="77")
+    planning.stop(first, now=timezone.now(), actor=SYSTEM)
+    assert f"{PLAN}?like={first.pk}" in page(address("change", first))
+    post_as_shown(page, f"{PLAN}?like={first.pk}")
+    again = Campaign.objects.latest("id")
+    assert again.pk != first.pk
+    same = ("fleet_id", "ladder", "canary", "wave_size", "triggers_per_minute", "failures_to_open", "expires_before")
+    assert [getattr(again, name) for name in same] == [getattr(first, name) for name in same]
+    assert again.targets.count() == first.targets.count() == 12
+
+
+def test_a_campaign_is_planned_for_devices_by_their_serial_numbers(small_fleet, page):
+    ends_in_span = Certificate.objects.of_devices().valid(timezone.now()).order_by("not_after")
+    chosen = [certificate.device.serial for certificate in ends_in_span[:3]]
+    planned(page, small_fleet, devices=f"{chosen[0]}, {chosen[1]}\n{chosen[2]}\n{chosen[0]}")
+    campaign = Campaign.objects.get()
+    assert sorted(campaign.targets.values_list("device__serial", flat=True)) == sorted(chosen)
+    assert campaign.chosen_from == "3 serial numbers"
+
+
+def test_serial_numbers_that_the_fleet_does_not_have_are_named_and_nothing_is_planned(small_fleet, page):
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, devices="nobody <b>x</b>"), "plan": ""})
+    assert "2 of 2 are no devices of fleet" in answer.content.decode()
+    assert "&lt;b&gt;x&lt;/b&gt;" in answer.content.decode()
+    assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"listed": "inventory_device", "query": "state=bogus&nothing=1"},
+            "The list does not know this filter any more",
+        ),
+        ({"listed": "certportal_user", "query": ""}, "certportal_user is not one of the available choices"),
+    ],
+)
+def test_a_list_that_is_none_plans_nothing(small_fleet, page, changes, told):
+    answer = page.client.post(PLAN, {**plan_form(small_fleet, **changes), "plan": ""})
+    assert told in answer.content.decode()
     assert not Campaign.objects.exists()

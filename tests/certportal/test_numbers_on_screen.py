@@ -8,7 +8,8 @@ from inventory.counters.folding import fold_all
 from inventory.models import Batch, Device, Site
 from renewal import coverage_counts
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY

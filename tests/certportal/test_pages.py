@@ -14,7 +14,8 @@ from inventory.audit import record
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, Batch, Certificate, Fleet, Site
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from tests import factories
 from tests.factories import DAY
 

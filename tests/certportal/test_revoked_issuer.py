@@ -18,7 +18,7 @@ from inventory.lists.row_counts import Count
 from inventory.models import Authority, Certificate, CertificateStatus, Device, Fleet, RevocationReason
 from inventory.x509.csr import parse
 from renewal import enrolling
-from renewal.campaigns import planning
+from renewal.campaigns import choosing, planning
 from renewal.refusals import Refusal, RefusalCode
 from revocation import orders
 from tests import factories
@@ -160,9 +160,9 @@ def test_tiles_equal_their_lists(revoked, now, fleet):
 
 def test_no_campaign_is_planned_for_certificates_that_the_gate_would_not_renew(meters, policy, now):
     span = planning.Selection(meters["SOON-1"].device.fleet, now, now + 60 * DAY)
-    assert [each.device for each in planning.selected(span)] == [meters["SOON-1"].device]
+    assert [each.device for each in choosing.selected(span)] == [meters["SOON-1"].device]
     revoke(policy, now)
-    assert not planning.selected(span).exists()
+    assert not choosing.selected(span).exists()
 
 
 def test_the_dashboard_shows_it_only_where_it_is_so(meters, policy, now):

@@ -6,8 +6,9 @@ from inventory.audit.record import SYSTEM
 from inventory.models import Connectivity, Device, Fleet
 from renewal import secrets
 from renewal.campaigns import planning, ticking
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import Ladder, Rung
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import TickReport
 from renewal.channels.messages import TriggerChannel

@@ -4,9 +4,10 @@ import pytest
 
 from inventory.counters.folding import fold_all
 from inventory.models import Certificate
-from renewal.campaigns import planning
+from renewal.campaigns import choosing, planning
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.observing import Progress, observe
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.planning import Plan
 from renewal.coverage import Coverage, covered, with_coverage
 from renewal.coverage_counts import by_day, count_anew
 from tests import factories
@@ -51,7 +52,7 @@ def with_history(db):
 
 def test_history_that_is_imported_later_renews_nothing(with_history):
     assert with_history in covered(Certificate.objects.all(), Coverage.UNPLANNED, NOW)
-    assert with_history in planning.selected(Selection(with_history.device.fleet, NOW, NOW + 30 * DAY))
+    assert with_history in choosing.selected(Selection(with_history.device.fleet, NOW, NOW + 30 * DAY))
     fold_all()
     count_anew(NOW)
     day = with_history.not_after.date()

@@ -14,7 +14,8 @@ from inventory.models import Certificate, RevocationReason
 from inventory.sightings import record_sighting
 from renewal import coverage_counts, jobs
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from renewal.coverage import Coverage, covered
 from renewal.models import CoverageCount
 from revocation import orders

@@ -6,7 +6,8 @@ import pytest
 from inventory.audit.record import SYSTEM
 from renewal import jobs
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from renewal.models import Attempt, Campaign
 from tests.factories import DAY, NOW, device, enrolled, fleet
 

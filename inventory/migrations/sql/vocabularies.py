@@ -19,7 +19,7 @@ crl:publication:done
 enrolment:secret:created
 device:registration:done
 inventory:import:started inventory:import:stopped inventory:import:finished
-campaign:planning:done campaign:run:started campaign:run:paused campaign:run:stopped campaign:run:finished campaign:wave:opened
+campaign:planning:done campaign:run:started campaign:run:paused campaign:run:stopped campaign:run:finished campaign:wave:opened campaign:targets:joined
 field:order:opened field:order:assigned field:order:closed
 user:login:succeeded user:login:failed user:logout:done user:password:changed user:access:changed
 role:permissions:changed

@@ -13,7 +13,8 @@ from django.db import connection
 from inventory.audit.record import SYSTEM
 from inventory.models import Device, Fleet
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
 from renewal.models import Campaign, Channel, Target

@@ -31,8 +31,9 @@ from inventory.models import (
 from inventory.models.alert import AlertRun
 from inventory.models.case import Verdict
 from renewal.campaigns import planning
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.freezing import Waves
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Limits, Settings
 from renewal.field import opening
 from renewal.models import DeviceNote, Gateway, Team, WorkOrder

@@ -2,6 +2,7 @@
 
 import html
 import re
+from urllib.parse import parse_qsl
 
 import django_rq
 import pytest
@@ -20,7 +21,8 @@ from inventory.expiry.cliffs import cliffs
 from inventory.models import AuditAction, Axis, Certificate, Fleet
 from renewal import coverage_counts
 from renewal.campaigns import planning
-from renewal.campaigns.planning import Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import Plan
 from renewal.models import Campaign
 from revocation.freshness import freshness
 from tests import factories
@@ -102,9 +104,12 @@ def test_a_cell_leads_to_its_list_and_from_there_to_a_plan_for_the_same(small_fl
         "not_after__gte=2027-03-01T00:00:00Z&not_after__lt=2027-03-02T00:00:00Z&q=SM1",
     ],
 )
-def test_a_list_that_no_campaign_can_hold_exactly_offers_none(small_fleet, page, query):
+def test_a_list_that_a_span_does_not_say_is_handed_to_the_plan_as_it_is(small_fleet, page, query):
     text = page(f"{reverse('admin:inventory_certificate_changelist')}?{query}")
-    assert "Plan a campaign for these" not in text
+    [plan] = re.findall(r'href="(/admin/renewal/campaign/plan/[^"]*)"', text)
+    form = page.client.get(html.unescape(plan)).context["form"]
+    assert form["listed"].value() == "inventory_certificate"
+    assert dict(parse_qsl(form["query"].value())) == dict(parse_qsl(query))
 
 
 def test_each_bar_of_the_weeks_leads_to_exactly_its_certificates(small_fleet, page):

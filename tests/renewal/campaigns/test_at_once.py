@@ -13,7 +13,8 @@ from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.campaigns import planning
-from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.choosing import Selection
+from renewal.campaigns.planning import CampaignError, Plan
 from renewal.campaigns.settings import Pace
 from renewal.channels.messages import Delivery, Fate, TriggerMessage
 from renewal.channels.recording import RecordingChannel

@@ -12,8 +12,9 @@ from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.campaigns import planning
 from renewal.campaigns.board import funnels
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.observing import observe
-from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.planning import CampaignError, Plan
 from renewal.campaigns.settings import Pace
 from renewal.channels.messages import Fate
 from renewal.channels.recording import RecordingChannel

@@ -12,10 +12,11 @@ from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling
 from renewal.campaigns import planning, waves
+from renewal.campaigns.choosing import Selection
 from renewal.campaigns.evidence import answers_for
 from renewal.campaigns.freezing import Waves
 from renewal.campaigns.ladder import Ladder
-from renewal.campaigns.planning import CampaignError, Plan, Selection
+from renewal.campaigns.planning import CampaignError, Plan
 from renewal.campaigns.settings import Limits, Settings
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, CampaignState, Target, TargetState, Wave

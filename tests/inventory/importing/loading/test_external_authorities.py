@@ -13,7 +13,7 @@ from inventory.issuing.certificates import Admission, issue
 from inventory.issuing.keys.software import KeyUnavailable
 from inventory.models import Authority, Certificate, Fleet, Purpose, RevocationReason
 from inventory.sightings import find_usable
-from renewal.campaigns.planning import Selection, selected
+from renewal.campaigns.choosing import Selection, selected
 from revocation import bundles
 from revocation.freshness import freshness
 from revocation.jobs import renew_ocsp_signers
