@@ -52,7 +52,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         "inventory.revoke_certificate", "inventory.add_profile", "inventory.change_profile",
         "inventory.change_authority", "inventory.add_fleet", "inventory.change_fleet", "inventory.add_case",
     },
-    "approver": _LOOKING | _view("inventory", "auditevent") | {"inventory.decide_case"},
+    "approver": _LOOKING | _view("inventory", "auditevent") | {"inventory.decide_case", "renewal.approve_campaign"},
     "auditor": _OVERSEEING,
     "administrator": _OVERSEEING
     | _TEAMS

@@ -98,6 +98,9 @@ OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12
 # How long before its end a certificate whose device answered on no channel becomes a work order.
 FIELD_LEAD = timedelta(days=env.int("CERTPORTAL_FIELD_LEAD_DAYS", default=60))
 
+# A campaign with more devices starts by the word of two people.
+TWO_PEOPLE_ABOVE = env.int("CERTPORTAL_TWO_PEOPLE_ABOVE", default=100_000)
+
 # One ticket a work order: `jira`, `jira-cloud` or `servicenow`, at its address, in a project or table.
 TICKETS = env("CERTPORTAL_TICKETS", default="")
 TICKETS_URL = env("CERTPORTAL_TICKETS_URL", default="")

@@ -65,9 +65,20 @@ class Refused:
 
 
 def propose(
-    kind: ProposalKind, payload: Payload, *, subject: str, title: str, reason: str, now: datetime, actor: Actor
+    kind: ProposalKind,
+    payload: Payload,
+    *,
+    subject: str,
+    title: str,
+    reason: str,
+    now: datetime,
+    actor: Actor,
+    fleet: int | None,
 ) -> Proposal | Refused:
-    """Propose an act to a second person. `payload` (JSON) is all the act will be given."""
+    """Propose an act to a second person. `payload` (JSON) is all the act will be given.
+
+    `fleet`: the key of the one that it is about, None for the portal itself.
+    """
     rules = rules_of(kind)
     with transaction.atomic():
         proposer = _account(actor)
@@ -80,6 +91,7 @@ def propose(
             kind=kind,
             subject=subject,
             title=title[:300],
+            fleet_id=fleet,
             payload=canonical(payload),
             reason=reason[:1000],
             proposer_id=proposer.pk,

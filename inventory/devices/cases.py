@@ -61,6 +61,7 @@ def open_case(device: Device, *, finding: str, proposal: Verdict, now: datetime,
             reason=finding,
             now=now,
             actor=actor,
+            fleet=device.fleet_id,
         )
         if isinstance(approval, Refused):
             return approval

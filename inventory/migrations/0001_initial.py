@@ -559,7 +559,7 @@ class Migration(migrations.Migration):
             name='Proposal',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('device:case:verdict', 'verdict on a revoked device')], max_length=64, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('device:case:verdict', 'verdict on a revoked device'), ('campaign:run:start', 'start of a large campaign')], max_length=64, verbose_name='kind')),
                 ('subject', models.CharField(max_length=100)),
                 ('title', models.CharField(max_length=300, verbose_name='proposal')),
                 ('payload', models.TextField()),
@@ -567,6 +567,7 @@ class Migration(migrations.Migration):
                 ('proposed_at', models.DateTimeField(verbose_name='proposed')),
                 ('expires_at', models.DateTimeField(verbose_name='expires')),
                 ('sha256', models.BinaryField(max_length=32)),
+                ('fleet', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.fleet', verbose_name='fleet')),
                 ('state', models.CharField(choices=[('waiting', 'waits for a second person'), ('approved', 'approved and carried out'), ('rejected', 'sent back'), ('withdrawn', 'withdrawn'), ('expired', 'expired')], default='waiting', max_length=16, verbose_name='state')),
                 ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
                 ('note', models.CharField(blank=True, max_length=1000, verbose_name='note')),
@@ -581,7 +582,7 @@ class Migration(migrations.Migration):
                     models.Index(condition=models.Q(('state', 'waiting')), fields=['expires_at'], name='proposal_waiting'),
                 ],
                 'constraints': [
-                    models.CheckConstraint(condition=models.Q(('kind__in', ['device:case:verdict'])), name='proposal_kind_known'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['device:case:verdict', 'campaign:run:start'])), name='proposal_kind_known'),
                     models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('proposed_at'))), name='proposal_expires_later'),
                     models.CheckConstraint(condition=models.Q(('decider', models.F('proposer')), _negated=True), name='proposal_decided_by_a_second_person'),
                     models.CheckConstraint(condition=models.Q(models.Q(('decider', None), ('ended_at', None), ('note', ''), ('state', 'waiting')), models.Q(('decider__isnull', False), ('ended_at__lt', models.F('expires_at')), ('state__in', ('approved', 'rejected'))), models.Q(('decider', None), ('ended_at__isnull', False), ('state', 'withdrawn')), models.Q(('decider', None), ('ended_at__gte', models.F('expires_at')), ('state', 'expired')), _connector='OR'), name='proposal_state_fits_its_end'),

@@ -17,6 +17,7 @@ class ProposalKind(models.TextChoices):
     """Closed vocabulary of what two people decide, `subject:thing:what would happen`."""
 
     CASE_VERDICT = "device:case:verdict", _("verdict on a revoked device")
+    CAMPAIGN_START = "campaign:run:start", _("start of a large campaign")
 
 
 class ProposalState(models.TextChoices):
@@ -33,8 +34,7 @@ UNDECIDED = (ProposalState.WITHDRAWN, ProposalState.EXPIRED)
 
 
 class ProposalQuerySet(ScopedQuerySet["Proposal"]):
-    # What a proposal is about belongs to a fleet, as far as there are kinds: the device of a case.
-    fleet_path = "case__device__fleet_id"
+    fleet_path = "fleet_id"
 
     def waiting(self) -> "ProposalQuerySet":
         return self.filter(state=ProposalState.WAITING)
@@ -54,6 +54,8 @@ class Proposal(models.Model):
     # What it is about, for programs: of one kind and subject one proposal waits at a time.
     subject = models.CharField(max_length=100)
     title = models.CharField(_("proposal"), max_length=300)
+    # That of what it is about; None: it is about the portal itself.
+    fleet = models.ForeignKey("inventory.Fleet", models.PROTECT, related_name="+", null=True, verbose_name=_("fleet"))
     # JSON with sorted keys and without blanks. Text, since jsonb would write its numbers otherwise than they were.
     payload = models.TextField()
     reason = models.CharField(_("reason"), max_length=1000)
@@ -115,6 +117,7 @@ class Proposal(models.Model):
             "kind": self.kind,
             "subject": self.subject,
             "title": self.title,
+            "fleet": self.fleet_id,
             "payload": self.payload,
             "reason": self.reason,
             "proposer": self.proposer_id,

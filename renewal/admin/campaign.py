@@ -21,13 +21,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
+from inventory.approvals.deciding import Refused
 from inventory.formats import spans
 from renewal import story
 from renewal.admin.adjusting import adjust_view
 from renewal.admin.chosen import ChosenList
 from renewal.admin.planning import plan_view
 from renewal.admin.waves import breaches, open_view, wave_part
-from renewal.campaigns import ladder_text, planning, preflight, waiting
+from renewal.campaigns import agreeing, ladder_text, planning, preflight, waiting
 from renewal.campaigns.board import Funnel, by_site, funnels
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.pace import expected_end, rate_a_day, share_done
@@ -327,6 +328,9 @@ class CampaignAdmin(ReadOnlyAdmin):
         if campaign is None:
             raise Http404
         done = {"start": _("Started."), "pause": _("Paused."), "stop": _("Stopped.")}
+        two = verb == "start" and planning.needs_second_person(campaign)
+        if request.method == "POST" and two:
+            return self._propose(request, campaign)
         if request.method == "POST":
             try:
                 act(campaign, now=timezone.now(), actor=actor_of(request))
@@ -341,6 +345,22 @@ class CampaignAdmin(ReadOnlyAdmin):
             **self.page(campaign, timezone.now()),
             "title": titles[verb],
             "verb": verb,
+            "two": two,
+            "proposal": agreeing.waiting(campaign) if two else None,
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/renewal/steer.html", context)
+
+    def _propose(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
+        """Propose the start of a campaign to a second person, with a reason."""
+        back = HttpResponseRedirect(links.page("renewal_campaign", campaign.pk))
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            messages.error(request, _("Say why: the second person and the audit log read it."))
+            return back
+        made = agreeing.propose_start(campaign, reason=reason, now=timezone.now(), actor=actor_of(request))
+        if isinstance(made, Refused):
+            messages.error(request, str(made.text))
+            return back
+        messages.success(request, _("Proposed; the campaign starts once a second person approves it."))
+        return HttpResponseRedirect(links.page("inventory_proposal", made.pk))

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
 from inventory import session_locks
 from inventory.audit.record import Actor, event, record
-from inventory.models import AuditAction, Fleet
+from inventory.models import AuditAction, Device, DeviceStatus, Fleet
 from renewal.campaigns.choosing import Selection, selected
 from renewal.campaigns.evidence import answers_for
 from renewal.campaigns.freezing import TooManyWaves, Waves, freeze
@@ -98,11 +99,27 @@ def _refuse_waves_that_show_nothing(waves: Waves, limits: Limits) -> None:
             )
 
 
-def start(campaign: Campaign, *, now: datetime, actor: Actor) -> None:
-    """Let a planned or paused campaign run. Raises CampaignError for any other.
+def needs_second_person(campaign: Campaign) -> bool:
+    """Return whether a campaign is started by two people: a planned one that is large, or may become so. One query."""
+    if campaign.state != CampaignState.PLANNED:
+        return False
+    joining = Device.objects.filter(fleet=campaign.fleet_id, status=DeviceStatus.IN_SERVICE)
+    devices = joining if campaign.joins_within is not None else campaign.targets.all()
+    # More is never counted than the answer takes.
+    most: int = settings.TWO_PEOPLE_ABOVE
+    return devices.order_by()[: most + 1].count() > most
+
+
+def start(campaign: Campaign, *, now: datetime, actor: Actor, agreed: bool = False) -> None:
+    """Let a planned or paused campaign run; `agreed`: a second person has approved it.
+
+    Raises CampaignError for one in another state, and for a large one without that.
 
     Its clock goes on from where the pause stopped it: no step was skipped, and what comes due keeps to the pace.
     """
+    if not agreed and needs_second_person(campaign):
+        most = f"{settings.TWO_PEOPLE_ABOVE:,}"
+        raise CampaignError(f"A campaign for more than {most} devices is started by two people: propose its start.")
     with transaction.atomic():
         _move(
             campaign,

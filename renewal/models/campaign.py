@@ -130,6 +130,7 @@ class Campaign(models.Model):
     class Meta:
         verbose_name = _("campaign")
         verbose_name_plural = _("campaigns")
+        permissions = [("approve_campaign", "Can approve the start of a large campaign of others")]
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=CampaignState.values), name="campaign_state_known"),

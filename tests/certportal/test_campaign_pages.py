@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, AuditEvent, Certificate, Device
+from inventory.models import AuditAction, AuditEvent, Certificate, Device, Proposal
 from renewal.campaigns import planning
 from renewal.models import Campaign, Target
 from tests.certportal.test_steering import PLAN, plan_form
@@ -215,3 +215,20 @@ def test_a_list_that_is_none_plans_nothing(small_fleet, page, changes, told):
     answer = page.client.post(PLAN, {**plan_form(small_fleet, **changes), "plan": ""})
     assert told in answer.content.decode()
     assert not Campaign.objects.exists()
+
+
+def test_the_start_of_a_large_campaign_is_proposed_with_a_reason_and_shown_until_it_is_decided(
+    small_fleet, page, settings
+):
+    settings.TWO_PEOPLE_ABOVE = 5
+    campaign = planned(page, small_fleet)
+    start = address("start", campaign)
+    assert "Propose the start" in page(start)
+    page.client.post(start, {"reason": " "})
+    assert not Proposal.objects.exists()
+    page.client.post(start, {"reason": "winter is near"})
+    proposal = Proposal.objects.get()
+    assert (proposal.reason, proposal.content["targets"], proposal.fleet) == ("winter is near", 12, small_fleet)
+    campaign.refresh_from_db()
+    assert campaign.state == "planned"
+    assert reverse("admin:inventory_proposal_change", args=[proposal.pk]) in page(start)

@@ -138,7 +138,7 @@ def test_what_somebody_proposed_who_left_is_not_carried_out(case):
 
 
 def test_nobody_proposes_without_the_permission():
-    said = {"subject": "certificate:1", "title": "x", "reason": "x", "now": NOW}
+    said = {"subject": "certificate:1", "title": "x", "reason": "x", "now": NOW, "fleet": None}
     assert why(propose(ProposalKind.CASE_VERDICT, {}, **said, actor=person("eve", "decide_case"))) == Why.NOT_PERMITTED
     assert why(propose(ProposalKind.CASE_VERDICT, {}, **said, actor=SYSTEM)) == Why.NO_ACCOUNT
 
@@ -175,7 +175,7 @@ def test_one_proposal_about_the_same_waits_at_a_time_and_an_expired_one_makes_ro
         certificate = case.certificate
         return propose(
             ProposalKind.CASE_VERDICT, {"certificate": certificate.pk}, subject=f"certificate:{certificate.pk}",
-            title="x", reason="x", now=now, actor=investigator("bob"),
+            title="x", reason="x", now=now, actor=investigator("bob"), fleet=None,
         )  # fmt: skip
 
     assert why(again(NOW)) == Why.WAITING_ALREADY
@@ -211,7 +211,7 @@ def test_of_two_proposals_about_the_same_at_once_one_is_made():
     ann, bob = investigator("ann"), investigator("bob")
 
     def proposing(who):
-        said = {"subject": "certificate:1", "title": "x", "reason": "x", "now": NOW}
+        said = {"subject": "certificate:1", "title": "x", "reason": "x", "now": NOW, "fleet": None}
         return lambda: propose(ProposalKind.CASE_VERDICT, {}, **said, actor=who)
 
     answers = at_once([proposing(ann), proposing(bob)])
@@ -261,8 +261,8 @@ JSON = st.recursive(
 @given(payload=st.dictionaries(st.text(), JSON, max_size=4))
 def test_any_payload_comes_back_from_the_database_as_it_was_frozen(db, payload):
     # Hypothesis asks again what failed, in the same transaction.
-    said = {"subject": f"any:{next(_numbers)}", "title": "x", "reason": "x", "now": NOW, "actor": investigator("ann")}
-    proposal = propose(ProposalKind.CASE_VERDICT, payload, **said)
+    said = {"subject": f"any:{next(_numbers)}", "title": "x", "reason": "x", "now": NOW, "fleet": None}
+    proposal = propose(ProposalKind.CASE_VERDICT, payload, **said, actor=investigator("ann"))
     assert isinstance(proposal, Proposal), proposal
     stored = Proposal.objects.get(pk=proposal.pk)
     assert stored.is_as_proposed
