@@ -24,6 +24,8 @@ from renewal.models import Campaign, CampaignState, Target, TargetState, Wave
 from renewal.models.campaign import ANSWERED_IN_VAIN
 
 _HOUR = timedelta(hours=1)
+# So many waves are shown around the next one.
+_BEFORE, _AFTER = 4, 4
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class WaveRow:
 
 @dataclass(frozen=True)
 class WavePart:
-    """The block of a campaign's page. `next_wave`: the number of the one to be opened, None when all are open."""
+    """The block of a campaign's page. `next_wave`: the number of the one to be opened, None when all are open.
 
+    `near`: the waves around that one; `rows`: all of them, when these are more.
+    """
+
+    near: Sequence[WaveRow]
     rows: Sequence[WaveRow]
     said: str
     next_wave: int | None
@@ -59,7 +65,16 @@ def wave_part(campaign: Campaign, now: datetime) -> WavePart | None:
     elif following is not None and last is not None:
         shown = waves.of_wave(campaign, last, Ladder.from_json(campaign.ladder), now)
         said = needs(shown, campaign.failures_to_open, following.number, now - (last.opened_at or now))
-    return WavePart(_rows(campaign), said, following.number if following and steerable else None)
+    rows = _rows(campaign)
+    near = _near(rows, following)
+    more = rows if len(near) < len(rows) else []
+    return WavePart(near, more, said, following.number if following and steerable else None)
+
+
+def _near(rows: list[WaveRow], following: Wave | None) -> list[WaveRow]:
+    place = len(rows) if following is None else [row.wave.pk for row in rows].index(following.pk)
+    first = max(min(place - _BEFORE, len(rows) - _BEFORE - _AFTER), 0)
+    return rows[first : first + _BEFORE + _AFTER]
 
 
 def needs(shown: Evidence, limit: float, following: int, age: timedelta) -> str:

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.lab import LabDevice
 from tests.e2e.peers import Curl, peer
@@ -15,6 +15,8 @@ from tests.e2e.windows import QUIET
 _HERE = Path(__file__).parent
 _METERS_AT_A_TIME = 40
 _numbers = count(1)
+# Five seconds, Playwright's own, are too few where others work too.
+expect.set_options(timeout=60_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
