@@ -11,16 +11,16 @@ from inventory.models.audit import ActorKind
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling
-from renewal.campaigns import planning, waves
+from renewal.campaigns import planning, settings, waves
 from renewal.campaigns.choosing import Selection
 from renewal.campaigns.evidence import answers_for
 from renewal.campaigns.freezing import Waves
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.planning import CampaignError, Plan
-from renewal.campaigns.settings import Limits, Settings
+from renewal.campaigns.settings import Limits, Pace, Settings
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, CampaignState, Target, TargetState, Wave
-from renewal.models.campaign import ANSWERED_IN_VAIN
+from renewal.models.campaign import ANSWERED_IN_VAIN, UNFINISHED_STATES
 from tests.factories import DAY, NOW, Enrolled, fleet
 from tests.renewal.campaigns.test_campaigns import renew
 from tests.renewal.rows import meters, over_mqtt, tick
@@ -222,10 +222,43 @@ def test_a_person_opens_a_wave_whatever_was_shown_and_the_log_says_who():
     assert set(Wave.objects.filter(number__gt=1).values_list("opened_by", flat=True)) == {"anna"}
 
 
-def test_no_wave_of_a_campaign_that_does_not_run_is_opened():
+@pytest.mark.parametrize("state", CampaignState)
+def test_a_wave_is_opened_by_hand_in_the_states_that_the_contract_says(state):
     at_sites(4, 4)
-    campaign = cut_campaign(Waves(size=4), start=False)
-    assert waves.open_next(campaign, now=NOW, actor=ANNA) is None
+    campaign = cut_campaign(Waves(size=4))
+    Campaign.objects.update(state=state, paused_at=NOW if state == CampaignState.PAUSED else None)
+    number = waves.open_next(campaign, now=NOW, actor=ANNA)
+    assert number == (2 if state in (CampaignState.RUNNING, CampaignState.PAUSED) else None)
+    assert len(opened(campaign)) == (2 if number else 1)
+
+
+def test_a_wave_that_was_opened_in_a_pause_is_asked_after_it():
+    at_sites(4, 4)
+    campaign, channel = cut_campaign(Waves(size=4)), RecordingChannel()
+    tick(campaign, NOW, channel)
+    planning.pause(campaign, now=NOW + HOUR, actor=SYSTEM)
+    campaign.refresh_from_db()
+    waves.open_next(campaign, now=NOW + 2 * HOUR, actor=ANNA)
+    tick(campaign, NOW + 3 * HOUR, channel)
+    assert asked(channel) == {1: 4}
+    planning.start(campaign, now=NOW + 4 * HOUR, actor=SYSTEM)
+    tick(campaign, NOW + 4 * HOUR + MINUTE, channel)
+    assert asked(channel) == {1: 4, 2: 4}
+
+
+@pytest.mark.parametrize("state", CampaignState)
+def test_settings_are_changed_in_the_states_that_the_contract_says(state):
+    meters(1)
+    campaign = cut_campaign(Waves())
+    Campaign.objects.update(state=state, paused_at=NOW if state == CampaignState.PAUSED else None)
+    wanted = Settings(Pace(77))
+    if state in UNFINISHED_STATES:
+        assert settings.adjust(campaign, wanted, now=NOW, actor=ANNA)
+    else:
+        with pytest.raises(settings.NotAdjusted, match=f"The campaign is {state}"):
+            settings.adjust(campaign, wanted, now=NOW, actor=ANNA)
+    campaign.refresh_from_db()
+    assert (campaign.triggers_per_minute == 77) == (state in UNFINISHED_STATES)
 
 
 def test_waves_that_could_show_nothing_are_refused_with_what_is_right():
