@@ -6,8 +6,8 @@ from datetime import datetime
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from renewal.admin.campaign import FunnelStep, steps
-from renewal.campaigns.board import Funnel, funnels
-from renewal.campaigns.pace import share_done
+from renewal.board.funnel import Funnel, funnels
+from renewal.board.pace import share_done
 from renewal.models import Campaign, CampaignState
 
 _MOST = 4

@@ -24,10 +24,11 @@ from inventory.admin.filters import NONE, FleetFilter
 from inventory.formats import spans
 from renewal import story
 from renewal.admin.planning import plan_view
-from renewal.campaigns import ladder_text, planning, preflight, waiting
-from renewal.campaigns.board import Funnel, by_site, funnels
+from renewal.board import waiting
+from renewal.board.funnel import Funnel, by_site, funnels
+from renewal.board.pace import expected_end, rate_a_day, share_done
+from renewal.campaigns import ladder_text, planning, preflight
 from renewal.campaigns.ladder import Ladder
-from renewal.campaigns.pace import expected_end, rate_a_day, share_done
 from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign, CampaignState, ChannelTrouble, TargetState
 

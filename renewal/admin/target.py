@@ -14,8 +14,8 @@ from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.filters import SiteFilter, is_key
 from inventory.admin.listing import ListAdmin
+from renewal.board.waiting import Waiting, targets_by_waiting
 from renewal.campaigns.preflight import Doubt, in_doubt
-from renewal.campaigns.waiting import Waiting, targets_by_waiting
 from renewal.exporting import TARGETS
 from renewal.models import Campaign, Target, TargetState
 from renewal.models.campaign import GIVEN_UP_STATES

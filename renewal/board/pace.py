@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from renewal.campaigns.board import Funnel
+from renewal.board.funnel import Funnel
 from renewal.models import TargetState
 
 _DAY_SECONDS = 86_400
