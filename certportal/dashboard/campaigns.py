@@ -7,7 +7,6 @@ from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from renewal.admin.campaign import FunnelStep, steps
 from renewal.board.funnel import Funnel, funnels
-from renewal.board.pace import share_done
 from renewal.models import Campaign, CampaignState
 
 _MOST = 4
@@ -36,4 +35,4 @@ def read(scope: Scope, now: datetime) -> list[Line]:
 def _line(campaign: Campaign, funnel: Funnel, now: datetime) -> Line:
     late = campaign.due_at < now and campaign.state != CampaignState.FINISHED
     url = links.page("renewal_campaign", campaign.pk)
-    return Line(campaign, funnel, steps(campaign, funnel), share_done(funnel), url, late)
+    return Line(campaign, funnel, steps(campaign, funnel), funnel.done, url, late)
