@@ -156,9 +156,9 @@ def _links(campaign: Campaign, chart: Tide) -> TideLinks:
 def share(part: int, whole: int) -> str:
     """Return a share in percent, with as many decimals as a thousandth of it needs."""
     percent = 100 * part / whole if whole else 0.0
-    return (
-        f"{percent:.2f} %" if percent < 1 else f"{percent:.0f} %" if percent == round(percent) else f"{percent:.1f} %"
-    )
+    if percent in {0, 100}:
+        return f"{percent:.0f} %"
+    return f"{percent:.2f} %" if percent < 1 else f"{percent:.1f} %"
 
 
 def course_line(findings: Findings, forecast: Forecast | None) -> str:
@@ -222,6 +222,14 @@ def _silent_lines(campaign: Campaign, findings: Findings) -> list[str]:
             )
             words["when"] = f"{moment:%Y-%m-%d %H:%M}"
         lines.append(text % words)
+    left = sum(each.count for each in findings.standings if each.phase in {Phase.GIVEN_UP, Phase.ENDED})
+    if left:
+        text = ngettext(
+            "%(count)s is left to people: no message follows.",
+            "%(count)s are left to people: no message follows.",
+            left,
+        )
+        lines.append(text % {"count": cells.count(left)})
     return lines
 
 

@@ -112,6 +112,9 @@ def layout(
     if started_at is not None and started_at < now:
         at_start = dict.fromkeys(TargetState, 0) | {TargetState.PLANNED: findings.total}
         history = [(started_at, at_start), *((at, each) for at, each in past if started_at <= at < now)]
+    # A past too short to be seen sets no scale either.
+    if history and (width - _LEFT - _TODAY) * ((now - start) / (latest - start)) < _TODAY:
+        history = []
     tallest = max([1, *(sum(each[state] for state in STACK) for _at, each in [*history, (now, counts)])])
     foot, room = height - _FOOT, height - _HEAD - _FOOT
 

@@ -125,3 +125,12 @@ def test_board_and_report_are_for_those_who_see_the_campaign(client):
         client.force_login(stranger)
         for address in (address_of(campaign, "board"), address_of(campaign, "report", "csv")):
             assert client.get(address).status_code in {403, 404}
+
+
+def test_those_left_to_people_get_no_further_message_and_it_says_so(page):
+    _made, campaign = running()
+    gone = {"state": "escalated", "reason": "no_answer", "next_step_at": None, "channel": ""}
+    campaign.targets.filter(state="triggered").update(escalated_at=timezone.now(), **gone)
+    text = page(address_of(campaign, "board"))
+    assert "5 are left to people: no message follows." in text
+    assert "do not answer" not in text
