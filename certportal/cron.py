@@ -51,6 +51,8 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.keep_work_orders", 60, "default"),
     PeriodicJob("renewal.jobs.keep_tickets", 60, "default"),
     PeriodicJob("renewal.jobs.count_healing", 24 * 3600, "default"),
+    # Once a day for each campaign: more often, so that a portal which was down at that hour makes up for it.
+    PeriodicJob("renewal.jobs.keep_forecasts", 3600, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),
     PeriodicJob("revocation.jobs.report_late_crls", 60, "default"),
     PeriodicJob("revocation.jobs.renew_ocsp_signers", 60, "default"),

@@ -11,6 +11,7 @@ from inventory.alerts.conditions import report
 from inventory.job_claims import Claim
 from inventory.models import AlertKind
 from renewal import brakes, coverage_counts
+from renewal.board import course, snapshot
 from renewal.campaigns.ticking import tick
 from renewal.channels import receipts, routes, trouble
 from renewal.field import closing, healing, opening
@@ -60,6 +61,25 @@ def tick_campaign(pk: int) -> None:
         opened_wave=ticked.looked.opened,
         breaches=[asdict(breach) for breach in ticked.looked.breaches],
     )
+
+
+def read_board(pk: int) -> None:
+    """Read the board of a large campaign, for those who look at it."""
+    snapshot.begin(pk)
+    campaign = Campaign.objects.filter(pk=pk).first()
+    if campaign is not None:
+        now = timezone.now()
+        board = snapshot.read(campaign, now)
+        snapshot.keep(campaign, board, timezone.now() - now)
+
+
+def keep_forecasts() -> None:
+    """Score the forecasts whose time has come, and freeze those of today, once a day for each open campaign."""
+    now = timezone.now()
+    scored = course.score(now)
+    frozen = sum(course.freeze(campaign, now) for campaign in Campaign.objects.filter(state__in=_OPEN).order_by("pk"))
+    if scored or frozen:
+        log.info("forecasts kept", scored=scored, frozen=frozen)
 
 
 def report_channel_trouble() -> None:

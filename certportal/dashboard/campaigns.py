@@ -6,8 +6,7 @@ from datetime import datetime
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from renewal.admin.campaign import FunnelStep, steps
-from renewal.campaigns.board import Funnel, funnels
-from renewal.campaigns.pace import share_done
+from renewal.board.funnel import Funnel, funnels
 from renewal.models import Campaign, CampaignState
 from renewal.models.campaign import UNFINISHED_STATES
 
@@ -43,4 +42,4 @@ def read(scope: Scope, now: datetime) -> list[Line]:
 def _line(campaign: Campaign, funnel: Funnel, now: datetime) -> Line:
     late = campaign.due_at is not None and campaign.due_at < now and campaign.state in UNFINISHED_STATES
     url = links.page("renewal_campaign", campaign.pk)
-    return Line(campaign, funnel, steps(campaign, funnel), share_done(funnel), url, late)
+    return Line(campaign, funnel, steps(campaign, funnel), funnel.done, url, late)

@@ -1,7 +1,7 @@
 """Charts as SVG: geometry from `certportal.dashboard.geometry`, drawn by templates with classes and attributes only."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -16,6 +16,7 @@ from certportal.dashboard.jitter import EXISTING, PLANNED, Simulation
 from certportal.dashboard.weeks import Weeks
 from inventory.admin import cells
 from inventory.devices.timeline import Moment
+from renewal.admin.campaign_board import TideLinks
 from renewal.coverage import Coverage
 
 register = template.Library()
@@ -155,3 +156,34 @@ def line_of_time(moments: Sequence[Moment], now: datetime) -> dict[str, Any]:
         "axis": timeline.AXIS,
         "now_at_edge": laid.now_x > laid.width - _ROOM_FOR_NOW,
     }
+
+
+@register.inclusion_tag("certportal/charts/tide.svg")
+def tide_chart(chart: TideLinks) -> dict[str, Any]:
+    """Draw how many targets of a campaign are open over time, and the wall at which they must not be."""
+    laid = chart.tide
+    parts = [
+        {
+            "part": part,
+            "url": url,
+            "title": _("%(count)s %(state)s now") % {"count": cells.count(part.count), "state": part.state.label},
+        }
+        for part, url in chart.parts
+    ]
+    words = _("certificates of %(count)s open targets end from %(day)s to before %(next)s")
+    ends = [
+        {
+            "end": end,
+            "url": url,
+            "title": words
+            % {"count": cells.count(end.count), "day": f"{end.start:%Y-%m-%d}", "next": f"{end.end:%Y-%m-%d}"},
+        }
+        for end, url in chart.ends
+    ]
+    cliff_text = ""
+    if laid.cliff:
+        about = {"count": cells.count(laid.cliff.count), "day": f"{laid.cliff.start:%Y-%m-%d}"}
+        one_day = laid.cliff.end - laid.cliff.start <= timedelta(days=1)
+        text = _("cliff: %(count)s end on %(day)s") if one_day else _("cliff: %(count)s end from %(day)s on")
+        cliff_text = text % about
+    return {"tide": laid, "parts": parts, "ends": ends, "cliff_text": cliff_text}

@@ -24,14 +24,16 @@ from inventory.admin.filters import NONE, FleetFilter
 from inventory.approvals.deciding import Refused
 from inventory.formats import spans
 from renewal import story
+from renewal.admin import campaign_board
 from renewal.admin.adjusting import adjust_view
+from renewal.admin.campaign_board import targets_url
 from renewal.admin.chosen import ChosenList
 from renewal.admin.planning import plan_view
 from renewal.admin.waves import breaches, open_view, wave_part
-from renewal.campaigns import agreeing, ladder_text, planning, preflight, waiting
-from renewal.campaigns.board import Funnel, by_site, funnels
+from renewal.board import snapshot, waiting
+from renewal.board.funnel import Funnel, by_site, funnels
+from renewal.campaigns import agreeing, ladder_text, planning, preflight
 from renewal.campaigns.ladder import Ladder
-from renewal.campaigns.pace import expected_end, rate_a_day, share_done
 from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign, CampaignState, ChannelTrouble, TargetState
 
@@ -50,10 +52,6 @@ _TONES = {
     CampaignState.FINISHED: "neutral",
     CampaignState.STOPPED: "neutral",
 }
-
-
-def targets_url(campaign: Campaign, **question: object) -> str:
-    return links.changelist("renewal_target", campaign=campaign.pk, **question)
 
 
 @dataclass(frozen=True)
@@ -183,6 +181,8 @@ class CampaignAdmin(ReadOnlyAdmin):
         own = [
             path("plan/", guard(self.plan), name="renewal_campaign_plan"),
             path("<int:pk>/progress/", guard(self.progress_block), name="renewal_campaign_progress"),
+            path("<int:pk>/board/", guard(self.board_block), name="renewal_campaign_board"),
+            path("<int:pk>/report/<slug:kind>/", guard(self.report), name="renewal_campaign_report"),
             path("<int:pk>/start/", guard(self.start), name="renewal_campaign_start"),
             path("<int:pk>/pause/", guard(self.pause), name="renewal_campaign_pause"),
             path("<int:pk>/stop/", guard(self.stop), name="renewal_campaign_stop"),
@@ -216,7 +216,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("confirmed"))
     def progress(self, campaign: Campaign) -> str:
-        return f"{share_done(campaign.funnel):.0%}"  # type: ignore[attr-defined]  # set in get_changelist_instance
+        return f"{campaign.funnel.done:.0%}"  # type: ignore[attr-defined]  # set in get_changelist_instance
 
     @admin.display(description=gettext_lazy("targets"))
     def targets(self, campaign: Campaign) -> SafeString:
@@ -236,7 +236,12 @@ class CampaignAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         campaign: Campaign | None = self.get_object(request, object_id)
-        context = self.page(campaign, timezone.now()) if campaign else {}
+        context = {}
+        if campaign:
+            now = timezone.now()
+            context = self.page(campaign, now)
+            board = snapshot.shown(campaign, context["funnel"].total, now)
+            context |= campaign_board.context(campaign, board)
         context["may_steer"] = request.user.has_perm("renewal.change_campaign")
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -251,9 +256,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             "state": cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display()),
             "steps": steps(campaign, funnel),
             "funnel": funnel,
-            "done": share_done(funnel),
-            "rate": rate_a_day(funnel, campaign.started_at, now) if running else None,
-            "ends": expected_end(funnel, campaign.started_at, now) if running else None,
+            "done": funnel.done,
             "trouble": ChannelTrouble.objects.current(now).first() if running else None,
             "escalated": escalated_line(campaign, funnel.left_to_people),
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
@@ -286,6 +289,26 @@ class CampaignAdmin(ReadOnlyAdmin):
         return TemplateResponse(
             request, "admin/renewal/campaign_progress.html", self.page(campaign, timezone.now()), status=status
         )
+
+    def board_block(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer the page's asking for its board, less often than for its numbers."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        campaign = self._find(request, pk)
+        if campaign is None:
+            raise Http404
+        now = timezone.now()
+        board = snapshot.shown(campaign, campaign.targets.count(), now)
+        context = {"campaign": campaign, "now": now, **campaign_board.context(campaign, board)}
+        return TemplateResponse(request, "admin/renewal/campaign_board.html", context)
+
+    def report(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        campaign = self._find(request, pk)
+        if campaign is None:
+            raise Http404
+        return campaign_board.report(campaign, kind, now=timezone.now(), actor=actor_of(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
         campaigns: QuerySet[Campaign] = super().get_queryset(request)

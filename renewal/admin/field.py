@@ -29,13 +29,14 @@ from renewal.field.files import FileKind
 from renewal.field.healing import Chance
 from renewal.field.itinerary import note_of
 from renewal.field.refused import Refused
-from renewal.models import DeviceNote, Outcome, Team, WorkOrder
+from renewal.models import Campaign, DeviceNote, Outcome, Team, WorkOrder
 from renewal.models.work_order import WorkOrderQuerySet
 
 _ASSIGN = "renewal.assign_workorder"
 _SAMPLE = 8
 # Of one act: what is more is narrowed first.
 _MOST_ASSIGNED = 5000
+_MOST_CAMPAIGNS = 50
 _TONES = {
     Outcome.RENEWED: "good",
     Outcome.WITHDRAWN: "neutral",
@@ -116,6 +117,25 @@ class TeamField(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic on
         return cells.visible(f"{obj.name}, {obj.fleet.name}")
 
 
+class OrderCampaignFilter(admin.SimpleListFilter):
+    """The orders of one campaign, which its page leads to."""
+
+    title = gettext_lazy("campaign")
+    parameter_name = "campaign"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        campaigns = Campaign.objects.of_fleets(fleets_of(request.user)).order_by("-created_at")
+        return [(str(pk), cells.name(name)) for pk, name in campaigns.values_list("id", "name")[:_MOST_CAMPAIGNS]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        if not is_key(value):
+            raise IncorrectLookupParameters
+        return queryset.filter(target__campaign=int(value))
+
+
 class AssignForm(forms.Form):
     team = TeamField(Team.objects.none(), label=gettext_lazy("Team"))
     assigned_to = forms.CharField(
@@ -154,7 +174,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
         "page_link",
     ]  # fmt: skip
     list_display_links = None
-    list_filter = [StateFilter, OrderFleetFilter, OrderSiteFilter, TeamFilter]
+    list_filter = [StateFilter, OrderFleetFilter, OrderSiteFilter, TeamFilter, OrderCampaignFilter]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         orders: Any = super().get_queryset(request)

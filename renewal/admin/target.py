@@ -14,11 +14,16 @@ from inventory.admin import cells, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.filters import SiteFilter, is_key
 from inventory.admin.listing import ListAdmin
+from renewal.admin.campaign_board import REFUSALS, REMINDED, REMINDED_USED, UNASKED
+from renewal.board import step_yield
+from renewal.board.failures import targets_refused
+from renewal.board.step_yield import Stage, Step
+from renewal.board.waiting import Waiting, targets_by_waiting
 from renewal.campaigns.preflight import Doubt, in_doubt
-from renewal.campaigns.waiting import Waiting, targets_by_waiting
 from renewal.exporting import TARGETS
 from renewal.models import Campaign, Target, TargetState
 from renewal.models.campaign import ANSWERED_IN_VAIN, GIVEN_UP_STATES
+from renewal.refusals import RefusalCode
 
 _TONES = {
     TargetState.PLANNED: "neutral",
@@ -121,6 +126,57 @@ class AnsweredFilter(admin.SimpleListFilter):
         return queryset.filter(ANSWERED_IN_VAIN)
 
 
+class MessageFilter(admin.SimpleListFilter):
+    """The targets that a number of the table of yields counts on the page of a campaign."""
+
+    title = _("message")
+    parameter_name = "message"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        # Which steps there are, the page of the campaign says: a choice of its own would read every message.
+        value = request.GET.get(self.parameter_name)
+        return [(value, value)] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        campaign = _campaign_listed(request)
+        targets = _by_message(campaign, value) if campaign else None
+        if targets is None:
+            raise IncorrectLookupParameters
+        return queryset.filter(pk__in=targets.order_by().values("pk"))
+
+
+def _by_message(campaign: Campaign, value: str) -> QuerySet[Target] | None:
+    if value == UNASKED:
+        return step_yield.targets_unasked(campaign)
+    if value in {REMINDED, REMINDED_USED}:
+        return step_yield.targets_reminded(campaign, used=value == REMINDED_USED)
+    text, _dash, stage = value.rpartition("-")
+    step = Step.read(text)
+    return step_yield.targets_of(campaign, step, Stage(stage)) if step and stage in set(Stage) else None
+
+
+class RefusedFilter(admin.SimpleListFilter):
+    """The targets whose devices were refused a renewal since the start of the campaign, by code."""
+
+    title = _("refused")
+    parameter_name = "refused"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(code.value, REFUSALS.get(code.value, code.value)) for code in RefusalCode]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        campaign = _campaign_listed(request)
+        if value not in set(RefusalCode) or campaign is None:
+            raise IncorrectLookupParameters
+        return queryset.filter(pk__in=targets_refused(campaign, value).order_by().values("pk"))
+
+
 class DoubtFilter(admin.SimpleListFilter):
     """The targets that a doubt counts on the page of a campaign before it starts."""
 
@@ -173,6 +229,8 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
         ReachedFilter,
         WaitingFilter,
         AnsweredFilter,
+        MessageFilter,
+        RefusedFilter,
         DoubtFilter,
         WaveFilter,
         "state",

@@ -24,8 +24,9 @@ from inventory.api.rest.write_views import SeenViewSet, WriteViewSet
 from inventory.devices.bulk_results import MOST_AT_ONCE
 from inventory.formats import device_fields
 from inventory.models import Device, Fleet, fleets_of
+from renewal import sheets
 from renewal.exporting import WORK_ORDERS
-from renewal.field import assigning, closing, files, geojson, healing, paper
+from renewal.field import assigning, closing, files, geojson, healing
 from renewal.field.addresses import page_of
 from renewal.field.downloads import download
 from renewal.field.files import FileKind
@@ -147,7 +148,7 @@ class OrderRefused(APIException):
 
 
 class PdfRenderer(FileRenderer):
-    media_type = paper.MEDIA_TYPE
+    media_type = sheets.MEDIA_TYPE
     format = "pdf"
 
 
@@ -221,7 +222,7 @@ class WorkOrderViewSet(ExportMixin, SeenViewSet[WorkOrder]):
         shown = self.get_serializer(self.get_object()).data
         return Response(shown, headers={"ETag": tag(shown)})
 
-    @extend_schema(responses={(200, paper.MEDIA_TYPE): OpenApiResponse(OpenApiTypes.BINARY)})
+    @extend_schema(responses={(200, sheets.MEDIA_TYPE): OpenApiResponse(OpenApiTypes.BINARY)})
     @action(detail=False, url_path="export.pdf", url_name="pdf", pagination_class=None, renderer_classes=[PdfRenderer])
     def export_pdf(self, request: Request) -> HttpResponse:
         """Sheets to print, by site and route, with a QR code for each order; at most 300. The audit log tells of it."""

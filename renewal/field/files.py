@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from inventory.audit import record
 from inventory.audit.record import Actor
 from inventory.models import AuditAction
+from renewal import sheets
 from renewal.field import geojson, healing, paper
 from renewal.field.itinerary import itinerary
 from renewal.field.refused import Refused
@@ -22,7 +23,7 @@ class FileKind(models.TextChoices):
     GEOJSON = "geojson", gettext_lazy("map")
 
 
-MEDIA_TYPES = {FileKind.PDF: paper.MEDIA_TYPE, FileKind.GEOJSON: geojson.MEDIA_TYPE}
+MEDIA_TYPES = {FileKind.PDF: sheets.MEDIA_TYPE, FileKind.GEOJSON: geojson.MEDIA_TYPE}
 # A route costs the square of its stops, and nobody carries more paper; a map of more points shows none.
 MOST = {FileKind.PDF: 300, FileKind.GEOJSON: 5000}
 

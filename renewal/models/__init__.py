@@ -13,6 +13,7 @@ from renewal.models.campaign import (
 from renewal.models.channel import Channel, ChannelTrouble
 from renewal.models.coverage import CoverageCount
 from renewal.models.device_note import DeviceNote
+from renewal.models.forecast import CampaignDay, Forecast
 from renewal.models.gateway import Driver, EarlyReceipt, Gateway, GatewayDay, ReceiptResult
 from renewal.models.healing import Healing
 from renewal.models.refusal_tally import RefusalTally
@@ -26,6 +27,7 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Campaign",
+    "CampaignDay",
     "CampaignState",
     "Channel",
     "ChannelTrouble",
@@ -35,6 +37,7 @@ __all__ = [
     "EarlyReceipt",
     "EnrolmentProtocol",
     "EnrolmentSecret",
+    "Forecast",
     "Gateway",
     "GatewayDay",
     "Healing",

@@ -39,9 +39,11 @@ from inventory.models import (
 from renewal.models import (
     Attempt,
     Campaign,
+    CampaignDay,
     CoverageCount,
     EarlyReceipt,
     EnrolmentSecret,
+    Forecast,
     Gateway,
     GatewayDay,
     Healing,
@@ -103,6 +105,7 @@ REFUSED = [
     ("campaign_wave_size_positive", Campaign, "wave_size = 0"),
     ("campaign_window_is_whole", Campaign, "window_from = '22:00'"),
     ("campaign_window_is_whole", Campaign, "window_from = '22:00', window_to = '22:00'"),
+    ("campaignday_once", CampaignDay, "day = '2027-01-01'"),
     ("case_closed_with_an_outcome", Case, "closed_at = now()"),
     ("case_closed_with_an_outcome", Case, "outcome = 'cleared'"),
     ("case_one_open_for_a_revocation", Case, "certificate_id = {certificate}"),
@@ -220,6 +223,8 @@ REFUSED = [
     ),
     ("target_certificate_once_in_campaign", Target, "device_id = {device}, certificate_id = {certificate}"),
     ("wave_once_in_campaign", Wave, "number = 7"),
+    ("forecast_once", Forecast, "horizon_days = 7"),
+    ("forecast_scored_whole", Forecast, "open_came = 1"),
     ("target_issued_names_certificate", Target, "state = 'issued'"),
     ("target_issued_names_certificate", Target, "state = 'issued', renewed_certificate_id = certificate_id"),
     ("target_state_known", Target, "state = 'lost'"),
@@ -245,6 +250,12 @@ def rows(class_db):
     elsewhere = {model: model.objects.create(fleet=fleet("other"), name="a") for model in (Site, Batch)}
     targets = campaign_with_targets(meters)
     Wave.objects.create(campaign=targets[0].campaign, number=7, size=1, first_end=NOW)
+    for days in range(2):
+        CampaignDay.objects.create(campaign=targets[0].campaign, day=NOW + days * DAY, at=NOW, targets={})
+        Forecast.objects.create(
+            campaign=targets[0].campaign, made_on=NOW, made_at=NOW, horizon_days=days, for_at=NOW,
+            open_p50=0, open_p90=0, missed_p50=0, missed_p90=0,
+        )  # fmt: skip
     for target in targets:
         Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
     for number, target in enumerate(targets):

@@ -66,6 +66,8 @@ RULES = (
     Rule("admin:inventory_alert_mute", "inventory.add_mute", "inventory.add_mute"),
     Rule("admin:renewal_campaign_plan", "renewal.add_campaign", "renewal.add_campaign"),
     Rule("admin:renewal_campaign_progress", VIEW, VIEW),
+    Rule("admin:renewal_campaign_board", VIEW, VIEW),
+    Rule("admin:renewal_campaign_report", NOBODY, NOBODY),  # the campaign has not ended
     Rule("admin:renewal_campaign_start", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_pause", "renewal.change_campaign", "renewal.change_campaign"),
     Rule("admin:renewal_campaign_open_wave", "renewal.change_campaign", "renewal.change_campaign"),

@@ -10,8 +10,8 @@ from inventory.models import AuditAction, AuditEvent, Certificate, CertificateSt
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
 from renewal import enrolling
+from renewal.board.funnel import funnels
 from renewal.campaigns import planning
-from renewal.campaigns.board import funnels
 from renewal.campaigns.choosing import Selection
 from renewal.campaigns.observing import observe
 from renewal.campaigns.planning import CampaignError, Plan

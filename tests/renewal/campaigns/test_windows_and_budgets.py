@@ -6,12 +6,13 @@ import pytest
 
 from inventory.audit.record import SYSTEM
 from inventory.models import Device, Site
-from renewal.campaigns import planning, waiting
+from renewal.board import waiting
+from renewal.board.waiting import Waiting
+from renewal.campaigns import planning
 from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import Rung
 from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Settings
-from renewal.campaigns.waiting import Waiting
 from renewal.campaigns.windows import opens_at
 from renewal.channels.recording import RecordingChannel
 from renewal.field import opening

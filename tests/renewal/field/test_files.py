@@ -8,7 +8,8 @@ from fontTools.ttLib import TTFont
 
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Site
-from renewal.field import files, paper
+from renewal import sheets
+from renewal.field import files
 from renewal.field.addresses import page_of
 from renewal.field.files import File, FileKind
 from renewal.field.refused import Refused
@@ -49,8 +50,8 @@ def test_sheets_print_names_of_any_script(name):
 
 @pytest.mark.parametrize("text", ["Đà Nẵng", "Αθήνα", "Київ", "თბილისი", "กรุงเทพ", "القاهرة", "דימונה", "मुंबई", "“…”"])
 def test_the_font_has_the_scripts_that_the_docs_name(text):
-    for face in paper._FACES.values():
-        letters = TTFont(io.BytesIO(paper._font(face))).getBestCmap()
+    for face in sheets._FACES.values():
+        letters = TTFont(io.BytesIO(sheets._font(face))).getBestCmap()
         assert [letter for letter in text if letter != " " and ord(letter) not in letters] == []
 
 

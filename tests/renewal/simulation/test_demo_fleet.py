@@ -12,7 +12,7 @@ from django.db.models.functions import TruncDate
 
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, Fleet
 from inventory.models.certificate import CertificateQuerySet
-from renewal.campaigns.board import funnels
+from renewal.board.funnel import funnels
 from renewal.models import Campaign, CampaignState, Channel, Driver, Gateway, TargetState
 from renewal.simulation import demo_fleet
 from tests.factories import DAY, NOW, authority

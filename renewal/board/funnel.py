@@ -19,6 +19,11 @@ class Funnel:
     now: dict[TargetState, int]
 
     @property
+    def done(self) -> float:
+        """The share that is confirmed, from 0 to 1."""
+        return self.now[TargetState.CONFIRMED] / self.total if self.total else 0.0
+
+    @property
     def left_to_people(self) -> int:
         return sum(self.now[state] for state in GIVEN_UP_STATES)
 

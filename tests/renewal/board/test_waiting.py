@@ -8,9 +8,9 @@ import pytest
 from inventory.audit.record import SYSTEM, event, record
 from inventory.models import AuditAction
 from inventory.sightings import record_sighting
-from renewal.campaigns import waiting
+from renewal.board import waiting
+from renewal.board.waiting import Waiting
 from renewal.campaigns.ladder import Rung
-from renewal.campaigns.waiting import Waiting
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, Channel, Target, TargetState
 from tests.factories import NOW, Enrolled, device, enrolled
