@@ -10,9 +10,9 @@ within each bin of waiting time. Neither is known, and both are learnt from what
   so, and that those who are still silent are ordinary sleepers; what is seen in the next bin decides. Bins in which
   nobody waited yet go on like the last one, all faster or all slower together.
 - The share that it never comes for is drawn from a grid up to the share that is still silent, each as likely as
-  Beta(1, 12) says (7 % of meters are unreachable in a window of 90 days) times how well it explains what was seen: when
-  answers stop all at once, the silent ones are rather lost than slow. For a given share that is the variational bound
-  of the likelihood, with each silent target's own chance of being lost.
+  Beta(1, 12) says (7 % of meters are unreachable in a window of 90 days; once a person was asked, any share is alike)
+  times how well it explains what was seen: when answers stop all at once, the silent ones are rather lost than slow.
+  For a given share that is the variational bound of the likelihood, with each silent target's own chance of being lost.
 
 So a good first minute says little of the ones that did not answer, and what nobody has waited for yet is wide open.
 """
