@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from inventory.audit.record import Actor
 from inventory.models.audit import ActorKind
-from renewal.field import closing, opening
+from renewal.field import closing, healing, opening
 from renewal.field.closing import Finding
 from renewal.models import Outcome, WorkOrder
 from renewal.simulation.fleet.faults import Kind
@@ -24,6 +24,7 @@ class FieldWork:
         self._firmware = firmware
         self._start = start
         self._lead = timedelta(days=world.scenario.field_lead_days)
+        self._span = timedelta(days=world.scenario.visit_span_days)
         self._visits: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         # Why meters were visited: the fault that was found, or none.
         self.found: Counter[str] = Counter()
@@ -34,15 +35,19 @@ class FieldWork:
         return min(self._visits, default=math.inf)
 
     def keep_orders(self, hour: int) -> None:
-        """Close and open orders as the product's job does, and plan a visit for each new one."""
+        """Close and open orders as the product's jobs do, and plan a visit for each new one."""
         now = self._start + hour * _HOUR
         closing.close_renewed(now)
-        if not opening.open_due(now, self._lead):
+        if not opening.without_order(now, self._lead).exists():
             return
+        # Of every day; what the others would count nobody reads.
+        healing.count_anew(now)
+        opening.open_due(now, self._lead, self._span)
         opened = WorkOrder.objects.filter(opened_at=now).order_by("pk")
-        for order, serial in opened.values_list("pk", "device__serial"):
+        for order, serial, go_from in opened.values_list("pk", "device__serial", "go_from"):
             meter = number_of(serial)
-            self._visits[math.ceil(self._world.visit_at(meter, hour))].append((order, meter))
+            visit = self._world.visit_at(meter, (go_from - self._start) / _HOUR)
+            self._visits[math.ceil(visit)].append((order, meter))
 
     def visit(self, since: int, hour: int) -> None:
         """Make the visits of the hours `since < ... <= hour` that are needed still."""
