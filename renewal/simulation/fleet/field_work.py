@@ -2,6 +2,8 @@
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from inventory.audit.record import Actor
@@ -9,18 +11,21 @@ from inventory.models.audit import ActorKind
 from renewal.field import closing, healing, opening
 from renewal.field.closing import Finding
 from renewal.models import Outcome, WorkOrder
+from renewal.simulation.fleet.crew import Crew
 from renewal.simulation.fleet.faults import Kind
 from renewal.simulation.fleet.firmware import Firmware
 from renewal.simulation.fleet.planting import number_of
 from renewal.simulation.fleet.world import World
 
 _HOUR = timedelta(hours=1)
+_AT_ONCE = 20
 _PERSON = Actor(ActorKind.SYSTEM, "simulated field team")
 
 
 class FieldWork:
-    def __init__(self, world: World, firmware: Firmware, start: datetime) -> None:
+    def __init__(self, world: World, firmware: Firmware, start: datetime, crew: Crew) -> None:
         self._world = world
+        self._crew = crew
         self._firmware = firmware
         self._start = start
         self._lead = timedelta(days=world.scenario.field_lead_days)
@@ -58,21 +63,31 @@ class FieldWork:
             WorkOrder.objects.open().filter(pk__in=[order for order, _meter in due]).values_list("pk", flat=True)
         )
         renewable: dict[int, int] = {}
+        closed: list[tuple[int, Finding]] = []
         for order, meter in due:
             if order not in still_open:
                 continue
             fault = self._world.found_at_visit(meter, hour)
             self.found[fault.value if fault else "nothing persistent"] += 1
             if fault is Kind.HARDWARE and not self._world.push_helps(meter):
-                self._close(order, Finding(Outcome.REPLACED, replaced_by=f"NEW{meter:08}"), hour)
+                closed.append((order, Finding(Outcome.REPLACED, replaced_by=f"NEW{meter:08}")))
             elif fault is Kind.NO_COVERAGE:
-                self._close(order, Finding(Outcome.DEAD_ZONE), hour)
+                closed.append((order, Finding(Outcome.DEAD_ZONE)))
             else:
                 self._world.mend(meter, hour)
                 renewable[meter] = order
         renewed = self._firmware.renew_on_site(list(renewable), hour)
-        for meter in sorted(renewed):
-            self._close(renewable[meter], Finding(Outcome.RENEWED_ON_SITE), hour)
+        closed += [(renewable[meter], Finding(Outcome.RENEWED_ON_SITE)) for meter in sorted(renewed)]
+        now = self._start + hour * _HOUR
+        self._crew.each(_close, [_Closed(closed[at : at + _AT_ONCE], now) for at in range(0, len(closed), _AT_ONCE)])
 
-    def _close(self, order: int, finding: Finding, hour: int) -> None:
-        closing.close(order, finding, now=self._start + hour * _HOUR, actor=_PERSON)
+
+@dataclass(frozen=True)
+class _Closed:
+    orders: Sequence[tuple[int, Finding]]
+    now: datetime
+
+
+def _close(closed: _Closed) -> None:
+    for order, finding in closed.orders:
+        closing.close(order, finding, now=closed.now, actor=_PERSON)

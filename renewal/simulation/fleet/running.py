@@ -31,6 +31,8 @@ _HOUR = timedelta(hours=1)
 _HOURS_A_DAY = 24
 _MINUTES_AN_HOUR = 60
 _TOLD_EVERY = 10
+# The database looks at its tables anew by the minute, in which the simulation passes weeks.
+_ANALYSED = frozenset({1, 2, 4, 8, 16, 32, 64})
 # The first of each channel, and of the steps without a message, is at the head of an index.
 _NEXT_STEP = """
     SELECT min(due.next_step_at) FROM unnest(%s::varchar[]) AS over (channel)
@@ -78,7 +80,7 @@ def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callab
         planted = time.perf_counter()
         air = Air(world, START)
         firmware = Firmware(world, START, days * _HOURS_A_DAY, crew)
-        field = FieldWork(world, firmware, START)
+        field = FieldWork(world, firmware, START, crew)
         course: list[dict[str, int]] = []
         step = int(scenario.tick_hours)
         before, hour = -step, 0
@@ -91,6 +93,8 @@ def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callab
             if hour // _HOURS_A_DAY > len(course):
                 field.keep_orders(hour)
                 course.append(outcome.states(campaign))
+                if len(course) in _ANALYSED:
+                    _analyse()
                 if len(course) % _TOLD_EVERY == 0:
                     say(f"Day {len(course)}: {course[-1]['confirmed']:,} of {devices:,} renewed.")
             before, hour = hour, hour + step
@@ -147,7 +151,8 @@ def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
 
 def _analyse() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE renewal_target")
+        for table in ("renewal_target", "renewal_attempt", "inventory_certificate"):
+            cursor.execute(f"ANALYZE {table}")
 
 
 def as_json(result: Result) -> dict[str, Any]:
