@@ -97,6 +97,8 @@ OCSP_LIFETIME = timedelta(seconds=env.int("CERTPORTAL_OCSP_LIFETIME", default=12
 
 # How long before its end a certificate whose device answered on no channel becomes a work order.
 FIELD_LEAD = timedelta(days=env.int("CERTPORTAL_FIELD_LEAD_DAYS", default=60))
+# How long before that end the field team must be let go, to be at every device in time.
+VISIT_SPAN = timedelta(days=env.int("CERTPORTAL_VISIT_SPAN_DAYS", default=30))
 
 # A campaign with more devices starts by the word of two people.
 TWO_PEOPLE_ABOVE = env.int("CERTPORTAL_TWO_PEOPLE_ABOVE", default=100_000)

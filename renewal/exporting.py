@@ -26,7 +26,7 @@ def _work_orders(now: datetime) -> Sequence[Column]:
     return [
         plain("id"), text("fleet", "device__fleet__slug"), text("device", "device__serial"),
         text("site", "device__site__name"), plain("latitude", "device__latitude"),
-        plain("longitude", "device__longitude"), moment("due_at"),
+        plain("longitude", "device__longitude"), moment("due_at"), moment("go_from"),
         moment("last_seen_at", "device__presence__last_seen_at"),
         plain("attempts_made", "target__attempts_made"), text("phone_number", "device__phone_number"),
         text("model", "device__note__model"), text("battery", "device__note__battery"),

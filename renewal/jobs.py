@@ -114,7 +114,7 @@ def keep_work_orders() -> None:
     """Close the orders of devices that have renewed, and open those that are due."""
     now = timezone.now()
     closed = closing.close_renewed(now)
-    opened = opening.open_due(now, settings.FIELD_LEAD)
+    opened = opening.open_due(now, settings.FIELD_LEAD, settings.VISIT_SPAN)
     if opened or closed != closing.Closed():
         log.info("work orders kept", opened=opened, **asdict(closed))
 

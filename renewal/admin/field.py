@@ -170,7 +170,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
     list_order = "due_at"
     sortable_by = ()
     list_display = [
-        "device_serial", "site_name", "due", "seen", "attempts", "heals", "team_name", "state_word", "since",
+        "device_serial", "site_name", "due", "go", "seen", "attempts", "heals", "team_name", "state_word", "since",
         "page_link",
     ]  # fmt: skip
     list_display_links = None
@@ -212,6 +212,11 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("due"))
     def due(self, order: WorkOrder) -> SafeString:
         return cells.when(order.due_at, timezone.now())
+
+    @admin.display(description=gettext_lazy("go from"))
+    def go(self, order: WorkOrder) -> str | SafeString:
+        now = timezone.now()
+        return cells.when(order.go_from, now) if order.go_from > now else _("now")
 
     @admin.display(description=gettext_lazy("last seen"))
     def seen(self, order: WorkOrder) -> SafeString:
@@ -267,6 +272,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
             "order": order,
             "state": self.state_word(order),
             "since": self.since(order),
+            "waits": order.go_from > now,
             "chance": chance_text(healing.chances([order], now).get(order.pk)),
             "note": note_of(order),
             "ticket": getattr(order, "ticket", None),

@@ -56,6 +56,9 @@ class WorkOrderSerializer(serializers.ModelSerializer[WorkOrder]):
         source="device.longitude", max_digits=9, decimal_places=6, read_only=True, allow_null=True
     )
     last_seen_at = serializers.DateTimeField(source="device.presence.last_seen_at", read_only=True, allow_null=True)
+    go_from = serializers.DateTimeField(
+        read_only=True, help_text="From when on to visit it: until then it may come back by itself"
+    )
     campaign = serializers.IntegerField(source="target.campaign_id", read_only=True, help_text="Id of the campaign")
     attempts_made = serializers.IntegerField(source="target.attempts_made", read_only=True)
     may_heal = ChanceSerializer(
@@ -86,6 +89,7 @@ class WorkOrderSerializer(serializers.ModelSerializer[WorkOrder]):
             "campaign",
             "opened_at",
             "due_at",
+            "go_from",
             "last_seen_at",
             "attempts_made",
             "may_heal",

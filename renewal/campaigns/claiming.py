@@ -82,7 +82,8 @@ _SEND = """
             )
         FROM inventory_device device
         WHERE target.id = ANY(%(targets)s) AND device.id = target.device_id
-        RETURNING target.id, target.attempts_made, target.ends_at, device.serial, {address} AS address
+        RETURNING target.id, target.attempts_made, target.ends_at, target.next_step_at, device.serial,
+                  {address} AS address
     ), moved AS (
         INSERT INTO renewal_targetmove (target_id, at, state, reason)
         SELECT id, %(now)s, %(state)s, '' FROM claimed WHERE %(moves)s ORDER BY id
@@ -92,7 +93,9 @@ _SEND = """
         FROM claimed ORDER BY id
         RETURNING id, target_id
     )
-    SELECT attempt.id, claimed.serial, claimed.address, claimed.ends_at
+    SELECT attempt.id, claimed.serial, claimed.address, claimed.ends_at,
+           CASE WHEN %(kept)s THEN greatest(claimed.next_step_at - %(clock)s, %(validity)s::interval)
+                ELSE %(validity)s::interval END
     FROM attempt JOIN claimed ON claimed.id = attempt.target_id ORDER BY attempt.id"""
 _GIVE_UP = moving("""
     UPDATE renewal_target target
@@ -234,6 +237,8 @@ def _send(
             "patience": step.patience,
             "backed_off": step.backed_off,
             "steps_left": step.steps_left,
+            "kept": step.kept,
+            "validity": step.validity,
             "unanswered": step.unanswered,
             "outcome": AttemptOutcome.CLAIMED.value,
             "clock": campaign.clock(now),
@@ -252,7 +257,7 @@ def _send(
             renew_before=ends_at.isoformat(),
             est_url=est_url,
             # Whoever wakes after its certificate ended can renew no more. Renewed ones are reminded whenever they wake.
-            valid_until=now + step.validity if state == TargetState.ISSUED else min(now + step.validity, ends_at),
+            valid_until=now + worth if state == TargetState.ISSUED else min(now + worth, ends_at),
         )
-        for attempt, serial, address, ends_at in cursor.fetchall()
+        for attempt, serial, address, ends_at, worth in cursor.fetchall()
     ]

@@ -23,15 +23,30 @@ class LadderError(ValueError):
 
 @dataclass(frozen=True)
 class Rung:
-    """One channel: how long to wait for an answer to each message, how many messages, and how long one is worth it.
+    """One channel: how long to wait for an answer, how many messages, and how long one is worth it.
 
-    `validity`: how long the operator keeps a message for a device that sleeps.
+    `validity`: how long the operator keeps a message for a device that sleeps. Where that is less than the patience, a
+    message reaches only who wakes in time, so the next one follows when it ends, until they have covered the patience
+    together: a round. Else a round is one message, which is kept for as long as it is waited for.
     """
 
     channel: Channel
     patience: timedelta
     attempts: int
     validity: timedelta
+
+    @property
+    def a_round(self) -> int:
+        """How many messages cover the patience together."""
+        return -(-self.patience // self.validity)
+
+    def waits(self, made: int) -> tuple[timedelta, timedelta]:
+        """Return the least wait after the message that follows `made` others, and the wait while there is time."""
+        least = min(self.patience, self.validity)
+        number, place = divmod(made, self.a_round)
+        if place < self.a_round - 1:
+            return least, least
+        return least, max(_backed_off(self.patience, number) - least * place, least)
 
 
 @dataclass(frozen=True)
@@ -120,9 +135,10 @@ class Situation:
 class Send:
     """Send a message over the channel of a rung, and look again later (`look_again_at`).
 
-    `attempts` counts this one. `steps_left` are the messages after it, up to the end of the ladder. `next_channel` is
-    that of the next of them, None when this is the last. `unanswered`: over every channel that reaches the device a
-    message was waited for in vain before this one.
+    `patience` and `backed_off`: the least wait, and that while there is time. `kept`: whether the message is kept as
+    long as it is waited for; else it ends after `validity`. `attempts` counts this one. `steps_left` are the messages
+    after it, up to the end of the ladder. `next_channel` is that of the next of them, None when this is the last.
+    `unanswered`: over every channel that reaches the device a whole round was waited for in vain before this one.
     """
 
     rung: int
@@ -131,6 +147,7 @@ class Send:
     patience: timedelta
     backed_off: timedelta
     validity: timedelta
+    kept: bool
     steps_left: int
     next_channel: Channel | None
     unanswered: bool
@@ -166,14 +183,16 @@ def next_step(situation: Situation, ladder: Ladder) -> Step:
     made = situation.attempts if here == situation.rung else 0
     left[here] -= 1
     following = next((number for number, attempts in left.items() if attempts), None)
-    in_vain = {rungs[number].channel for number in usable if number < here or (number == here and made)}
+    in_vain = {rungs[number].channel for number in usable if number < here or (number == here and made >= rung.a_round)}
+    patience, backed_off = rung.waits(made)
     return Send(
         rung=here,
         attempts=made + 1,
         channel=rung.channel,
-        patience=rung.patience,
-        backed_off=_backed_off(rung.patience, made),
+        patience=patience,
+        backed_off=backed_off,
         validity=rung.validity,
+        kept=rung.validity >= rung.patience,
         steps_left=sum(left.values()),
         next_channel=None if following is None else rungs[following].channel,
         unanswered=in_vain == {rungs[number].channel for number in usable},
@@ -186,17 +205,23 @@ def _why(situation: Situation, *, any_usable: bool) -> TargetReason:
     return TargetReason.NO_ANSWER if any_usable else TargetReason.NO_CHANNEL
 
 
-def _backed_off(patience: timedelta, made: int) -> timedelta:
-    """Return the patience, doubled with each attempt made before: at most 14 days."""
+def _backed_off(patience: timedelta, rounds: int) -> timedelta:
+    """Return the patience, doubled with each round made before: at most 14 days."""
     # Compared before it is doubled: the longest timedelta is soon reached.
-    doublings = 1 << min(made, 30)
+    doublings = 1 << min(rounds, 30)
     return patience * doublings if patience < LONGEST_WAIT / doublings else LONGEST_WAIT
+
+
+def shortest_climb(rungs: Sequence[Rung]) -> timedelta:
+    """Return how long all messages of `rungs` take, each with its least wait."""
+    waits = (rung.waits(made)[0] for rung in rungs for made in range(rung.attempts))
+    return sum(waits, timedelta(0))
 
 
 def look_again_at(step: Send, ends_at: datetime, now: datetime) -> datetime:
     """Return when to look at a target again after `step`: the rule that `ticking` states in SQL.
 
-    Never before the patience is over, so nobody is asked twice in one wait; backed off while there is time; and ever
+    Never before the patience is over, so nobody has two messages at once; backed off while there is time; and ever
     sooner towards the end of the certificate, such that every message left still finds it valid.
     """
     share = (ends_at - now) / (step.steps_left + 1)
@@ -205,20 +230,32 @@ def look_again_at(step: Send, ends_at: datetime, now: datetime) -> datetime:
 
 _DAY = timedelta(days=1)
 _SLEEP = timedelta(hours=72)
+# After the first climb a few more rounds, until the certificate ends: who was away, or was repaired, finds a message
+# waiting, and is not visited for want of one.
 DEFAULT = Ladder(
     {
         Connectivity.ALWAYS_ON: (
             Rung(Channel.MQTT, _DAY, 3, _DAY),
             Rung(Channel.SMS, _DAY, 2, _DAY),
+            Rung(Channel.MQTT, _DAY, 3, _DAY),
+            Rung(Channel.SMS, _DAY, 2, _DAY),
+            Rung(Channel.MQTT, _DAY, 8, _DAY),
         ),
         Connectivity.DAILY: (
             Rung(Channel.MQTT, _SLEEP, 2, _SLEEP),
             Rung(Channel.SMS, _SLEEP, 3, _SLEEP),
+            Rung(Channel.MQTT, _SLEEP, 2, _SLEEP),
+            Rung(Channel.SMS, _SLEEP, 2, _SLEEP),
+            Rung(Channel.MQTT, _SLEEP, 5, _SLEEP),
         ),
-        # An SMS that is kept for a day reaches one in three that sleep for three: it is worth as long as they sleep.
+        # Operators keep an SMS for a day, which reaches one in three that sleep for three; and the same one each time,
+        # if the waits are multiples of three days.
         Connectivity.INTERMITTENT: (
             Rung(Channel.MQTT, _SLEEP, 3, _SLEEP),
-            Rung(Channel.SMS, _SLEEP, 4, _SLEEP),
+            Rung(Channel.SMS, _SLEEP, 6, _DAY),
+            Rung(Channel.MQTT, _SLEEP, 2, _SLEEP),
+            Rung(Channel.SMS, _SLEEP, 3, _DAY),
+            Rung(Channel.MQTT, _SLEEP, 5, _SLEEP),
         ),
     }
 )

@@ -2,8 +2,8 @@
 
     daily: MQTT 2 × 3 d, SMS 3 × 3 d valid 18 h
 
-asks twice over MQTT, waiting three days each time, then three times by SMS, each kept by the operator for 18 hours.
-What is not said to be valid otherwise is valid for as long as the wait.
+asks twice over MQTT, waiting three days each time, then three times by SMS, each kept by the operator for 18 hours and
+followed by the next when it ends. What is not said to be valid otherwise is valid for as long as the wait.
 """
 
 import re

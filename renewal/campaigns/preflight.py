@@ -9,7 +9,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models import Connectivity
-from renewal.campaigns.ladder import Ladder, Send, Situation, next_step
+from renewal.campaigns.ladder import Ladder, Send, Situation, next_step, shortest_climb
 from renewal.models import Campaign, Channel, Target
 from renewal.models.campaign import UNFINISHED_STATES
 
@@ -84,8 +84,7 @@ def _conditions(campaign: Campaign, ladder: Ladder, now: datetime) -> dict[Doubt
     for connectivity, of_class in classes.items():
         rungs = ladder.of(connectivity)
         channels = {rung.channel for rung in rungs}
-        takes = sum((rung.patience * rung.attempts for rung in rungs), timedelta(0))
-        too_late |= of_class & Q(ends_at__gt=now, ends_at__lt=now + takes)
+        too_late |= of_class & Q(ends_at__gt=now, ends_at__lt=now + shortest_climb(rungs))
         if Channel.SMS in channels:
             no_phone |= of_class & Q(device__phone_number="")
         if Channel.WEBHOOK not in channels:

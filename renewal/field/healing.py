@@ -8,12 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Cast
 
 from renewal.models import Healing, WorkOrder
 from renewal.models.work_order import BY_HAND
 
 # Of fewer devices a share says nothing.
 LEAST = 30
+# Where fewer than one in twenty came back, nobody waits for it.
+RARE = 0.05
 _WEEK = timedelta(weeks=1)
 # How each silence since a first trigger ended: with an answer, with a visit, or with the certificate. Those that still
 # last say nothing yet. A row stands for all silences of at least so many weeks.
@@ -69,6 +83,21 @@ def count_anew(now: datetime) -> int:
         cursor.execute("DELETE FROM renewal_healing")
         cursor.execute(_COUNT, {"by_hand": by_hand, "now": now})
         return int(cursor.rowcount)
+
+
+def share_of_target(now: datetime) -> Subquery:
+    """Return, for a query of targets, the share that `chances` tells as numbers; NULL where too little is known."""
+    silence = ExpressionWrapper(Value(now, DateTimeField()) - OuterRef("triggered_at"), DurationField())
+    longest = ExpressionWrapper((F("weeks") + 1) * Value(_WEEK, DurationField()), DurationField())
+    as_long = Healing.objects.annotate(longest=longest).filter(
+        Q(site_id=OuterRef("device__site_id")) | Q(site_id=None),
+        fleet_id=OuterRef("device__fleet_id"),
+        connectivity=OuterRef("device__connectivity"),
+        devices__gte=LEAST,
+        longest__gt=silence,
+    )
+    nearest_first = as_long.order_by(F("site_id").asc(nulls_last=True), "weeks")
+    return Subquery(nearest_first.values(share=Cast("healed", FloatField()) / F("devices"))[:1])
 
 
 def chances(orders: Iterable[WorkOrder], now: datetime) -> dict[int, Chance]:

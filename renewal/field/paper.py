@@ -77,6 +77,7 @@ def _lines(order: WorkOrder, chance: Chance | None) -> list[str]:
     where = f"{place[0]}, {place[1]}" if place else _("place unknown")
     facts = [
         _("due %(day)s") % {"day": _day(order.due_at)},
+        _("go from %(day)s") % {"day": _day(order.go_from)},
         _("last seen %(day)s") % {"day": _day(seen)} if seen else _("never seen"),
         ngettext("%(count)s attempt", "%(count)s attempts", attempts) % {"count": attempts},
     ]

@@ -5,6 +5,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import DateTimeField, F, OuterRef, Q, Subquery
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from inventory.formats import device_fields
@@ -73,6 +74,8 @@ class WorkOrder(models.Model):
     opened_at = models.DateTimeField(_("opened"))
     # When the certificate ends.
     due_at = models.DateTimeField(_("due"))
+    # Until then the device may come back by itself, and the team has time enough still.
+    go_from = models.DateTimeField(_("go from"), db_default=Now())
     team = models.ForeignKey(
         Team, models.PROTECT, related_name="work_orders", null=True, verbose_name=_("team"), db_index=False
     )

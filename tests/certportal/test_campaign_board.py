@@ -50,7 +50,7 @@ def running(number: int = 6, slug: str = "board") -> tuple[list[factories.Enroll
     record([refused])
     tick(campaign, now - HOUR, RecordingChannel())
     campaign.targets.filter(device=made[2].device).update(unanswered=True)
-    opening.open_due(now, 60 * DAY)
+    opening.open_due(now, 60 * DAY, 30 * DAY)
     campaign.refresh_from_db()
     return made, campaign
 

@@ -37,7 +37,7 @@ for number, device in enumerate(devices.order_by("serial")):
         triggered_at=now - timedelta(days=20), attempts_made=5,
     )
     DeviceNote.objects.create(device=device, model="E450", battery="ER34615, 2024-03", sim="Maxis")
-opening.open_due(now, timedelta(days=60))
+opening.open_due(now, timedelta(days=60), timedelta(days=30))
 ali = User.objects.create_user("ali", password={_PASSWORD!r}, is_staff=True)
 ali.groups.add(Group.objects.get(name="field"))
 FleetMembership.objects.create(user=ali, fleet=fleet)

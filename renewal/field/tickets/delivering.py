@@ -134,6 +134,7 @@ def _text(order: WorkOrder) -> Text:
     words = {"device": device.serial, "site": device.site.name if device.site else _("without a site")}
     lines = [
         _("The device answered on no channel, and its certificate ends on %(day)s.") % {"day": order.due_at.date()},
+        _("Go from %(day)s on: until then it may come back by itself.") % {"day": order.go_from.date()},
         _("Fleet: %(fleet)s") % {"fleet": device.fleet.name},
         _("Place: %(latitude)s, %(longitude)s") % {"latitude": device.latitude, "longitude": device.longitude}
         if device.latitude is not None

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -10,9 +11,11 @@ from inventory.management.plain_errors import PlainErrorsCommand
 from renewal.simulation.fleet import model, report, scenario, scratch, sensitivity
 from renewal.simulation.fleet.model import ModelRefused
 from renewal.simulation.fleet.scenario import ScenarioError, Sourced
-from renewal.simulation.fleet.scratch import RunFailed
+from renewal.simulation.fleet.scratch import Order, RunFailed
 
 _MOST_DEVICES = 10_000_000
+# To start processes takes two seconds.
+_WORTH_A_CREW = 5_000
 
 
 class Command(PlainErrorsCommand):
@@ -43,15 +46,18 @@ class Command(PlainErrorsCommand):
             proven = model.proven(sourced.scenario, seed)
             variants = sensitivity.variants(sourced) if options["sensitivity"] else []
             with scratch.prepared() as made:
-                result = made.run(devices, seed, sourced.scenario)
-                others = [(variant, made.run(devices, seed, variant.scenario)) for variant in variants]
+                cores = len(os.sched_getaffinity(0))
+                # Small runs go side by side; the processes of a large one share its meters.
+                alone = Order(devices, seed, sourced.scenario, 1 if variants or devices < _WORTH_A_CREW else cores)
+                orders = [Order(devices, seed, each.scenario, name=each.name) for each in variants]
+                result, *results = made.run_each([alone, *orders], cores)
         except (ScenarioError, ModelRefused, RunFailed) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Nothing is left behind.", returncode=130) from None
         if options["picture"]:
             options["picture"].write_text(report.picture(result, sourced.scenario))
-        told = report.as_json(result, proven, sourced, others)
+        told = report.as_json(result, proven, sourced, list(zip(variants, results, strict=True)))
         self.stdout.write(json.dumps(told, indent=2) if options["json"] else report.as_text(told))
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from functools import partial
 
 import django
 
@@ -15,12 +16,16 @@ def main() -> None:
     # Planning asks for a count for the dashboard, of a queue that is not there.
     logging.getLogger("django.db.backends.base").setLevel(logging.CRITICAL)
     order = json.load(sys.stdin)
-    result = running.run(order["devices"], order["seed"], Scenario.from_json(order["scenario"]), _say)
+    prefix = f"{order['name']}: " if order["name"] else ""
+    scenario = Scenario.from_json(order["scenario"])
+    result = running.run(order["devices"], order["seed"], scenario, order["processes"], partial(_say, prefix))
     json.dump(running.as_json(result), sys.stdout)
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a process of its own
+def _say(prefix: str, line: str) -> None:
+    print(f"{prefix}{line}", file=sys.stderr, flush=True)  # noqa: T201 - a process of its own
 
 
-main()
+# The processes of its crew read this module too.
+if __name__ == "__main__":
+    main()

@@ -6,9 +6,11 @@ leaves the luck of every meter in all else as it was: what differs between two r
 
 import math
 from hashlib import blake2b
-from struct import pack
+from struct import Struct
 
 _OCTETS = 8
+# By how many numbers a place has.
+_PLACES = tuple(Struct(f"{numbers}q").pack for numbers in range(5))
 _RANGE = float(1 << (8 * _OCTETS))
 
 
@@ -16,13 +18,16 @@ class Draws:
     """The stream of one concern of one seed."""
 
     def __init__(self, seed: int, concern: str) -> None:
-        self._key = blake2b(f"{seed} {concern}".encode(), digest_size=16).digest()
+        key = blake2b(f"{seed} {concern}".encode(), digest_size=16).digest()
+        # Copied for each question, which is sooner done than to key it again.
+        self._keyed = blake2b(digest_size=_OCTETS, key=key)
 
     def uniform(self, *place: int) -> float:
         """Return the number at this place, 0 <= number < 1."""
-        octets = blake2b(pack(f"{len(place)}q", *place), digest_size=_OCTETS, key=self._key).digest()
+        asked = self._keyed.copy()
+        asked.update(_PLACES[len(place)](*place))
         # Of 64 bits a float keeps 53: the largest ones would become 1.
-        return (int.from_bytes(octets) >> 11 << 11) / _RANGE
+        return (int.from_bytes(asked.digest()) >> 11 << 11) / _RANGE
 
     def exponential(self, mean: float, *place: int) -> float:
         """Return the number at this place of an exponential distribution, in the unit of `mean`."""

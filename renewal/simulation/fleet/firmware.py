@@ -6,7 +6,10 @@ A meter keeps its trigger until it has renewed. A wake may end too soon; then it
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from cryptography import x509
 
 from inventory.audit.record import SYSTEM
 from inventory.models import Certificate
@@ -15,21 +18,24 @@ from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import parse
 from renewal.enrolling import admit_many
 from renewal.models import Channel
-from renewal.refusals import Refusal
+from renewal.refusals import Refusal, RefusalCode
 from renewal.requests import Renewal
 from renewal.simulation.fleet.air import Arrival
+from renewal.simulation.fleet.crew import Crew
 from renewal.simulation.fleet.planting import new_request, number_of, serial_of
 from renewal.simulation.fleet.world import World
 
 _AT_ONCE = 1000
+_WORTH_A_PROCESS = 100
 _HOUR = timedelta(hours=1)
 
 
 class Firmware:
     """The meters that are at work, by the hour of their next wake. `until`: the hour at which the simulation ends."""
 
-    def __init__(self, world: World, start: datetime, until: int) -> None:
+    def __init__(self, world: World, start: datetime, until: int, crew: Crew) -> None:
         self._world = world
+        self._crew = crew
         self._start = start
         self._until = until
         self._to_ask: defaultdict[int, list[int]] = defaultdict(list)
@@ -96,18 +102,14 @@ class Firmware:
         """Have meters ask for certificates; return those that got one and use it at once."""
         now = self._start + hour * _HOUR
         at_once: list[int] = []
-        for first in range(0, len(meters), _AT_ONCE):
-            block = meters[first : first + _AT_ONCE]
-            current = _current(block)
-            asking = [meter for meter in block if meter in current]
-            requests = [_renewal(current[meter]) for meter in asking]
-            for meter, outcome in zip(asking, admit_many(requests, now), strict=True):
-                if isinstance(outcome, Refusal):
-                    self.refusals[outcome.code.value] += 1
+        for answers in self._crew.each(_ask_for, [_Asking(block, now) for block in self._blocks(meters)]):
+            for meter, answer in answers:
+                if isinstance(answer, RefusalCode):
+                    self.refusals[answer.value] += 1
                     # A later message may find it in another state.
                     del self._trying[meter]
                     continue
-                self._unused[meter] = bytes(outcome.sha256)
+                self._unused[meter] = answer
                 if self._world.uses_at_once(meter):
                     at_once.append(meter)
                 else:
@@ -118,23 +120,55 @@ class Firmware:
         """Have meters authenticate with what they fetched."""
         now = self._start + hour * _HOUR
         using = [meter for meter in dict.fromkeys(meters) if meter in self._unused]
-        for first in range(0, len(using), _AT_ONCE):
-            block = using[first : first + _AT_ONCE]
-            record_sightings([Sighting(now, Fingerprint(self._unused[meter])) for meter in block], now, SYSTEM)
-            for meter in block:
-                del self._unused[meter]
-                self._trying.pop(meter, None)
-                self._done.add(meter)
+        blocks = [_Using([self._unused[meter] for meter in block], now) for block in self._blocks(using)]
+        self._crew.each(_use_each, blocks)
+        for meter in using:
+            del self._unused[meter]
+            self._trying.pop(meter, None)
+            self._done.add(meter)
+
+    def _blocks(self, meters: Sequence[int]) -> list[Sequence[int]]:
+        """Return parts of `meters` for the crew: as many as it has people, or of so many meters as go at once."""
+        size = min(max(-(-len(meters) // self._crew.size), _WORTH_A_PROCESS), _AT_ONCE)
+        return [meters[first : first + size] for first in range(0, len(meters), size)]
 
 
-def _current(meters: Sequence[int]) -> Mapping[int, Certificate]:
-    """Return the certificate that each meter uses. Of those with none that can be used there is none."""
+@dataclass(frozen=True)
+class _Asking:
+    meters: Sequence[int]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class _Using:
+    fingerprints: Sequence[bytes]
+    now: datetime
+
+
+def _ask_for(asking: _Asking) -> list[tuple[int, bytes | RefusalCode]]:
+    """Let meters ask for certificates; return the fingerprint of what each got, or why it got none."""
+    current = _current(asking.meters)
+    meters = [meter for meter in asking.meters if meter in current]
+    outcomes = admit_many([_renewal(current[meter]) for meter in meters], asking.now)
+    return [
+        (meter, outcome.code if isinstance(outcome, Refusal) else bytes(outcome.sha256))
+        for meter, outcome in zip(meters, outcomes, strict=True)
+    ]
+
+
+def _use_each(using: _Using) -> None:
+    sightings = [Sighting(using.now, Fingerprint(fingerprint)) for fingerprint in using.fingerprints]
+    record_sightings(sightings, using.now, SYSTEM)
+
+
+def _current(meters: Sequence[int]) -> Mapping[int, bytes]:
+    """Return the certificate (DER) that each meter uses. Of those with none that can be used there is none."""
     in_use = Certificate.objects.of_devices().filter(
         device__serial__in=[serial_of(meter) for meter in meters], state="confirmed"
     )
-    return {number_of(each.device.serial): each for each in in_use.select_related("device") if each.device}
+    return {number_of(serial): bytes(der) for serial, der in in_use.values_list("device__serial", "der")}
 
 
-def _renewal(current: Certificate) -> Renewal:
+def _renewal(current: bytes) -> Renewal:
     # RFC 7030 4.2.2: the names stay as they are.
-    return Renewal(bytes(current.der), parse(new_request(current.x509.subject)))
+    return Renewal(current, parse(new_request(x509.load_der_x509_certificate(current).subject)))

@@ -12,9 +12,11 @@ from renewal.models import Attempt, Campaign, Target, TargetState, WorkOrder
 from renewal.models.work_order import BY_HAND
 from renewal.simulation.fleet.planting import number_of
 
-# In service, with no certificate that it could authenticate with, though it had one.
+# In service, with no certificate that it could authenticate with, though it had one; and whether somebody was there.
 _EXPIRED = """
-    SELECT device.serial FROM inventory_device device
+    SELECT device.serial, EXISTS (
+        SELECT FROM renewal_workorder o WHERE o.target_id = target.id AND o.outcome = ANY(%(by_hand)s)
+    ) FROM inventory_device device
     JOIN renewal_target target ON target.device_id = device.id AND target.campaign_id = %(campaign)s
     WHERE device.status = 'in_service' AND target.ends_at <= %(now)s
       AND NOT EXISTS (
@@ -30,34 +32,46 @@ _RENEWED = """
 
 @dataclass(frozen=True)
 class Rows:
-    """Counts of the database at the end. `interventions`: orders that somebody closed on the spot."""
+    """Counts of the database at the end. `visits`: orders that somebody closed on the spot.
+
+    `expired`: meters in service whose certificate has ended. The door refuses them from now on, so each needs a person;
+    of them `unvisited` have not seen one yet.
+    """
 
     renewed: int
     orders: int
-    interventions: int
+    visits: int
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     messages: Mapping[str, int]
     expired: list[int]
+    unvisited: int
+
+    @property
+    def interventions(self) -> int:
+        """How many meters took or take a person, each counted once."""
+        return self.visits + self.unvisited
 
 
 def counted(campaign: Campaign, now: datetime) -> Rows:
     """Count at `now`. Five queries."""
-    parameters: dict[str, Any] = {"campaign": campaign.pk, "now": now}
+    by_hand = [outcome.value for outcome in BY_HAND]
+    parameters: dict[str, Any] = {"campaign": campaign.pk, "now": now, "by_hand": by_hand}
     with connection.cursor() as cursor:
         cursor.execute(_RENEWED, parameters)
         [renewed] = cursor.fetchone()
         cursor.execute(_EXPIRED, parameters)
-        expired = [number_of(serial) for (serial,) in cursor.fetchall()]
+        expired = cursor.fetchall()
     outcomes = _by(WorkOrder.objects.filter(target__campaign=campaign), "outcome")
     return Rows(
         renewed=renewed,
         orders=sum(outcomes.values()),
-        interventions=sum(outcomes.get(outcome.value, 0) for outcome in BY_HAND),
+        visits=sum(outcomes.get(outcome, 0) for outcome in by_hand),
         outcomes={outcome or "open": number for outcome, number in outcomes.items()},
         states=states(campaign),
         messages=_by(Attempt.objects.filter(target__campaign=campaign), "channel"),
-        expired=expired,
+        expired=[number_of(serial) for serial, _visited in expired],
+        unvisited=sum(not visited for _serial, visited in expired),
     )
 
 

@@ -1,7 +1,9 @@
 """The fleet as it stands when the campaign is planned: devices, and certificates signed by the door years ago."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,9 +18,11 @@ from inventory.models import Authority, Batch, Connectivity, Device, Fleet, Prof
 from inventory.sightings import Sighting, record_sightings
 from inventory.sightings.identifiers import Fingerprint
 from inventory.x509.csr import parse
+from renewal.simulation.fleet.crew import Crew
 from renewal.simulation.fleet.meters import Meters
 from renewal.simulation.fleet.scenario import Scenario
 
+T = TypeVar("T", Site, Batch)
 SLUG = "simulated"
 AT_ONCE = 2000
 _DAY = timedelta(days=1)
@@ -46,7 +50,15 @@ def new_request(subject: x509.Name) -> bytes:
     )
 
 
-def plant(devices: int, scenario: Scenario, meters: Meters, start: datetime) -> Fleet:
+@dataclass(frozen=True)
+class _Block:
+    numbers: range
+    scenario: Scenario
+    seed: int
+    issued_at: datetime
+
+
+def plant(devices: int, scenario: Scenario, seed: int, start: datetime, crew: Crew) -> Fleet:
     """Make the fleet. The first certificate ends `lead_days` after `start`, the last `expiry_spread_days` later."""
     validity = timedelta(days=scenario.validity_days)
     issued_at = start + timedelta(days=scenario.lead_days) - validity
@@ -61,28 +73,39 @@ def plant(devices: int, scenario: Scenario, meters: Meters, start: datetime) -> 
         subject_template="CN={serial},O=Simulated",
     )
     fleet = Fleet.objects.create(slug=SLUG, name="Simulated meters", authority=authority, profile=profile)
-    last = devices - 1
-    sites = Site.objects.bulk_create(Site(fleet=fleet, name=name) for name in _names(meters.site(last) + 1))
-    batches = Batch.objects.bulk_create(Batch(fleet=fleet, name=name) for name in _names(meters.batch(last) + 1))
-    for numbers in _blocks(devices):
-        made = Device.objects.bulk_create(
-            Device(
-                fleet=fleet,
-                serial=serial_of(number),
-                site=sites[meters.site(number)],
-                batch=batches[meters.batch(number)],
-                mqtt_id=f"sim-{number}",
-                phone_number=f"+6011{number:08}",
-                connectivity=Connectivity.INTERMITTENT if meters.sleeps_deep(number) else Connectivity.DAILY,
-                registered_at=issued_at,
-            )
-            for number in numbers
-        )
-        _issue(made, issued_at + numbers.start / devices * timedelta(days=scenario.expiry_spread_days))
-        if numbers.start == 0:
-            _analyse()
+    meters, last = Meters(scenario, seed), devices - 1
+    Site.objects.bulk_create(Site(fleet=fleet, name=_name(number)) for number in range(meters.site(last) + 1))
+    Batch.objects.bulk_create(Batch(fleet=fleet, name=_name(number)) for number in range(meters.batch(last) + 1))
+    spread = timedelta(days=scenario.expiry_spread_days)
+    first, *others = (
+        _Block(numbers, scenario, seed, issued_at + numbers.start / devices * spread) for numbers in _blocks(devices)
+    )
+    _plant(first)
+    _analyse()
+    crew.each(_plant, others)
     _analyse()
     return fleet
+
+
+def _plant(block: _Block) -> None:
+    meters, numbers = Meters(block.scenario, block.seed), block.numbers
+    fleet = Fleet.objects.select_related("profile", "authority__certificate").get(slug=SLUG)
+    sites = _named(Site, fleet, {meters.site(number) for number in numbers})
+    batches = _named(Batch, fleet, {meters.batch(number) for number in numbers})
+    made = Device.objects.bulk_create(
+        Device(
+            fleet=fleet,
+            serial=serial_of(number),
+            site=sites[meters.site(number)],
+            batch=batches[meters.batch(number)],
+            mqtt_id=f"sim-{number}",
+            phone_number=f"+6011{number:08}",
+            connectivity=Connectivity.INTERMITTENT if meters.sleeps_deep(number) else Connectivity.DAILY,
+            registered_at=block.issued_at,
+        )
+        for number in numbers
+    )
+    _issue(made, block.issued_at)
 
 
 def _authority(made_at: datetime, validity: timedelta) -> Authority:
@@ -91,8 +114,12 @@ def _authority(made_at: datetime, validity: timedelta) -> Authority:
     return establish(issuing, parent=establish(root, parent=None, now=made_at, actor=SYSTEM), now=made_at, actor=SYSTEM)
 
 
-def _names(number: int) -> list[str]:
-    return [f"{each:05}" for each in range(number)]
+def _name(number: int) -> str:
+    return f"{number:05}"
+
+
+def _named(model: type[T], fleet: Fleet, numbers: Iterable[int]) -> dict[int, T]:
+    return {int(each.name): each for each in model.objects.filter(fleet=fleet, name__in=map(_name, numbers))}
 
 
 def _blocks(devices: int) -> Iterator[range]:

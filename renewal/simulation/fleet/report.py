@@ -19,10 +19,13 @@ _ROWS = (
     ("meters", "devices"),
     ("renewed", "renewed"),
     ("orders opened", "orders_opened"),
-    ("field interventions", "field_interventions"),
+    ("visits", "visits"),
     ("expired in service", "expired_in_service"),
-    ("  of these reachable at all", "expired_reachable"),
+    ("  not visited in time", "expired_unvisited"),
+    ("  reachable at all", "expired_reachable"),
+    ("field interventions", "field_interventions"),
 )
+_BRIEF = ("field_interventions", "field_share", "visits", "expired_in_service", "expired_unvisited", "renewed")
 
 
 def as_json(
@@ -45,7 +48,7 @@ def as_json(
 
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: result[key] for key in ("field_interventions", "field_share", "expired_in_service", "renewed")}
+    return {key: result[key] for key in _BRIEF}
 
 
 def as_text(told: dict[str, Any]) -> str:
@@ -54,21 +57,21 @@ def as_text(told: dict[str, Any]) -> str:
     lines += [f"{f'visits: {reason}':<30}{number:>12,}" for reason, number in told["found_at_visits"].items()]
     lines += [f"{f'messages: {channel}':<30}{number:>12,}" for channel, number in told["messages"].items()]
     if "sensitivity" in told:
-        lines += ["", f"{'with':<58}{'field share':>12}{'expired':>10}", f"{'as it is':<58}{_row(told)}"]
+        lines += ["", f"{'with':<58}{'field share':>12}{'unvisited':>10}", f"{'as it is':<58}{_row(told)}"]
         lines += [f"{each['change']:<58}{_row(each)}" for each in told["sensitivity"]]
     return "\n".join([*lines, "", _sentence(told)])
 
 
 def _row(result: dict[str, Any]) -> str:
-    return f"{result['field_share']:>12.3%}{result['expired_in_service']:>10,}"
+    return f"{result['field_share']:>12.3%}{result['expired_unvisited']:>10,}"
 
 
 def _sentence(told: dict[str, Any]) -> str:
     holds = "fewer than" if told["headline_holds"] else "not fewer than"
     return (
         f"On seed {told['seed']}, {told['field_interventions']:,} of {told['devices']:,} meters "
-        f"({told['field_share']:.3%}) needed a visit within {told['days']} days: {holds} the headline's "
-        f"{told['headline']:.1%}."
+        f"({told['field_share']:.3%}) needed a person, of whom {told['expired_unvisited']:,} were not visited before "
+        f"their certificate ended: {holds} the headline's {told['headline']:.1%}."
     )
 
 

@@ -1,7 +1,6 @@
 """A whole campaign on a virtual clock: plan it, tick it, let meters and field team act, count what came of it."""
 
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from renewal.campaigns.choosing import Selection
 from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
-from renewal.models import Campaign, Channel, Target
+from renewal.models import Campaign, Channel
 from renewal.simulation.fleet import outcome, scratch
 from renewal.simulation.fleet.air import Air
+from renewal.simulation.fleet.crew import working
 from renewal.simulation.fleet.field_work import FieldWork
 from renewal.simulation.fleet.firmware import Firmware
 from renewal.simulation.fleet.planting import plant
@@ -32,8 +32,17 @@ _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _HOURS_A_DAY = 24
 _MINUTES_AN_HOUR = 60
-_MEBIBYTE = 1024
 _TOLD_EVERY = 10
+# The database looks at its tables anew by the minute, in which the simulation passes weeks.
+_ANALYSED = frozenset({1, 2, 4, 8, 16, 32, 64})
+# The first of each channel, and of the steps without a message, is at the head of an index.
+_NEXT_STEP = """
+    SELECT min(due.next_step_at) FROM unnest(%s::varchar[]) AS over (channel)
+    CROSS JOIN LATERAL (
+        SELECT target.next_step_at FROM renewal_target target
+        WHERE target.campaign_id = %s AND target.channel = over.channel AND target.next_step_at IS NOT NULL
+        ORDER BY target.next_step_at LIMIT 1
+    ) AS due"""
 
 
 class LiveDatabase(RuntimeError):
@@ -52,41 +61,48 @@ class Result:
     found: Mapping[str, int]
     refusals: Mapping[str, int]
     course: list[dict[str, int]]
+    processes: int
     seconds: Mapping[str, float]
     peak_memory_mib: float
 
 
-def run(devices: int, seed: int, scenario: Scenario, say: Callable[[str], None]) -> Result:
-    """Simulate until the last certificate has ended, in the database of this process. Raises LiveDatabase."""
+def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callable[[str], None]) -> Result:
+    """Simulate until the last certificate has ended, in the database of this process. Raises LiveDatabase.
+
+    With several `processes`, meters register and renew in so many at once.
+    """
     _refuse_live()
     started = time.perf_counter()
     days = int(scenario.lead_days + scenario.expiry_spread_days) + 1
     world = World(scenario, seed, days * _HOURS_A_DAY)
-    say(f"Registering {devices:,} meters and signing their certificates ...")
-    fleet = plant(devices, scenario, world.meters, START)
-    campaign = _campaign(fleet, scenario)
-    planted = time.perf_counter()
-    air = Air(world, START)
-    firmware = Firmware(world, START, days * _HOURS_A_DAY)
-    field = FieldWork(world, firmware, START)
-    course: list[dict[str, int]] = []
-    step = int(scenario.tick_hours)
-    before, hour = -step, 0
-    while hour <= days * _HOURS_A_DAY:
-        now = air.now = START + hour * _HOUR
-        firmware.hear(air.arrived(before, hour), hour)
-        firmware.work(before, hour)
-        field.visit(before, hour)
-        tick(campaign, now, air.route)
-        if hour // _HOURS_A_DAY > len(course):
-            field.keep_orders(hour)
-            course.append(outcome.states(campaign))
-            if len(course) % _TOLD_EVERY == 0:
-                say(f"Day {len(course)}: {course[-1]['confirmed']:,} of {devices:,} renewed.")
-        before, hour = hour, hour + step
-        # Nothing happens until then: a tick in between would find nothing new and nothing due.
-        soonest = min(air.next_hour, firmware.next_hour, field.next_hour, _next_due(campaign), _next_day(before))
-        hour += max(math.ceil((soonest - hour) / step), 0) * step
+    with working(processes) as crew:
+        say(f"Registering {devices:,} meters and signing their certificates ...")
+        fleet = plant(devices, scenario, seed, START, crew)
+        campaign = _campaign(fleet, scenario)
+        planted = time.perf_counter()
+        air = Air(world, START)
+        firmware = Firmware(world, START, days * _HOURS_A_DAY, crew)
+        field = FieldWork(world, firmware, START, crew)
+        course: list[dict[str, int]] = []
+        step = int(scenario.tick_hours)
+        before, hour = -step, 0
+        while hour <= days * _HOURS_A_DAY:
+            now = air.now = START + hour * _HOUR
+            firmware.hear(air.arrived(before, hour), hour)
+            firmware.work(before, hour)
+            field.visit(before, hour)
+            tick(campaign, now, air.route)
+            if hour // _HOURS_A_DAY > len(course):
+                field.keep_orders(hour)
+                course.append(outcome.states(campaign))
+                if len(course) in _ANALYSED:
+                    _analyse()
+                if len(course) % _TOLD_EVERY == 0:
+                    say(f"Day {len(course)}: {course[-1]['confirmed']:,} of {devices:,} renewed.")
+            before, hour = hour, hour + step
+            # Nothing happens until then: a tick in between would find nothing new and nothing due.
+            soonest = min(air.next_hour, firmware.next_hour, field.next_hour, _next_due(campaign), _next_day(before))
+            hour += max(math.ceil((soonest - hour) / step), 0) * step
     rows = outcome.counted(campaign, START + days * _DAY)
     ended = time.perf_counter()
     return Result(
@@ -98,8 +114,9 @@ def run(devices: int, seed: int, scenario: Scenario, say: Callable[[str], None])
         found=dict(sorted(field.found.items())),
         refusals=dict(sorted(firmware.refusals.items())),
         course=course,
+        processes=processes,
         seconds={"planting": round(planted - started, 1), "campaign": round(ended - planted, 1)},
-        peak_memory_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEBIBYTE, 1),
+        peak_memory_mib=round(crew.peak_memory_mib(), 1),
     )
 
 
@@ -108,13 +125,12 @@ def _next_day(hour: int) -> int:
 
 
 def _next_due(campaign: Campaign) -> float:
-    """Return the hour of the next step of any target. A query for each channel, and one for steps without a message."""
-    waiting = Target.objects.filter(campaign=campaign, next_step_at__isnull=False).order_by("next_step_at")
-    firsts = (
-        waiting.filter(channel=channel).values_list("next_step_at", flat=True).first() for channel in ("", *Channel)
-    )
+    """Return the hour of the next step of any target. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_STEP, [["", *Channel.values], campaign.pk])
+        [first] = cursor.fetchone()
     # Nothing is paused here, so the campaign's clock is that of the simulation.
-    return min(((first - START) / _HOUR for first in firsts if first is not None), default=math.inf)
+    return (first - START) / _HOUR if first else math.inf
 
 
 def _refuse_live() -> None:
@@ -138,7 +154,8 @@ def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
 
 def _analyse() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE renewal_target")
+        for table in ("renewal_target", "renewal_attempt", "inventory_certificate"):
+            cursor.execute(f"ANALYZE {table}")
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -150,6 +167,8 @@ def as_json(result: Result) -> dict[str, Any]:
         "seed": result.seed,
         "field_interventions": rows.interventions,
         "field_share": rows.interventions / devices,
+        "visits": rows.visits,
+        "expired_unvisited": rows.unvisited,
         "expired_in_service": len(rows.expired),
         "expired_reachable": result.expired_reachable,
         "renewed": rows.renewed,
@@ -160,6 +179,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "refusals": dict(result.refusals),
         "states": dict(rows.states),
         "course": result.course,
+        "processes": result.processes,
         "seconds": dict(result.seconds),
         "peak_memory_mib": result.peak_memory_mib,
     }

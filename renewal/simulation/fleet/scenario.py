@@ -29,6 +29,7 @@ class Scenario:
     validity_days: float = _number("campaign", 30, 7300)
     lead_days: float = _number("campaign", 1, 365)
     field_lead_days: float = _number("campaign", 1, 365)
+    visit_span_days: float = _number("campaign", 0, 365)
     expiry_spread_days: float = _number("campaign", 0, 90)
     messages_a_minute: float = _number("campaign", 1, 1_000_000)
     tick_hours: float = _number("campaign", 1, 24)

@@ -7,13 +7,15 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -29,12 +31,28 @@ _LOCK = "SELECT pg_advisory_lock(hashtext(%s))"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext(%s))"
 _LEFT = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+# Seconds.
+_LOOK_AGAIN = 0.1
 # What psycopg and Django call alike.
 _SERVER = ("host", "port", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 class RunFailed(RuntimeError):
     """A run ended without a result; the text is what it said last."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to simulate, in how many processes. `name` stands before each line that it tells of its progress."""
+
+    devices: int
+    seed: int
+    scenario: Scenario
+    processes: int = 1
+    name: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps({**vars(self), "scenario": self.scenario.to_json()})
 
 
 @dataclass(frozen=True)
@@ -45,17 +63,44 @@ class Scratch:
     home: Path
     _server: psycopg.Connection[Any]
 
-    def run(self, devices: int, seed: int, scenario: Scenario) -> dict[str, Any]:
+    def run(self, order: Order) -> dict[str, Any]:
         """Run one simulation in a copy; return its result (`running.as_json`). Raises RunFailed."""
-        order = {"devices": devices, "seed": seed, "scenario": scenario.to_json()}
+        [result] = self.run_each([order], 1)
+        return result
+
+    def run_each(self, orders: Sequence[Order], at_once: int) -> list[dict[str, Any]]:
+        """Run simulations, so many at once, each in a copy and a process; return their results. Raises RunFailed."""
+        printed: dict[int, str] = {}
+        waiting = deque(enumerate(orders))
+        running: dict[int, tuple[_Python, contextlib.ExitStack]] = {}
+        # However it ends: each process ends first, then its database goes.
+        with contextlib.ExitStack() as everything:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    number, order = waiting.popleft()
+                    stack = everything.enter_context(contextlib.ExitStack())
+                    running[number] = stack.enter_context(self._begun(order)), stack
+                for number, (python, stack) in list(running.items()):
+                    if python.has_ended(_LOOK_AGAIN):
+                        printed[number] = python.printed()
+                        del running[number]
+                        stack.close()
+        return [_result(printed[number]) for number in range(len(orders))]
+
+    @contextlib.contextmanager
+    def _begun(self, order: Order) -> Iterator["_Python"]:
         with _database(self._server, self.template) as name:
             self._server.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name)))
-            ran = _python(name, self.home, ["-m", "renewal.simulation.fleet"], json.dumps(order))
-        try:
-            result: dict[str, Any] = json.loads(ran)
-        except ValueError as error:
-            raise RunFailed(f"The simulation gave no result but {ran[-500:]!r}.") from error
-        return result
+            with _python(name, self.home, ["-m", "renewal.simulation.fleet"], order.to_json()) as python:
+                yield python
+
+
+def _result(printed: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(printed)
+    except ValueError as error:
+        raise RunFailed(f"The simulation gave no result but {printed[-500:]!r}.") from error
+    return result
 
 
 @contextlib.contextmanager
@@ -66,7 +111,9 @@ def prepared() -> Iterator[Scratch]:
     with contextlib.closing(server), tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
         _drop_what_was_left(server)
         with _database(server, None) as template:
-            _python(template, Path(directory), ["-m", "django", "migrate", "--verbosity", "0"], "")
+            with _python(template, Path(directory), ["-m", "django", "migrate", "--verbosity", "0"], "") as migrating:
+                migrating.process.wait()
+                migrating.printed()
             yield Scratch(template, Path(directory), server)
 
 
@@ -97,27 +144,50 @@ def _drop_what_was_left(server: psycopg.Connection[Any]) -> None:
             server.execute(_UNLOCK, [name])
 
 
-def _python(database: str, home: Path, words: list[str], given: str) -> str:
-    """Run Python on a scratch database; what it says goes to our own standard error. Return what it printed."""
-    process = subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, *words],
-        env=environment(database, home),
-        cwd=settings.BASE_DIR,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # Ctrl-C is for us, who end it.
-        start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(given)
-    finally:
-        # Also when we are interrupted: the database cannot go before who works in it.
-        process.kill()
-        process.wait()
-    if process.returncode:
-        raise RunFailed(f"The simulation ended with code {process.returncode}; its last lines say why.")
-    return printed
+@dataclass(frozen=True)
+class _Python:
+    """A Python process, and the file that it prints to."""
+
+    process: subprocess.Popen[str]
+    output: IO[str]
+
+    def has_ended(self, within: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within)
+        return self.process.returncode is not None
+
+    def printed(self) -> str:
+        """Return what it printed, once it has ended. Raises RunFailed."""
+        if self.process.returncode:
+            raise RunFailed(f"The simulation ended with code {self.process.returncode}; its last lines say why.")
+        self.output.seek(0)
+        return self.output.read()
+
+
+@contextlib.contextmanager
+def _python(database: str, home: Path, words: list[str], given: str) -> Iterator[_Python]:
+    """Run Python on a scratch database, until it ends or the block does. What it tells goes to our standard error."""
+    with tempfile.TemporaryFile("w+") as order, tempfile.TemporaryFile("w+") as output:
+        order.write(given)
+        order.seek(0)
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, *words],
+            env=environment(database, home),
+            cwd=settings.BASE_DIR,
+            stdin=order,
+            stdout=output,
+            text=True,
+            # Ctrl-C is for us, who end it.
+            start_new_session=True,
+        )
+        try:
+            yield _Python(process, output)
+        finally:
+            # Also when we are interrupted: the database cannot go before who works in it.
+            if process.poll() is None:
+                # With its crew, which would wait for it for ever.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def environment(database: str, home: Path) -> dict[str, str]:

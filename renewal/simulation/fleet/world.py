@@ -61,9 +61,9 @@ class World:
     def uses_at_once(self, meter: int) -> bool:
         return self._late.uniform(meter) >= self.scenario.used_at_next_wake
 
-    def visit_at(self, meter: int, opened: float) -> float:
+    def visit_at(self, meter: int, go_from: float) -> float:
         least, most = self.scenario.visit_after_least_days, self.scenario.visit_after_most_days
-        return opened + 24 * (least + (most - least) * self._visits.uniform(meter))
+        return go_from + 24 * (least + (most - least) * self._visits.uniform(meter))
 
     def found_at_visit(self, meter: int, hour: float) -> Kind | None:
         """Return the persistent fault that keeps the meter away, None for none."""

@@ -89,7 +89,7 @@ def plant(mark: str) -> OneFleet:
     campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM)
     campaign.targets.filter(device=device).update(state="triggered", unanswered=True)
-    opening.open_due(now, 60 * DAY)
+    opening.open_due(now, 60 * DAY, 30 * DAY)
     order = WorkOrder.objects.get(device=device)
     team = Team.objects.create(fleet=fleet, name=f"team-{mark}")
     WorkOrder.objects.filter(pk=order.pk).update(team=team)

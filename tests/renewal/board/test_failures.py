@@ -62,7 +62,7 @@ def test_those_given_up_are_counted_by_state_and_reason():
 def test_every_target_that_became_a_work_order_was_left_to_people():
     meters(2)
     campaign = silent_campaign()
-    opening.open_due(NOW, 60 * DAY)
+    opening.open_due(NOW, 60 * DAY, 30 * DAY)
     assert failures.left_to_people(campaign, 2) == LeftToPeople(2, 2)
 
 

@@ -19,6 +19,7 @@ from renewal.campaigns.ladder import (
     Situation,
     look_again_at,
     next_step,
+    shortest_climb,
 )
 from renewal.models import Channel, TargetReason
 from tests.factories import DAY, NOW
@@ -63,7 +64,8 @@ def test_a_silent_device_is_asked_on_each_rung_in_turn_and_then_left_to_a_person
 def test_a_device_has_answered_over_no_channel_once_a_wait_over_each_that_reaches_it_was_in_vain():
     assert [step.unanswered for step in climb(MQTT_THEN_SMS, DAILY, BOTH)[0]] == [False, False, False]
     twice = Ladder({DAILY: (*MQTT_THEN_SMS.of(DAILY)[:1], Rung(Channel.SMS, 20 * HOUR, 3, 18 * HOUR))})
-    assert [step.unanswered for step in climb(twice, DAILY, BOTH)[0]] == [False, False, False, True, True]
+    # Two SMS of 18 hours cover the wait of 20.
+    assert [step.unanswered for step in climb(twice, DAILY, BOTH)[0]] == [False, False, False, False, True]
     mqtt_only = frozenset({Channel.MQTT})
     assert [step.unanswered for step in climb(twice, DAILY, mqtt_only)[0]] == [False, True]
 
@@ -113,6 +115,26 @@ def test_silence_doubles_the_wait_while_there_is_time_and_none_is_lost_towards_t
     assert look_again_at(last, NOW + 5 * HOUR, NOW) == NOW + 10 * HOUR
 
 
+def test_messages_that_end_before_the_wait_does_follow_each_other_until_they_cover_it():
+    rung = Rung(Channel.SMS, 3 * DAY, 6, DAY)
+    sent, _reason = climb(Ladder({DAILY: (rung,)}), DAILY, BOTH)
+    waits = [look_again_at(step, NOW + 300 * DAY, NOW) - NOW for step in sent]
+    assert waits == [DAY, DAY, DAY, DAY, DAY, 4 * DAY]
+    assert [step.unanswered for step in sent] == [False, False, False, True, True, True]
+    assert shortest_climb((rung,)) == 6 * DAY
+    # So whoever sleeps for the whole wait is reached, at whatever hour of it he wakes.
+    left = [sum(waits[:number], timedelta(0)) for number in range(rung.a_round)]
+    assert [begin % (3 * DAY) for begin in left] == [timedelta(0), DAY, 2 * DAY]
+
+
+@given(rungs, st.integers(0, 49))
+def test_a_device_never_has_two_messages_of_a_rung_at_once(rung, made):
+    least, meant = rung.waits(made)
+    assert least == min(rung.patience, rung.validity)
+    assert least <= meant <= LONGEST_WAIT
+    assert rung.a_round * least >= rung.patience
+
+
 @given(ladders)
 def test_a_ladder_is_read_back_from_its_json_and_from_its_text(ladder):
     assert Ladder.from_json(ladder.to_json()) == ladder
@@ -121,9 +143,9 @@ def test_a_ladder_is_read_back_from_its_json_and_from_its_text(ladder):
 
 def test_the_default_is_written_as_people_write_it():
     assert ladder_text.written(DEFAULT).splitlines() == [
-        "always on: MQTT 3 × 1 d, SMS 2 × 1 d",
-        "daily: MQTT 2 × 3 d, SMS 3 × 3 d",
-        "intermittent: MQTT 3 × 3 d, SMS 4 × 3 d",
+        "always on: MQTT 3 × 1 d, SMS 2 × 1 d, MQTT 3 × 1 d, SMS 2 × 1 d, MQTT 8 × 1 d",
+        "daily: MQTT 2 × 3 d, SMS 3 × 3 d, MQTT 2 × 3 d, SMS 2 × 3 d, MQTT 5 × 3 d",
+        "intermittent: MQTT 3 × 3 d, SMS 6 × 3 d valid 1 d, MQTT 2 × 3 d, SMS 3 × 3 d valid 1 d, MQTT 5 × 3 d",
     ]
     written = "DAILY:  mqtt 2 x 3 d, sms 1*1 d 12 h valid 18 h"
     assert ladder_text.written(ladder_text.read(written)) == "daily: MQTT 2 × 3 d, SMS 1 × 1 d 12 h valid 18 h"

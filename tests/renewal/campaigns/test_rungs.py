@@ -80,6 +80,14 @@ def test_a_sleeper_that_wakes_at_hour_73_got_the_next_step_first():
     assert portal.sms.sent[0].valid_until == NOW + (72 + 24) * HOUR
 
 
+def test_a_message_is_kept_for_as_long_as_it_is_waited_for():
+    with_phone(1)
+    portal = Portal(running_campaign(ladder=over_mqtt(72 * HOUR, 3)))
+    portal.tick_hours(0, 72)
+    # Twice the patience, for it is the second.
+    assert [message.valid_until for message in portal.mqtt.sent] == [NOW + 72 * HOUR, NOW + (72 + 144) * HOUR]
+
+
 def test_who_answers_on_no_rung_is_left_to_a_person_and_its_rows_say_how_it_came_there():
     with_phone(1)
     portal = Portal(running_campaign(ladder=MQTT_THEN_SMS))

@@ -15,6 +15,7 @@ from tests.factories import DAY, NOW, Enrolled
 from tests.renewal.rows import running_campaign
 
 LEAD = timedelta(days=60)
+SPAN = timedelta(days=30)
 
 
 def meters(number: int, *, expires_in: timedelta = 30 * DAY, **values: object) -> list[Enrolled]:
@@ -32,7 +33,7 @@ def opened(number: int = 1, **values: object) -> tuple[list[Enrolled], list[Work
     """Return meters that nothing was heard of, and their orders, both in the order of their making."""
     made = meters(number, **values)
     silent_campaign()
-    opening.open_due(NOW, LEAD)
+    opening.open_due(NOW, LEAD, SPAN)
     return made, list(WorkOrder.objects.order_by("device"))
 
 

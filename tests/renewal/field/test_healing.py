@@ -110,3 +110,18 @@ def test_a_device_that_was_never_asked_has_no_chance_to_tell():
     [meter], [order] = opened()
     assert chance_of(order) is None
     renew(meter)
+
+
+def test_a_query_of_targets_reads_the_share_that_the_list_tells():
+    site = Site.objects.create(fleet=factories.fleet(), name="Penang")
+    given_up(silences(40, healed=25, weeks=2)[25:])
+    given_up(silences(31, weeks=2, site=site))
+    waiting = [silences(1, weeks=2)[0], silences(1, weeks=4)[0], silences(1, weeks=2, site=site)[0], opened()[1][-1]]
+    healing.count_anew(NOW)
+    shares = dict(Target.objects.annotate(share=healing.share_of_target(NOW)).values_list("work_order", "share"))
+    told = {order.pk: chance_of(order) for order in waiting}
+    assert {pk: shares[pk] for pk in told} == {
+        pk: chance.healed / chance.devices if chance else None for pk, chance in told.items()
+    }
+    # Nothing known, none came back, some did.
+    assert len({shares[pk] for pk in told}) == 3

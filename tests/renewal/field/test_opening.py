@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, AuditEvent, DeviceStatus
+from inventory.models import AuditAction, AuditEvent, Device, DeviceStatus
 from renewal.campaigns import planning
 from renewal.field import closing, opening
-from renewal.models import Outcome, Target, TargetState, WorkOrder
+from renewal.models import DeviceNote, Healing, Outcome, Target, TargetState, WorkOrder
 from tests import factories
 from tests.factories import DAY, NOW
 from tests.parallel import at_once
-from tests.renewal.field.rows import LEAD, look, meters, opened, renew, silent_campaign
+from tests.renewal.field.rows import LEAD, SPAN, look, meters, opened, renew, silent_campaign
 from tests.renewal.rows import over_mqtt
 
 # Written from the rule, not from the code: read from the facts of devices. Over the one channel of the ladder in these
@@ -64,7 +64,7 @@ class RandomHistories(TestCase):
         )  # fmt: skip
         planning.start(campaign, now=NOW, actor=SYSTEM)
         if runs_before:
-            opening.open_due(NOW, LEAD)
+            opening.open_due(NOW, LEAD, SPAN)
         for meter, _days, what in made:
             target = Target.objects.filter(device=meter.device)
             if what in {"asked", "triggered"}:
@@ -83,7 +83,7 @@ class RandomHistories(TestCase):
         look()
         if paused and not runs_before:
             planning.pause(campaign, now=NOW, actor=SYSTEM)
-        opening.open_due(NOW, LEAD)
+        opening.open_due(NOW, LEAD, SPAN)
         closed = closing.close_renewed(NOW)
         silent = expected()
         # One that fetched a certificate and has not used it was listed before it did, and leaves with the first use.
@@ -99,16 +99,52 @@ def test_an_order_opens_sixty_days_before_the_end_and_not_a_second_earlier():
     meters(1, expires_in=55 * DAY)
     silent_campaign()
     end = Target.objects.get().certificate.not_after
-    assert opening.open_due(end - LEAD - timedelta(seconds=1), LEAD) == 0
-    assert opening.open_due(end - LEAD, LEAD) == 1
+    assert opening.open_due(end - LEAD - timedelta(seconds=1), LEAD, SPAN) == 0
+    assert opening.open_due(end - LEAD, LEAD, SPAN) == 1
     order = WorkOrder.objects.get()
     assert (order.due_at, order.opened_at, order.closed_at) == (end, end - LEAD, None)
+
+
+def test_who_may_come_back_is_left_alone_while_the_team_can_be_there_in_time():
+    meters(1, expires_in=55 * DAY)
+    silent_campaign()
+    opening.open_due(NOW, LEAD, SPAN)
+    order = WorkOrder.objects.get()
+    assert order.go_from == order.due_at - SPAN > NOW
+
+
+def test_who_ends_sooner_than_the_team_needs_is_visited_at_once():
+    _made, [order] = opened(expires_in=29 * DAY)
+    assert order.go_from == NOW
+
+
+def note_dead_zone() -> None:
+    DeviceNote.objects.create(device=Device.objects.get(), dead_zone_since=NOW)
+
+
+def send_nothing() -> None:
+    Target.objects.update(triggered_at=None)
+
+
+def let_few_come_back() -> None:
+    target = Target.objects.select_related("device").get()
+    device = target.device
+    Healing.objects.create(fleet_id=device.fleet_id, connectivity=device.connectivity, weeks=1, devices=100, healed=4)
+
+
+@pytest.mark.parametrize("hopeless", [note_dead_zone, send_nothing, let_few_come_back])
+def test_who_will_hardly_come_back_is_visited_at_once(hopeless):
+    meters(1, expires_in=55 * DAY)
+    silent_campaign()
+    hopeless()
+    opening.open_due(NOW, LEAD, SPAN)
+    assert WorkOrder.objects.get().go_from == NOW
 
 
 def test_opening_again_opens_nothing_and_costs_one_statement(django_assert_num_queries):
     opened(3)
     with django_assert_num_queries(3):  # with the savepoint around it
-        assert opening.open_due(NOW, LEAD) == 0
+        assert opening.open_due(NOW, LEAD, SPAN) == 0
 
 
 @pytest.mark.parametrize("number", [1, 5])
@@ -116,7 +152,7 @@ def test_opening_costs_the_same_for_any_number(number, django_assert_num_queries
     meters(number)
     silent_campaign()
     with django_assert_num_queries(4):
-        assert opening.open_due(NOW, LEAD) == number
+        assert opening.open_due(NOW, LEAD, SPAN) == number
 
 
 def test_each_opened_order_is_an_event_of_its_device():
@@ -130,14 +166,14 @@ def test_each_opened_order_is_an_event_of_its_device():
 def test_an_order_closed_by_hand_is_not_followed_by_another():
     _made, [order] = opened()
     closing.close(order.pk, closing.Finding(Outcome.DEAD_ZONE), now=NOW, actor=SYSTEM)
-    assert opening.open_due(NOW + DAY, LEAD) == 0
+    assert opening.open_due(NOW + DAY, LEAD, SPAN) == 0
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_callers_at_once_open_one_order_a_target():
     meters(20)
     silent_campaign()
-    counts = at_once([lambda: opening.open_due(NOW, LEAD)] * 4)
+    counts = at_once([lambda: opening.open_due(NOW, LEAD, SPAN)] * 4)
     assert sum(counts) == 20 == WorkOrder.objects.count()
     assert AuditEvent.objects.filter(action=AuditAction.WORK_ORDER_OPENED).count() == 20
 
@@ -148,4 +184,4 @@ def test_a_device_that_fetched_a_certificate_is_not_sent_for():
     renew(meter, used=False)
     look()
     assert Target.objects.get().state == TargetState.ISSUED
-    assert opening.open_due(NOW, LEAD) == 0
+    assert opening.open_due(NOW, LEAD, SPAN) == 0

@@ -17,7 +17,7 @@ from django.db import connection
 
 from renewal.simulation.fleet import model, report, running, scenario, scratch
 from renewal.simulation.fleet.running import LiveDatabase
-from renewal.simulation.fleet.scratch import Scratch
+from renewal.simulation.fleet.scratch import Order, Scratch
 
 HEADLINE = scenario.default().scenario
 # Four ticks a day: as true, and sooner through.
@@ -33,7 +33,7 @@ def made(django_db_setup, django_db_blocker) -> Iterator[Scratch]:
 
 def what_came(result):
     """Return the result without what depends on the machine."""
-    return {key: value for key, value in result.items() if key not in {"seconds", "peak_memory_mib"}}
+    return {key: value for key, value in result.items() if key not in {"processes", "seconds", "peak_memory_mib"}}
 
 
 def scratch_databases(of: int | str = "") -> set[str]:
@@ -45,29 +45,45 @@ def scratch_databases(of: int | str = "") -> set[str]:
 
 @pytest.mark.django_db
 def test_the_same_seed_gives_the_same_result(made):
-    first, second = (made.run(500, 7, QUICK) for _ in range(2))
+    # In however many processes.
+    first, second = made.run_each([Order(500, 7, QUICK), Order(500, 7, QUICK, processes=2)], 1)
     assert what_came(first) == what_came(second)
 
 
 @pytest.mark.django_db
 def test_meters_are_renewed_and_every_one_is_accounted_for(made):
     devices = 1_000
-    result = made.run(devices, 7, QUICK)
+    result = made.run(Order(devices, 7, QUICK))
     assert result["refusals"] == {}
     assert sum(result["states"].values()) == devices
     assert result["states"]["confirmed"] == result["renewed"]
     assert result["renewed"] + result["expired_in_service"] + result["states"]["withdrawn"] == devices
     assert result["expired_reachable"] == 0
-    assert result["field_interventions"] == sum(result["found_at_visits"].values())
+    assert result["visits"] == sum(result["found_at_visits"].values())
+    assert result["field_interventions"] == result["visits"] + result["expired_unvisited"]
+    # Who waits for a meter to come back by itself still comes in time.
+    assert result["expired_unvisited"] == 0
     assert result["orders_opened"] == sum(result["orders_by_outcome"].values())
     # Of 7 % that MQTT does not reach, SMS leaves a fraction to the field team.
     assert 0 < result["field_share"] < 0.05
 
 
 @pytest.mark.django_db
+def test_without_sms_or_with_a_lead_of_30_days_the_fleet_is_clearly_worse_off(made):
+    variants = QUICK, replace(QUICK, sms_in_use=0.0), replace(QUICK, lead_days=30.0)
+    as_it_is, without_sms, late = (made.run(Order(1_500, 7, each)) for each in variants)
+    assert without_sms["field_interventions"] > 2 * as_it_is["field_interventions"]
+    assert late["field_interventions"] > as_it_is["field_interventions"]
+    # Nobody can be at every meter in 30 days: some end in service, and even some that were on the network once.
+    assert as_it_is["expired_unvisited"] == as_it_is["expired_reachable"] == 0
+    assert late["expired_unvisited"] >= 3
+    assert late["expired_reachable"] > 0
+
+
+@pytest.mark.django_db
 def test_three_seeds_agree(made):
     devices = 600
-    shares = [made.run(devices, seed, QUICK)["field_share"] for seed in (1, 2, 3)]
+    shares = [made.run(Order(devices, seed, QUICK))["field_share"] for seed in (1, 2, 3)]
     share = sum(shares) / len(shares)
     # Chance alone: three samples lie further apart than five standard deviations once in a thousand times.
     assert max(shares) - min(shares) < 5 * math.sqrt(share * (1 - share) / devices)
@@ -76,7 +92,7 @@ def test_three_seeds_agree(made):
 @pytest.mark.django_db
 def test_a_simulation_refuses_the_live_database():
     with pytest.raises(LiveDatabase, match=settings.DATABASES["default"]["NAME"]):
-        running.run(10, 7, HEADLINE, lambda _line: None)
+        running.run(10, 7, HEADLINE, 1, lambda _line: None)
 
 
 @pytest.mark.django_db
@@ -124,7 +140,7 @@ def test_what_a_crash_left_behind_is_dropped_by_the_next_run():
 @pytest.mark.django_db
 def test_the_report_has_what_it_must(made):
     sourced = scenario.default()
-    result = made.run(200, 7, QUICK)
+    result = made.run(Order(200, 7, QUICK))
     told = report.as_json(result, model.proven(HEADLINE, 7), sourced, [])
     asked = {"devices", "days", "seed", "field_interventions", "field_share", "expired_in_service"}
     assert {*asked, "expired_reachable", "renewed", "model"} <= set(json.loads(json.dumps(told)))

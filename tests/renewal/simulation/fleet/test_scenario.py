@@ -1,5 +1,9 @@
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.conf import settings
+
+from renewal.campaigns.ladder import DEFAULT
 from renewal.simulation.fleet import scenario
 from renewal.simulation.fleet.scenario import Scenario, ScenarioError
 from renewal.simulation.fleet.sensitivity import variants
@@ -10,6 +14,9 @@ def test_the_default_is_the_headline():
     assert headline.validity_days == 3 * 365
     assert headline.lead_days == 90
     assert headline.field_lead_days == 60
+    # What the product does unless it is told otherwise.
+    assert timedelta(days=headline.visit_span_days) == settings.VISIT_SPAN
+    assert all(rungs == DEFAULT.of(connectivity) for connectivity, rungs in headline.ladder.rungs.items())
     assert headline.deep_sleep_hours == 72
     assert headline.unreachable_in_window == 0.07
 
