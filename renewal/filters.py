@@ -32,7 +32,7 @@ class CampaignFilter(filters.FilterSet):
 
 class TargetFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=TargetState.choices)
-    wave = filters.NumberFilter(help_text="Number of the wave", min_value=0)
+    wave = filters.NumberFilter(min_value=0, max_value=32767, decimal_places=0, help_text="Number of the wave")
     device = filters.CharFilter(field_name="device__serial", help_text="Serial number of the device, exactly")
     batch = NameFilter(
         field_name="device__batch", queryset=Batch.objects.all(), help_text="Name of the device's manufacturing batch"

@@ -319,6 +319,13 @@ def test_a_shard_that_no_certificate_can_have_is_refused(reader, shard):
     assert reader.get(f"/api/v1/crls/?shard={shard}").status_code == 400
 
 
+@pytest.mark.parametrize("wave", ["-1", "32768", "1" * 400, "0.5", "NaN", "1e5", "one"])
+def test_a_wave_that_no_target_can_have_is_refused(campaigns, reader, wave):
+    _, running, _ = campaigns
+    assert reader.get(f"/api/v1/campaigns/{running.id}/targets/?wave={wave}").status_code == 400
+    assert listed_ids(reader, f"campaigns/{running.id}/targets", "wave=1") == set()
+
+
 def test_an_unknown_parameter_is_answered_with_the_known_ones(reader):
     answer = reader.get("/api/v1/fleets/?name=demo").json()["error"]
     assert answer["code"] == "invalid"
