@@ -88,15 +88,29 @@ class WaitingFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=open_ones.order_by().values("pk"))
 
 
-class WaveFilter(admin.SimpleListFilter):
+class _OfOneCampaign(admin.SimpleListFilter):
+    """A filter that has a meaning among the targets of one campaign: elsewhere it is not offered, and refused."""
+
+    # What it is asked for is looked at even where it offers nothing: else the list would show everything.
+    def has_output(self) -> bool:
+        return self.value() is not None or super().has_output()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        campaign = _campaign_listed(request)
+        return self.of_campaign(campaign) if campaign else []
+
+    def of_campaign(self, campaign: Campaign) -> list[tuple[str, Any]]:
+        raise NotImplementedError
+
+
+class WaveFilter(_OfOneCampaign):
     """The targets of one wave of the campaign that is listed."""
 
     title = _("wave")
     parameter_name = "wave"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        campaign = _campaign_listed(request)
-        numbers = campaign.waves.values_list("number", flat=True) if campaign else []
+    def of_campaign(self, campaign: Campaign) -> list[tuple[str, Any]]:
+        numbers = campaign.waves.values_list("number", flat=True)
         return [(str(number), str(number)) for number in numbers if number]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -126,7 +140,7 @@ class AnsweredFilter(admin.SimpleListFilter):
         return queryset.filter(ANSWERED_IN_VAIN)
 
 
-class MessageFilter(admin.SimpleListFilter):
+class MessageFilter(_OfOneCampaign):
     """The targets that a number of the table of yields counts on the page of a campaign."""
 
     title = _("message")
@@ -158,13 +172,13 @@ def _by_message(campaign: Campaign, value: str) -> QuerySet[Target] | None:
     return step_yield.targets_of(campaign, step, Stage(stage)) if step and stage in set(Stage) else None
 
 
-class RefusedFilter(admin.SimpleListFilter):
+class RefusedFilter(_OfOneCampaign):
     """The targets whose devices were refused a renewal since the start of the campaign, by code."""
 
     title = _("refused")
     parameter_name = "refused"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+    def of_campaign(self, campaign: Campaign) -> list[tuple[str, Any]]:
         return [(code.value, REFUSALS.get(code.value, code.value)) for code in RefusalCode]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -177,13 +191,13 @@ class RefusedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=targets_refused(campaign, value).order_by().values("pk"))
 
 
-class DoubtFilter(admin.SimpleListFilter):
+class DoubtFilter(_OfOneCampaign):
     """The targets that a doubt counts on the page of a campaign before it starts."""
 
     title = _("doubt")
     parameter_name = "doubt"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+    def of_campaign(self, campaign: Campaign) -> list[tuple[str, Any]]:
         return list(Doubt.choices)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
