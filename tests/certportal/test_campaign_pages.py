@@ -235,7 +235,7 @@ def test_the_start_of_a_large_campaign_is_proposed_with_a_reason_and_shown_until
 
 
 @pytest.mark.parametrize(
-    "asked", ["refused=key_reused", "doubt=unseen", "wave=x", "message=mqtt-1-sent", "answered=no"]
+    "asked", ["refused=key_reused", "doubt=unseen", "wave=x", "message=mqtt-1-sent", "message=", "answered=no"]
 )
 def test_what_only_the_targets_of_one_campaign_can_be_asked_is_refused_elsewhere(in_waves, page, asked):
     targets = reverse("admin:renewal_target_changelist")
