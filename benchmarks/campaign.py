@@ -22,7 +22,7 @@ from renewal.campaigns import planning
 from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import DEFAULT
 from renewal.campaigns.planning import Plan
-from renewal.campaigns.settings import Pace
+from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
 from renewal.channels.recording import RecordingChannel
 from renewal.channels.routes import PlainWay
@@ -34,7 +34,7 @@ _FLEETS = {Size.SMALL: (2_000, 20_000), Size.FULL: (22_000, 2_200_000)}
 _DUE = {Size.SMALL: 2_000, Size.FULL: 370_000}
 _ALONE = {Size.SMALL: 50, Size.FULL: 500}
 _STEP = {Size.SMALL: 1_000, Size.FULL: 10_000}
-_NO_LIMIT = Pace(a_minute=100_000_000)
+_NO_LIMIT = Settings(Pace(a_minute=100_000_000))
 
 _RENEW = """
     WITH device AS (
@@ -82,7 +82,7 @@ def _planned(slug: str, devices: int, now: datetime) -> tuple[Campaign, float]:
     started = time.perf_counter()
     campaign = planning.plan(Plan(slug, selection, now + 90 * _DAY, DEFAULT, _NO_LIMIT), now=now, actor=SYSTEM)
     seconds = time.perf_counter() - started
-    planning.start(campaign, now=now, actor=SYSTEM)
+    planning.start(campaign, now=now, actor=SYSTEM, agreed=True)
     _hold_all(campaign, now)
     _vacuum()
     return Campaign.objects.select_related("fleet").get(pk=campaign.pk), seconds

@@ -279,7 +279,7 @@ def _plan_campaign(fleet: Fleet, now: datetime) -> None:
     selection = Selection(fleet, now, now + _CAMPAIGN_SPAN)
     plan = Plan("Spring renewal", selection, now + 40 * DAY, _LADDER, Settings(Pace(72)))
     campaign = planning.plan(plan, now=now, actor=SYSTEM)
-    planning.start(campaign, now=now, actor=SYSTEM)
+    planning.start(campaign, now=now, actor=SYSTEM, agreed=True)
 
 
 def _write_flash(home: Path, planted: list[_Planted], certificates: dict[int, Certificate]) -> None:

@@ -147,7 +147,7 @@ def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
     selection = Selection(fleet, START, ends + timedelta(days=scenario.expiry_spread_days + 1))
     plan = Plan("Simulated", selection, ends, scenario.ladder, Settings(pace))
     campaign = planning.plan(plan, now=START, actor=SYSTEM)
-    planning.start(campaign, now=START, actor=SYSTEM)
+    planning.start(campaign, now=START, actor=SYSTEM, agreed=True)
     _analyse()
     return campaign
 
