@@ -21,7 +21,7 @@ from renewal.campaigns.evidence import Evidence
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.waves import Breach
 from renewal.models import Campaign, CampaignState, Target, TargetState, Wave
-from renewal.models.campaign import ANSWERED_IN_VAIN
+from renewal.models.campaign import ANSWERED_IN_VAIN, UNFINISHED_STATES
 
 _HOUR = timedelta(hours=1)
 # So many waves are shown around the next one.
@@ -60,7 +60,9 @@ def wave_part(campaign: Campaign, now: datetime) -> WavePart | None:
     last, following = waves.ends_open(campaign)
     steerable = campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
     said = _("Every wave is open.")
-    if following is not None and (last is None or not steerable):
+    if following is not None and campaign.state not in UNFINISHED_STATES:
+        said = _("It ended before every wave was open.")
+    elif following is not None and (last is None or not steerable):
         said = _("The first wave opens with the start; each other by the answers of the one before.")
     elif following is not None and last is not None:
         shown = waves.of_wave(campaign, last, Ladder.from_json(campaign.ladder), now)

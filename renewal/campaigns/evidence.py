@@ -17,13 +17,12 @@ SHARE_THAT_ANSWERS = 0.5
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the `size` targets of one wave.
+    """What is known of the targets of one wave.
 
     `to_ask`: not asked yet. `answered`: renewed and used the new certificate, or `failed` to. `expected`: how many
     answers there should be by now. `able`: those that may answer still.
     """
 
-    size: int
     to_ask: int
     answered: int
     failed: int

@@ -24,7 +24,7 @@ _IN_VAIN = """(
 )"""
 # By the model that a device answers at any moment of its first wait alike.
 _EVIDENCE = f"""
-    SELECT count(*), count(*) FILTER (WHERE state = 'planned'),
+    SELECT count(*) FILTER (WHERE state = 'planned'),
            count(*) FILTER (WHERE state = 'confirmed' OR {_IN_VAIN}), count(*) FILTER (WHERE {_IN_VAIN}),
            coalesce(sum(least(1.0, greatest(0.0, extract(epoch FROM %(now)s - triggered_at)
                / extract(epoch FROM coalesce(first.patience, %(longest)s::interval)))))
@@ -119,8 +119,8 @@ def of_wave(campaign: Campaign, wave: Wave, ladder: Ladder, now: datetime) -> Ev
     }
     with connection.cursor() as cursor:
         cursor.execute(_EVIDENCE, parameters)
-        size, to_ask, answered, failed, waited, able = cursor.fetchone()
-    return Evidence(size, to_ask, answered, failed, SHARE_THAT_ANSWERS * float(waited), able)
+        to_ask, answered, failed, waited, able = cursor.fetchone()
+    return Evidence(to_ask, answered, failed, SHARE_THAT_ANSWERS * float(waited), able)
 
 
 def open_next(campaign: Campaign, *, now: datetime, actor: Actor) -> int | None:

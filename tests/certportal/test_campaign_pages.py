@@ -76,6 +76,13 @@ def test_a_campaign_that_paused_itself_says_why_on_its_page_on_the_dashboard_and
     assert f"{why} You let these pass" in page(address("start", in_waves))
 
 
+def test_a_campaign_that_was_stopped_says_that_its_waves_do_not_open_any_more(in_waves, page):
+    planning.stop(in_waves, now=timezone.now(), actor=SYSTEM)
+    text = page(address("change", in_waves))
+    assert "It ended before every wave was open." in text
+    assert address("open_wave", in_waves) not in text
+
+
 def test_a_stopped_campaign_is_on_the_dashboard_and_not_late(in_waves, page):
     Campaign.objects.filter(pk=in_waves.pk).update(due_at=timezone.now())
     planning.stop(in_waves, now=timezone.now(), actor=SYSTEM)

@@ -45,7 +45,7 @@ def test_188_answers_without_a_failure_show_that_fewer_than_2_percent_fail():
 
 
 def evidence(**known) -> Evidence:
-    return Evidence(**{"size": 1000, "to_ask": 0, "answered": 0, "failed": 0, "expected": 0.0, "able": 0} | known)
+    return Evidence(**{"to_ask": 0, "answered": 0, "failed": 0, "expected": 0.0, "able": 0} | known)
 
 
 def test_the_silent_are_neither_success_nor_failure():
