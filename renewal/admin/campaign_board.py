@@ -207,17 +207,17 @@ def _silent_lines(campaign: Campaign, findings: Findings) -> list[str]:
         moment = campaign.moment(min(steps)) if steps else None
         words = {"count": cells.count(count)}
         if moment is None:
-            text = ngettext("%(count)s does not answer.", "%(count)s do not answer.", count)
+            text = ngettext("%(count)s has not answered yet.", "%(count)s have not answered yet.", count)
         elif moment <= findings.at:
             text = ngettext(
-                "%(count)s does not answer; the next step is due with the next tick.",
-                "%(count)s do not answer; the next step is due with the next tick.",
+                "%(count)s has not answered yet; the next step is due with the next tick.",
+                "%(count)s have not answered yet; the next step is due with the next tick.",
                 count,
             )
         else:
             text = ngettext(
-                "%(count)s does not answer; the next step is on %(when)s.",
-                "%(count)s do not answer; the next step is on %(when)s.",
+                "%(count)s has not answered yet; the next step is on %(when)s.",
+                "%(count)s have not answered yet; the next step is on %(when)s.",
                 count,
             )
             words["when"] = f"{moment:%Y-%m-%d %H:%M}"

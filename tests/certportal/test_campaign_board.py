@@ -79,7 +79,7 @@ def test_it_says_how_many_miss_their_date_and_what_comes_next(page):
     _made, campaign = running()
     text = page(address_of(campaign))
     assert "On this course" in text
-    assert "do not answer; the next step is on" in text
+    assert "have not answered yet; the next step is on" in text
     assert "its renewal window is not open yet" in text
     assert "more than the yardstick of 0.10 %" in text
     assert "At this pace" not in text
@@ -134,4 +134,4 @@ def test_those_left_to_people_get_no_further_message_and_it_says_so(page):
     campaign.targets.filter(state="triggered").update(escalated_at=timezone.now(), **gone)
     text = page(address_of(campaign, "board"))
     assert "5 are left to people: no message follows." in text
-    assert "do not answer" not in text
+    assert "not answered yet" not in text
