@@ -13,7 +13,7 @@ MANAGE := $(PY) manage.py
 CHECK := CERTPORTAL_HOME=var/lint PYTHONWARNINGS=ignore::RuntimeWarning $(MANAGE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e e2e-deps lint format bench shell
+.PHONY: help run test e2e e2e-deps lint format bench screenshots shell
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: $(VENV)/.dev  ## Let ruff rewrite what it can
 
 bench: $(VENV)/.dev  ## Run the benchmarks: NAME=crl for one, SIZE=small for seconds instead of minutes
 	@$(PY) -m benchmarks $(if $(NAME),--name $(NAME)) $(if $(SIZE),--size $(SIZE))
+
+screenshots: $(VENV)/.dev  ## Take the pictures of the handbook anew, of a portal of their own; needs chromium
+	@$(PY) -m tests.e2e.screenshots
 
 shell: $(VENV)/.run  ## Open a Python shell with the models loaded
 	@$(MANAGE) shell

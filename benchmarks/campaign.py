@@ -13,7 +13,7 @@ import django_rq
 from django.db import connection
 from rq import SimpleWorker
 
-from benchmarks import planted, portal
+from benchmarks import mosquitto, planted, portal
 from benchmarks.figure import Figure
 from benchmarks.measuring import ROUNDS, Size
 from inventory.audit.record import SYSTEM
@@ -24,6 +24,8 @@ from renewal.campaigns.ladder import DEFAULT
 from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
+from renewal.channels.messages import Fate, TriggerChannel
+from renewal.channels.mqtt import Broker, MqttChannel
 from renewal.channels.recording import RecordingChannel
 from renewal.channels.routes import PlainWay
 from renewal.models import Campaign, Channel, Target, TargetState
@@ -34,6 +36,7 @@ _FLEETS = {Size.SMALL: (2_000, 20_000), Size.FULL: (22_000, 2_200_000)}
 _DUE = {Size.SMALL: 2_000, Size.FULL: 370_000}
 _ALONE = {Size.SMALL: 50, Size.FULL: 500}
 _STEP = {Size.SMALL: 1_000, Size.FULL: 10_000}
+_TRIGGERS = {Size.SMALL: 2_000, Size.FULL: 100_000}
 _NO_LIMIT = Settings(Pace(a_minute=100_000_000))
 
 _RENEW = """
@@ -69,10 +72,11 @@ def run(size: Size) -> list[Figure]:
         small, large = (_planned(f"planted-{devices}", devices, now) for devices in _FLEETS[size])
         idle = [_idle(campaign, size, now) for campaign, _seconds in (small, large)]
         steps = [_step(campaign, size, now) for campaign, _seconds in (small, large)]
+        triggers = _into_mosquitto(large[0], size, now) if mosquitto.is_installed() else None
         alone = _one_job_a_device(large[0], size, now)
         through = _whole_campaign(large[0], size, now)
         targets = large[0].targets.count()
-    return _figures(size, targets / large[1], idle, steps, alone, through)
+    return [*_figures(size, targets / large[1], idle, steps, alone, through), *_triggers(triggers)]
 
 
 def _planned(slug: str, devices: int, now: datetime) -> tuple[Campaign, float]:
@@ -104,11 +108,13 @@ def _vacuum() -> None:
             cursor.execute(f"VACUUM (ANALYZE) {table}")
 
 
-def _tick(campaign: Campaign, now: datetime) -> int:
-    channel = RecordingChannel()
-    report = tick(campaign, now, {each: PlainWay(each.value, channel) for each in Channel}.get)
+def _tick(campaign: Campaign, now: datetime, channel: TriggerChannel | None = None) -> int:
+    """Run a tick; return how many messages left, over a channel that takes each at once if over no other."""
+    way = PlainWay("benchmark", channel or RecordingChannel())
+    report = tick(campaign, now, dict.fromkeys(Channel, way).get)
     assert report
-    return len(channel.sent)
+    assert set(report.fates) <= {Fate.TAKEN}, report.fates
+    return report.fates[Fate.TAKEN]
 
 
 def _idle(campaign: Campaign, size: Size, now: datetime) -> float:
@@ -141,6 +147,21 @@ def _step(campaign: Campaign, size: Size, now: datetime) -> float:
         assert _tick(campaign, now + timedelta(minutes=number)) == _STEP[size]
         seconds.append((time.perf_counter() - started) / _STEP[size])
     return median(seconds)
+
+
+def _into_mosquitto(campaign: Campaign, size: Size, now: datetime) -> float:
+    """Return the seconds for one trigger into a real broker: claimed, acknowledged by the broker, and written down."""
+    number = _TRIGGERS[size]
+    _let_be_due(campaign, number, now)
+    with mosquitto.running() as address:
+        channel = MqttChannel(Broker.from_url(address), clock=lambda: datetime.now(UTC))
+        started, left = time.perf_counter(), number
+        # A tick sends no more than a part of so many.
+        while sent := _tick(campaign, now + _DAY / 2, channel):
+            left -= sent
+        seconds = time.perf_counter() - started
+    assert left == 0, left
+    return seconds / number
 
 
 def step_of_one(target: int, at: str) -> None:
@@ -225,3 +246,11 @@ def _figures(
         step_large.beside(one_by_one, "P16").asked(floor=100, aim=500),
         whole.beside(ten_minutes).asked(floor=1, aim=10),
     ]
+
+
+def _triggers(seconds: float | None) -> list[Figure]:
+    if seconds is None:
+        print("There is no figure of triggers into Mosquitto, which is not installed.", flush=True)
+        return []
+    five_thousand = Figure("5_000_triggers_a_second", 5_000, "triggers/s")
+    return [Figure("campaign.triggers_into_mosquitto_per_s", 1 / seconds, "triggers/s").beside(five_thousand)]

@@ -128,12 +128,12 @@ def targets_are_of_their_campaign_and_device(_now: datetime) -> Iterator[str]:
         SELECT format('target %s of campaign %s names a certificate of another device, or a device of another fleet',
                       target.id, target.campaign_id)
         FROM renewal_target target
-        JOIN renewal_campaign campaign ON campaign.id = target.campaign_id
-        JOIN inventory_device device ON device.id = target.device_id
-        JOIN inventory_certificate old ON old.id = target.certificate_id
+        LEFT JOIN renewal_campaign campaign ON campaign.id = target.campaign_id
+        LEFT JOIN inventory_device device ON device.id = target.device_id
+        LEFT JOIN inventory_certificate old ON old.id = target.certificate_id
         LEFT JOIN inventory_certificate renewed ON renewed.id = target.renewed_certificate_id
         WHERE old.device_id IS DISTINCT FROM target.device_id
-           OR device.fleet_id <> campaign.fleet_id
+           OR (device.fleet_id = campaign.fleet_id) IS NOT TRUE
            OR renewed.id IS NOT NULL AND renewed.device_id IS DISTINCT FROM target.device_id
            OR renewed.id = old.id
            OR target.state = 'confirmed' AND renewed.activated_at IS NULL""")

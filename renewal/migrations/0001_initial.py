@@ -343,9 +343,9 @@ class Migration(migrations.Migration):
                 ('issued_at', models.DateTimeField(null=True, verbose_name='issued')),
                 ('confirmed_at', models.DateTimeField(null=True, verbose_name='confirmed')),
                 ('escalated_at', models.DateTimeField(null=True, verbose_name='escalated')),
-                ('campaign', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='renewal.campaign', verbose_name='campaign')),
+                ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='renewal.campaign', verbose_name='campaign')),
                 ('certificate', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.certificate', verbose_name='certificate')),
-                ('device', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.device', verbose_name='device')),
+                ('device', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.device', verbose_name='device')),
                 ('renewed_certificate', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.certificate', verbose_name='new certificate')),
             ],
             options={

@@ -210,17 +210,26 @@ class TargetQuerySet(ScopedQuerySet["Target"]):
 
 
 class Target(models.Model):
-    """One device in one campaign. Hot state stands here, away from device and certificate."""
+    """One device in one campaign. Hot state stands here, away from device and certificate.
+
+    The database checks one of the three that a target is made of: to check all takes longer than to plan it. It is the
+    certificate, which keeps its device in place; no portal deletes campaigns. `verify_invariants` compares all three.
+    """
 
     campaign = models.ForeignKey(
         Campaign,
         models.CASCADE,
         related_name="targets",
         verbose_name=_("campaign"),
+        db_constraint=False,
         db_index=False,  # target_by_campaign begins with it
     )
     device = models.ForeignKey(
-        "inventory.Device", models.PROTECT, related_name="campaign_targets", verbose_name=_("device")
+        "inventory.Device",
+        models.PROTECT,
+        related_name="campaign_targets",
+        verbose_name=_("device"),
+        db_constraint=False,
     )
     # The certificate to be replaced. Nobody looks for targets by certificates, which are never deleted.
     certificate = models.ForeignKey(

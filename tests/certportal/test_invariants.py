@@ -206,6 +206,15 @@ def test_a_planted_violation_is_named_with_its_row(sound, name):
         run_sql("ALTER TABLE inventory_auditevent ENABLE TRIGGER audit_is_append_only")
 
 
+@pytest.mark.parametrize("gone", ["campaign_id", "device_id"])
+def test_a_target_of_what_is_gone_is_named(sound, gone):
+    # The database itself does not look.
+    target = Target.objects.get(device=sound[0].device)
+    Target.objects.filter(pk=target.pk).update(**{gone: 0})
+    row = f"target {target.pk} of campaign"
+    assert broken()["targets_are_of_their_campaign_and_device"].startswith(row)
+
+
 def test_every_invariant_has_a_violation_planted_and_is_in_the_handbook():
     names = {invariant.__name__ for invariant in INVARIANTS}
     assert names == set(PLANTED)
