@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpResponse
+from django.template.defaultfilters import floatformat
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -67,6 +69,8 @@ class YieldRow:
     reached: Linked
     renewed: Linked
     a_message: str
+    cost: str
+    a_renewal: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def context(campaign: Campaign, board: Board | None) -> dict[str, Any]:
         ),
         "held": held_line(board),
         "yields": yield_rows(campaign, board.yields),
+        "spent": money(board.yields.cost) if board.yields.cost else "",
         "unasked": Linked(board.yields.unasked, targets_url(campaign, message=UNASKED)),
         "reminded": Linked(board.yields.reminded, targets_url(campaign, message=REMINDED)),
         "reminded_used": Linked(board.yields.used, targets_url(campaign, message=REMINDED_USED)),
@@ -272,6 +277,13 @@ def yield_rows(campaign: Campaign, found: Yields) -> list[YieldRow]:
             linked(each.reached, each.step, Stage.REACHED),
             linked(each.renewed, each.step, Stage.RENEWED),
             share(each.renewed, each.sent),
+            money(each.cost),
+            money(each.cost_of_a_renewal),
         )
         for each in found.steps
     ]
+
+
+def money(amount: Decimal | None) -> str:
+    """Return an amount of the money that people gave prices in, which the portal does not know."""
+    return "" if amount is None else floatformat(amount, "2g")

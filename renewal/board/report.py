@@ -134,12 +134,14 @@ def _yields(board: Board) -> Section:
             each.sent,
             each.reached,
             each.renewed,
+            f"{each.cost:.2f}",
         ]
         for each in board.yields.steps
     ]
-    rows.append([_("before any message"), "", "", board.yields.unasked])
-    rows.append([_("reminded of a new certificate, and then used it"), board.yields.reminded, "", board.yields.used])
-    return Section(_("Yield"), [_("step of the ladder"), _("sent"), _("reached"), _("renewed")], rows)
+    used = board.yields.used
+    rows.append([_("before any message"), "", "", board.yields.unasked, ""])
+    rows.append([_("reminded of a new certificate, and then used it"), board.yields.reminded, "", used, ""])
+    return Section(_("Yield"), [_("step of the ladder"), _("sent"), _("reached"), _("renewed"), _("cost")], rows)
 
 
 def _failures(board: Board) -> Section:

@@ -5,6 +5,7 @@ before. What was refused for good by the next hop was not sent.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
-from renewal.models import AttemptOutcome, Campaign, Channel, Target
+from renewal.models import AttemptOutcome, Campaign, Channel, Gateway, Target
 
 # Parameters: delivered, campaign, refused (`_of`).
 _MESSAGES = """
@@ -80,12 +81,25 @@ _LONGEST = 4
 
 @dataclass(frozen=True)
 class StepYield:
-    """Targets that were `sent` the message of a step, that it reached, and that renewed before the next message."""
+    """Targets that were `sent` the message of a step, that it reached, and that renewed before the next message.
+
+    `price`: what a message costs over the gateway that serves the channel now.
+    """
 
     step: Step
     sent: int
     reached: int
     renewed: int
+    price: Decimal = Decimal(0)
+
+    @property
+    def cost(self) -> Decimal:
+        return self.sent * self.price
+
+    @property
+    def cost_of_a_renewal(self) -> Decimal | None:
+        """What one renewal by this step cost, None when it brought none."""
+        return self.cost / self.renewed if self.renewed else None
 
 
 @dataclass(frozen=True)
@@ -101,9 +115,15 @@ class Yields:
     reminded: int
     used: int
 
+    @property
+    def cost(self) -> Decimal:
+        """What the messages of the ladder cost, without the reminders."""
+        return sum((each.cost for each in self.steps), Decimal(0))
+
 
 def yields(campaign: Campaign) -> Yields:
-    """Return what the messages of a campaign yielded. One query, which reads every message."""
+    """Return what the messages of a campaign yielded. Two queries, one of which reads every message."""
+    prices = Gateway.objects.prices(campaign.fleet_id)
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, [*_of(campaign), campaign.pk])
         rows = cursor.fetchall()
@@ -112,7 +132,9 @@ def yields(campaign: Campaign) -> Yields:
         if rung is None:
             others[kind] = sent, renewed
         else:
-            steps.append(StepYield(Step(rung, Channel(kind), attempt), sent, reached, renewed))
+            channel = Channel(kind)
+            price = prices.get(channel, Decimal(0))
+            steps.append(StepYield(Step(rung, channel, attempt), sent, reached, renewed, price))
     reminded, used = others["reminder"]
     unasked = others["renewed"][1] - sum(each.renewed for each in steps)
     return Yields(steps, unasked, reminded, used)

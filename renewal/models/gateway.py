@@ -47,6 +47,13 @@ class GatewayQuerySet(ScopedQuerySet["Gateway"]):
         open_to = Q(fleet_id=None) | Q(fleet_id=fleet_id) if fleet_id is not None else Q(fleet_id=None)
         return self.filter(open_to, channel=channel, enabled=True).order_by(F("fleet_id").asc(nulls_last=True)).first()
 
+    def prices(self, fleet_id: int) -> dict[Channel, Decimal]:
+        """Return what a message to a device of a fleet costs, by the channels that a gateway serves. One query."""
+        serving = self.filter(Q(fleet_id=None) | Q(fleet_id=fleet_id), enabled=True)
+        # That of the fleet comes last, and stays.
+        costs = serving.order_by(F("fleet_id").asc(nulls_first=True)).values_list("channel", "cost")
+        return {Channel(channel): cost for channel, cost in costs}
+
 
 class Gateway(models.Model):
     """One way over a channel. Of several that are enabled, the one of the fleet serves it before that of all fleets."""

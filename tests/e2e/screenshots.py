@@ -42,7 +42,7 @@ def _preview(page: Page) -> None:
 def _pictures(portal: RunningPortal) -> list[Picture]:
     campaign = portal.number("SELECT min(id) FROM renewal_campaign")
     order = portal.number("SELECT min(id) FROM renewal_workorder WHERE closed_at IS NULL")
-    device = portal.number("SELECT device_id FROM renewal_target WHERE state = 'escalated' ORDER BY id LIMIT 1")
+    device = portal.number("SELECT device_id FROM renewal_workorder WHERE id = %s", order)
     return [
         Picture("dashboard", "/admin/", _DESK),
         Picture("campaign", f"/admin/renewal/campaign/{campaign}/change/", _DESK),

@@ -85,7 +85,7 @@ def test_it_takes_as_many_queries_for_thirty_targets_as_for_three(django_assert_
     planning.stop(campaign, now=NOW + 12 * DAY, actor=SYSTEM)
     campaign = Campaign.objects.select_related("fleet").get()
     # Those of the board, the missed, the orders, the log; and the event of who took it.
-    with django_assert_num_queries(8 + 3 + 1):
+    with django_assert_num_queries(9 + 3 + 1):
         report_of(campaign, ReportKind.CSV, now=NOW + 20 * DAY, actor=SYSTEM)
 
 

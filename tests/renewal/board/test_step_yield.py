@@ -1,6 +1,7 @@
 """What each message yields: a renewal belongs to the last message before it, and none is counted twice or lost."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -10,9 +11,10 @@ from renewal.board import step_yield
 from renewal.board.step_yield import Stage, Step, yields
 from renewal.campaigns.ladder import Rung
 from renewal.channels.recording import RecordingChannel
-from renewal.models import Attempt, AttemptOutcome, Campaign, Channel, Target
+from renewal.models import Attempt, AttemptOutcome, Campaign, Channel, Driver, Target
 from tests.factories import DAY, NOW, Enrolled, device, enrolled
 from tests.renewal.campaigns.test_campaigns import renew
+from tests.renewal.channels.gateways import gateway
 from tests.renewal.rows import ladder_of, running_campaign, tick
 
 HOUR = timedelta(hours=1)
@@ -72,6 +74,25 @@ def test_the_renewals_add_up_to_all_that_there_are(campaign):
     assert found.unasked == 1
 
 
+def test_each_step_tells_what_it_and_a_renewal_by_it_cost(campaign):
+    def priced(cost: str, name: str, **serves) -> None:
+        gateway(Driver.CONSOLE, name=name, cost=Decimal(cost), **serves)
+
+    priced("9", "of all fleets", fleet=None)
+    priced("0.07", "of this fleet", fleet=campaign.fleet)
+    priced("5", "switched off", fleet=campaign.fleet, enabled=False)
+    found = {each.step: each for each in yields(campaign).steps}
+    assert found[FIRST].cost == 0
+    assert found[SMS].cost == found[SMS].sent * Decimal("0.07")
+    assert found[SMS].cost_of_a_renewal == found[SMS].cost
+    assert {step for step, each in found.items() if each.cost_of_a_renewal is None} == {
+        step for step, each in found.items() if not each.renewed
+    }
+    # A fourth SMS reminded a device of what it had fetched already.
+    assert Attempt.objects.filter(channel=Channel.SMS).count() == 4
+    assert yields(campaign).cost == 3 * Decimal("0.07")
+
+
 def test_each_number_names_exactly_the_targets_it_counts(campaign):
     found = yields(campaign)
     for each in found.steps:
@@ -97,8 +118,8 @@ def test_what_the_next_hop_refused_was_not_sent():
     assert yields(campaign).steps == []
 
 
-def test_it_takes_one_query(campaign, django_assert_num_queries):
-    with django_assert_num_queries(1):
+def test_it_takes_two_queries(campaign, django_assert_num_queries):
+    with django_assert_num_queries(2):
         yields(campaign)
 
 
