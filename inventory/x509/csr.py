@@ -1,8 +1,6 @@
 """Certification requests (PKCS #10, RFC 2986): parsed, bounded and proven before anything else looks at them."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,10 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from cryptography.x509.oid import AttributeOID, PublicKeyAlgorithmOID
 
 from inventory.x509 import keys
+from inventory.x509.der import object_identifier
 
 MAX_BYTES = 16 * 1024
 # What a request may be signed with: whoever can forge the hash can forge the proof of possession.
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_SIGNING_KEYS = get_args(CertificateIssuerPublicKeyTypes)
+# Most requests have no attributes; to look for one that is not there costs the library more than to find these octets.
+_CHALLENGE_PASSWORD = object_identifier(AttributeOID.CHALLENGE_PASSWORD.dotted_string)
+# RFC 2985 5.4.2, and Microsoft's own; the library reads both.
+_EXTENSION_REQUESTS = (object_identifier("1.2.840.113549.1.9.14"), object_identifier("1.3.6.1.4.1.311.2.1.14"))
 
 
 class MalformedRequest(ValueError):
@@ -50,18 +54,24 @@ def parse(der: bytes) -> CertificationRequest:
     """
     if len(der) > MAX_BYTES:
         raise MalformedRequest(f"The request has {len(der)} bytes; at most {MAX_BYTES} are read.")
-    with _naming("The body is not a DER certification request (PKCS #10)."):
+    # One frame for all fields: one for each costs a tenth of the proof.
+    field = "The body is not a DER certification request (PKCS #10)."
+    try:
         request = x509.load_der_x509_csr(der)
-    with _naming("The request's public key cannot be read (RFC 5280 4.1.2.7)."):
+        field = "The request's public key cannot be read (RFC 5280 4.1.2.7)."
         public_key = request.public_key()
-    # RFC 5280 4.1.2.4
-    with _naming("The request's subject cannot be read; its texts must be UTF8String or PrintableString."):
+        # RFC 5280 4.1.2.4
+        field = "The request's subject cannot be read; its texts must be UTF8String or PrintableString."
         subject = request.subject
-    with _naming("The request's extensions cannot be read (RFC 2985 5.4.2)."):
-        alternative_names = _alternative_names(request)
-    with _naming("The request's signature cannot be read (RFC 2986 4.2)."):
+        field = "The request's extensions cannot be read (RFC 2985 5.4.2)."
+        alternative_names = _alternative_names(request, der)
+        field = "The request's signature cannot be read (RFC 2986 4.2)."
         _check_signature(request)
-    if not isinstance(public_key, get_args(CertificateIssuerPublicKeyTypes)):
+    except MalformedRequest:
+        raise
+    except _UNREADABLE as error:
+        raise MalformedRequest(_what_is_wrong(error, field)) from error
+    if not isinstance(public_key, _SIGNING_KEYS):
         raise MalformedRequest("The request's key cannot sign, so it proves nothing.")
     spki = keys.spki(public_key)
     return CertificationRequest(
@@ -72,27 +82,31 @@ def parse(der: bytes) -> CertificationRequest:
         subject=subject,
         alternative_names=alternative_names,
         sha256=hashlib.sha256(der).digest(),
-        challenge_password=_challenge_password(request),
+        challenge_password=_challenge_password(request, der),
     )
 
 
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Turn what the library cannot read into a refusal that says in which field it stands."""
-    try:
-        yield
-    except MalformedRequest:
-        raise
-    except UnsupportedAlgorithm as error:
-        raise MalformedRequest("The request's key or signature algorithm is not supported.") from error
-    except x509.UnsupportedGeneralNameType as error:
-        raise MalformedRequest("The request has an alternative name of a kind that is not supported.") from error
-    except x509.DuplicateExtension as error:
-        raise MalformedRequest(
-            f"The request has the extension {error.oid.dotted_string} twice (RFC 5280 4.2)."
-        ) from error
-    except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise MalformedRequest(field) from error
+# What the library raises for what it cannot read.
+_UNREADABLE = (
+    UnsupportedAlgorithm,
+    x509.UnsupportedGeneralNameType,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    ValueError,
+    TypeError,
+)
+
+
+def _what_is_wrong(error: Exception, field: str) -> str:
+    """Return the sentence for what the library could not read in `field`, itself a sentence."""
+    match error:
+        case UnsupportedAlgorithm():
+            return "The request's key or signature algorithm is not supported."
+        case x509.UnsupportedGeneralNameType():
+            return "The request has an alternative name of a kind that is not supported."
+        case x509.DuplicateExtension():
+            return f"The request has the extension {error.oid.dotted_string} twice (RFC 5280 4.2)."
+    return field
 
 
 def _key_type(request: x509.CertificateSigningRequest, key: CertificateIssuerPublicKeyTypes) -> keys.KeyType | None:
@@ -103,15 +117,19 @@ def _key_type(request: x509.CertificateSigningRequest, key: CertificateIssuerPub
     return keys.key_type(key)
 
 
-def _challenge_password(request: x509.CertificateSigningRequest) -> bytes | None:
+def _challenge_password(request: x509.CertificateSigningRequest, encoded: bytes) -> bytes | None:
     """Return the challengePassword (RFC 2985 5.4.1), None when there is none or the attributes cannot be read."""
+    if _CHALLENGE_PASSWORD not in encoded:
+        return None
     try:
         return request.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value
     except (x509.AttributeNotFound, ValueError):
         return None
 
 
-def _alternative_names(request: x509.CertificateSigningRequest) -> tuple[x509.GeneralName, ...]:
+def _alternative_names(request: x509.CertificateSigningRequest, encoded: bytes) -> tuple[x509.GeneralName, ...]:
+    if not any(attribute in encoded for attribute in _EXTENSION_REQUESTS):
+        return ()
     try:
         found = tuple(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:

@@ -20,8 +20,10 @@ from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory.x509 import der as x690
 from inventory.x509.csr import MAX_BYTES, MalformedRequest, parse
-from inventory.x509.keys import KeyType
+from inventory.x509.keys import KeyType, spki
+from inventory.x509.signing import signed
 from tests.factories import csr_der, key
 
 CORPUS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
@@ -226,3 +228,17 @@ def test_a_challenge_password_is_read():
     linked = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, b"bGluaw==").sign(key(), hashes.SHA256())
     assert parse(linked.public_bytes(Encoding.DER)).challenge_password == b"bGluaw=="
     assert parse(csr_der(key())).challenge_password is None
+
+
+@pytest.mark.parametrize("attribute", ["1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"])
+def test_alternative_names_are_read_from_the_attribute_of_rfc_2985_and_from_that_of_microsoft(attribute):
+    own, names = key(), x509.SubjectAlternativeName([x509.DNSName("a.example")])
+    value = x690.element(x690.OCTET_STRING, names.public_bytes())
+    extension = x690.element(
+        x690.SEQUENCE, x690.object_identifier(ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string), value
+    )
+    listed = x690.element(x690.SET, x690.element(x690.SEQUENCE, extension))
+    attributes = x690.element(x690.explicit(0), x690.element(x690.SEQUENCE, x690.object_identifier(attribute), listed))
+    version, subject = x690.element(x690.INTEGER, b"\0"), x690.element(x690.SEQUENCE)
+    signed_part = x690.element(x690.SEQUENCE, version, subject, spki(own.public_key()), attributes)
+    assert parse(signed(own, [signed_part])).alternative_names == (x509.DNSName("a.example"),)
