@@ -56,6 +56,8 @@ def portal_processes() -> list[Child]:
         _plane("status", partial(_answers_http, status)),
         *(_worker(number) for number in (1, 2)),
         _command("cron", Stage.WORKERS, "cron"),
+        # Also while no gateway has any: one may be set up at any time.
+        _command("receipts", Stage.WORKERS, "listen_receipts"),
     ]
     if settings.MQTT_URL:
         children.append(_command("sightings", Stage.WORKERS, "listen_sightings"))

@@ -30,6 +30,7 @@ CHILDREN = [
     "worker-1",
     "worker-2",
     "cron",
+    "receipts",
     "demo-devices",
 ]
 
