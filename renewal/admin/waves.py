@@ -30,9 +30,14 @@ _BEFORE, _AFTER = 4, 4
 
 @dataclass(frozen=True)
 class WaveRow:
-    """A wave with what came of it so far, each number with the list of the targets that it counts."""
+    """A wave with what came of it so far, each number with the list of the targets that it counts.
+
+    `opens_latest`: the day by which it has to open for its ladder to be climbed; None once it is open.
+    """
 
     wave: Wave
+    opens_latest: datetime | None
+    is_late: bool
     url: str
     confirmed: int
     confirmed_url: str
@@ -59,15 +64,17 @@ def wave_part(campaign: Campaign, now: datetime) -> WavePart | None:
         return None
     last, following = waves.ends_open(campaign)
     steerable = campaign.state in (CampaignState.RUNNING, CampaignState.PAUSED)
+    ladder = Ladder.from_json(campaign.ladder)
     said = _("Every wave is open.")
     if following is not None and campaign.state not in UNFINISHED_STATES:
         said = _("It ended before every wave was open.")
     elif following is not None and (last is None or not steerable):
         said = _("The first wave opens with the start; each other by the answers of the one before.")
     elif following is not None and last is not None:
-        shown = waves.of_wave(campaign, last, Ladder.from_json(campaign.ladder), now)
+        shown = waves.of_wave(campaign, last, ladder, now)
         said = needs(shown, campaign.failures_to_open, following.number, now - (last.opened_at or now))
-    rows = _rows(campaign)
+        said = f"{said} {late(following, ladder, now)}".rstrip()
+    rows = _rows(campaign, ladder, now)
     near = _near(rows, following)
     more = rows if len(near) < len(rows) else []
     return WavePart(near, more, said, following.number if following and steerable else None)
@@ -107,20 +114,36 @@ def needs(shown: Evidence, limit: float, following: int, age: timedelta) -> str:
     return text % {**words, "time": spans.written(timedelta(hours=hours))}
 
 
+def late(following: Wave, ladder: Ladder, now: datetime) -> str:
+    """Say that a wave should have been opened by now, nothing when it is early enough."""
+    latest = waves.opens_latest(following, ladder)
+    if latest > now:
+        return ""
+    text = _("It is late: had it opened by %(day)s, its ladder would be climbed before the first certificate ends.")
+    return text % {"day": f"{latest:%Y-%m-%d}"}
+
+
 def stuck_wave(campaign: Campaign, now: datetime) -> str:
-    """Say of a running campaign which wave cannot open by itself, nothing when all is well. At most two queries."""
+    """Say of a running campaign which wave cannot open by itself, or is late; nothing when all is well.
+
+    At most two queries.
+    """
     if not (campaign.canary or campaign.wave_size):
         return ""
     last, following = waves.ends_open(campaign)
     if last is None or following is None:
         return ""
-    shown = waves.of_wave(campaign, last, Ladder.from_json(campaign.ladder), now)
-    if shown.to_ask or evidence.answers_missing(shown, campaign.failures_to_open) <= shown.able:
+    ladder = Ladder.from_json(campaign.ladder)
+    shown = waves.of_wave(campaign, last, ladder, now)
+    behind = late(following, ladder, now)
+    opens = shown.to_ask or evidence.answers_missing(shown, campaign.failures_to_open) <= shown.able
+    if opens and not behind:
         return ""
-    return needs(shown, campaign.failures_to_open, following.number, now - (last.opened_at or now))
+    said = needs(shown, campaign.failures_to_open, following.number, now - (last.opened_at or now))
+    return f"{said} {behind}".rstrip()
 
 
-def _rows(campaign: Campaign) -> list[WaveRow]:
+def _rows(campaign: Campaign, ladder: Ladder, now: datetime) -> list[WaveRow]:
     counts = {
         number: (confirmed, failed)
         for number, confirmed, failed in Target.objects.filter(campaign=campaign)
@@ -133,9 +156,12 @@ def _rows(campaign: Campaign) -> list[WaveRow]:
     rows = []
     for wave in campaign.waves.all():
         confirmed, failed = counts.get(wave.number, (0, 0))
+        latest = None if wave.opened_at else waves.opens_latest(wave, ladder)
         rows.append(
             WaveRow(
                 wave,
+                latest,
+                latest is not None and latest <= now,
                 _targets(campaign, wave),
                 confirmed,
                 _targets(campaign, wave, state__exact=TargetState.CONFIRMED.value),

@@ -12,7 +12,7 @@ from inventory.audit.record import SYSTEM, Actor, event, record
 from inventory.models import AuditAction
 from renewal.campaigns import evidence
 from renewal.campaigns.evidence import SHARE_THAT_ANSWERS, Evidence
-from renewal.campaigns.ladder import LONGEST_WAIT, Ladder
+from renewal.campaigns.ladder import LONGEST_WAIT, Ladder, shortest_climb
 from renewal.models import Campaign, CampaignState, Target, TargetState, Wave
 from renewal.models.campaign import ANSWERED_IN_VAIN
 
@@ -68,6 +68,11 @@ class Look:
 
 
 NOTHING_SHOWN = Look()
+
+
+def opens_latest(wave: Wave, ladder: Ladder) -> datetime:
+    """Return the last moment at which a wave may open, and each of its devices be asked on every rung all the same."""
+    return wave.first_end - max(map(shortest_climb, ladder.rungs.values()), default=timedelta(0))
 
 
 def due(campaign: Campaign, now: datetime) -> bool:

@@ -13,8 +13,10 @@ from django.utils import timezone
 from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, Proposal
 from renewal.campaigns import planning
-from renewal.models import Campaign, Target
+from renewal.campaigns.ladder import Rung
+from renewal.models import Campaign, Channel, Target
 from tests.certportal.test_steering import PLAN, plan_form
+from tests.renewal.rows import ladder_of
 
 
 def planned(page, small_fleet, **changes: str) -> Campaign:
@@ -47,6 +49,18 @@ def test_the_page_shows_the_waves_and_each_number_leads_to_its_targets(in_waves,
         assert len(rows) == wave.size
     failed = page.client.get(targets, {"campaign": in_waves.pk, "wave": 1, "answered": "in_vain"})
     assert len(failed.context["cl"].result_list) == 4
+
+
+def test_a_wave_that_opens_too_late_for_its_ladder_says_so_on_the_page_and_on_the_dashboard(in_waves, page):
+    day = timedelta(days=1)
+    climb = ladder_of(Rung(Channel.MQTT, day, 3, day))
+    Campaign.objects.filter(pk=in_waves.pk).update(ladder=climb.to_json())
+    for left, is_late in ((4 * day, False), (2 * day, True)):
+        ends = timezone.now() + left
+        in_waves.waves.filter(number=2).update(first_end=ends)
+        late = f"It is late: had it opened by {ends - 3 * day:%Y-%m-%d}, its ladder would be climbed before the first"
+        assert (late in page(address("change", in_waves))) is is_late
+        assert (late in page("/admin/")) is is_late
 
 
 def test_opening_a_wave_by_hand_asks_first_and_tells_who_did_it(in_waves, page):

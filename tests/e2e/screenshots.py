@@ -65,7 +65,6 @@ def _take(browser: Browser, portal: RunningPortal, pictures: list[Picture], dire
         page.get_by_role("button", name="Log in").click()
         expect(page.locator("svg.heatmap")).to_be_visible()
         page.goto(picture.address)
-        page.wait_for_load_state("networkidle")
         picture.first(page)
         page.screenshot(path=directory / f"{picture.name}.png", full_page=picture.whole)
         context.close()
