@@ -83,6 +83,15 @@ _NUMBERS = {each.name: each for each in fields(Scenario) if each.name != _LADDER
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """From where to where a number may lie, and the table of the file that it stands in."""
+
+    table: str
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
 class Sourced:
     """A scenario, and the source of each of its entries by name."""
 
@@ -173,6 +182,19 @@ def scaled(scenario: Scenario, name: str, factor: float) -> float:
     bounds = _NUMBERS[name].metadata
     scaled = scenario.numbers()[name] * factor
     return float(min(max(scaled, bounds["least"]), bounds["most"]))
+
+
+def bounds() -> dict[str, Bounds]:
+    """Return where each number may lie, by its name, in the order of the file."""
+    return {name: Bounds(**each.metadata) for name, each in _NUMBERS.items()}
+
+
+def changed(base: Scenario, numbers: Mapping[str, float], ladder: Ladder) -> Scenario:
+    """Return `base` with other numbers and another ladder. Raises ScenarioError."""
+    checked = {name: _checked(name, value) for name, value in numbers.items()}
+    scenario = Scenario(**{**base.numbers(), **checked}, ladder=ladder)
+    _check_together(scenario)
+    return scenario
 
 
 def with_number(scenario: Scenario, name: str, value: float) -> Scenario:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +31,7 @@ _LOCK = "SELECT pg_advisory_lock(hashtext(%s))"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext(%s))"
 _LEFT = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+_MIGRATE = ["-m", "django", "migrate", "--verbosity", "0"]
 # Seconds.
 _LOOK_AGAIN = 0.1
 # What psycopg and Django call alike.
@@ -62,20 +63,27 @@ class Scratch:
     template: str
     home: Path
     _server: psycopg.Connection[Any]
+    _told: IO[str] | None
 
-    def run(self, order: Order) -> dict[str, Any]:
+    def run(self, order: Order, watch: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Run one simulation in a copy; return its result (`running.as_json`). Raises RunFailed."""
-        [result] = self.run_each([order], 1)
+        [result] = self.run_each([order], 1, watch)
         return result
 
-    def run_each(self, orders: Sequence[Order], at_once: int) -> list[dict[str, Any]]:
-        """Run simulations, so many at once, each in a copy and a process; return their results. Raises RunFailed."""
+    def run_each(
+        self, orders: Sequence[Order], at_once: int, watch: Callable[[], None] = lambda: None
+    ) -> list[dict[str, Any]]:
+        """Run simulations, so many at once, each in a copy and a process; return their results. Raises RunFailed.
+
+        `watch` is called several times a second; what it raises ends all of them.
+        """
         printed: dict[int, str] = {}
         waiting = deque(enumerate(orders))
         running: dict[int, tuple[_Python, contextlib.ExitStack]] = {}
         # However it ends: each process ends first, then its database goes.
         with contextlib.ExitStack() as everything:
             while waiting or running:
+                watch()
                 while waiting and len(running) < at_once:
                     number, order = waiting.popleft()
                     stack = everything.enter_context(contextlib.ExitStack())
@@ -91,7 +99,7 @@ class Scratch:
     def _begun(self, order: Order) -> Iterator["_Python"]:
         with _database(self._server, self.template) as name:
             self._server.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name)))
-            with _python(name, self.home, ["-m", "renewal.simulation.fleet"], order.to_json()) as python:
+            with _python(name, self.home, ["-m", "renewal.simulation.fleet"], order.to_json(), self._told) as python:
                 yield python
 
 
@@ -104,17 +112,20 @@ def _result(printed: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def prepared() -> Iterator[Scratch]:
-    """Make the template on the portal's server; drop it, and whatever earlier runs left behind, at the end."""
+def prepared(told: IO[str] | None = None) -> Iterator[Scratch]:
+    """Make the template on the portal's server; drop it, and whatever earlier runs left behind, at the end.
+
+    `told`: the file into which the runs tell of their progress; without one it goes to our standard error.
+    """
     # Locks are of one database: those who make databases on one server meet in the one that each server has.
     server = psycopg.connect(**_server(), dbname="postgres", autocommit=True)
     with contextlib.closing(server), tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
         _drop_what_was_left(server)
         with _database(server, None) as template:
-            with _python(template, Path(directory), ["-m", "django", "migrate", "--verbosity", "0"], "") as migrating:
+            with _python(template, Path(directory), _MIGRATE, "", told) as migrating:
                 migrating.process.wait()
                 migrating.printed()
-            yield Scratch(template, Path(directory), server)
+            yield Scratch(template, Path(directory), server, told)
 
 
 @contextlib.contextmanager
@@ -165,8 +176,8 @@ class _Python:
 
 
 @contextlib.contextmanager
-def _python(database: str, home: Path, words: list[str], given: str) -> Iterator[_Python]:
-    """Run Python on a scratch database, until it ends or the block does. What it tells goes to our standard error."""
+def _python(database: str, home: Path, words: list[str], given: str, told: IO[str] | None) -> Iterator[_Python]:
+    """Run Python on a scratch database, until it ends or the block does. What it tells goes into `told`."""
     with tempfile.TemporaryFile("w+") as order, tempfile.TemporaryFile("w+") as output:
         order.write(given)
         order.seek(0)
@@ -176,6 +187,7 @@ def _python(database: str, home: Path, words: list[str], given: str) -> Iterator
             cwd=settings.BASE_DIR,
             stdin=order,
             stdout=output,
+            stderr=told,
             text=True,
             # Ctrl-C is for us, who end it.
             start_new_session=True,
