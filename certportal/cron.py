@@ -51,6 +51,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.keep_work_orders", 60, "default"),
     PeriodicJob("renewal.jobs.keep_tickets", 60, "default"),
     PeriodicJob("renewal.jobs.count_healing", 24 * 3600, "default"),
+    PeriodicJob("renewal.jobs.sweep_rehearsals", 60, "default"),
     # Once a day for each campaign: more often, so that a portal which was down at that hour makes up for it.
     PeriodicJob("renewal.jobs.keep_forecasts", 3600, "default"),
     PeriodicJob("revocation.jobs.sweep_crls", 20, "urgent"),

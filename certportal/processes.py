@@ -54,7 +54,9 @@ def portal_processes() -> list[Child]:
         _plane("portal", partial(_answers_http, portal)),
         _plane("device", partial(_answers_tls, device)),
         _plane("status", partial(_answers_http, status)),
-        *(_worker(number) for number in (1, 2)),
+        *(_worker(f"worker-{number}", "--with-scheduler", "urgent", "default") for number in (1, 2)),
+        # No CRL, tick or import waits for what takes minutes.
+        _worker("worker-bulk", "bulk"),
         _command("cron", Stage.WORKERS, "cron"),
         # Also while no gateway has any: one may be set up at any time.
         _command("receipts", Stage.WORKERS, "listen_receipts"),
@@ -77,10 +79,10 @@ def _plane(name: str, is_ready: Callable[[], bool]) -> Child:
     return _python(name, Stage.PLANES, *gunicorn, is_ready=is_ready)
 
 
-def _worker(number: int) -> Child:
+def _worker(name: str, *words: str) -> Child:
     # RQ finishes the job at hand when asked to stop.
-    words = ("--with-scheduler", "--worker-ttl", str(settings.RQ_WORKER_SECONDS), "urgent", "default")
-    return _command(f"worker-{number}", Stage.WORKERS, "rqworker", *words, stop_seconds=20)
+    ttl = ("--worker-ttl", str(settings.RQ_WORKER_SECONDS))
+    return _command(name, Stage.WORKERS, "rqworker", *ttl, *words, stop_seconds=20)
 
 
 def _command(name: str, stage: Stage, *words: str, stop_seconds: float = 10) -> Child:

@@ -235,6 +235,8 @@ RQ_SERIALIZER = "rq.serializers.JSONSerializer"
 RQ_QUEUES = {
     "urgent": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 120, "SERIALIZER": RQ_SERIALIZER},
     "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600, "SERIALIZER": RQ_SERIALIZER},
+    # What takes minutes, in a worker of its own. A rehearsal ends itself after an hour.
+    "bulk": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 4500, "SERIALIZER": RQ_SERIALIZER},
 }
 
 # A worker at rest shows that it lives at least this often: `rqworker --worker-ttl`.

@@ -17,6 +17,7 @@ from renewal.channels import receipts, routes, trouble
 from renewal.field import closing, healing, opening
 from renewal.field.tickets import configured, delivering
 from renewal.models import Campaign, CampaignState
+from renewal.simulation import rehearsing
 
 log = structlog.get_logger(__name__)
 
@@ -132,3 +133,15 @@ def keep_tickets() -> None:
     for _number in range(_MOST_TICKETS):
         if not delivering.deliver_next(connection, timezone.now(), _SECONDS_FOR_A_TICKET):
             break
+
+
+def rehearse() -> None:
+    """Do the oldest rehearsal that has not ended, unless another process does one."""
+    run = rehearsing.work(timezone.now)
+    if run is not None:
+        log.info("rehearsal ended", rehearsal=run.pk, state=run.state, problem=run.problem)
+
+
+def sweep_rehearsals() -> None:
+    """Enqueue a job for a rehearsal whose own was lost."""
+    rehearsing.enqueue_lost()

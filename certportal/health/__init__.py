@@ -24,6 +24,7 @@ _CHECKS: tuple[_Check, ...] = (
     work.heartbeat,
     work.broker,
     work.imports,
+    work.rehearsals,
     work.channels,
     certificates.crls,
     certificates.issuing,

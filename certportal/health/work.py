@@ -13,6 +13,7 @@ from certportal.health.findings import Finding
 from inventory.importing import runs
 from renewal.channels import mqtt
 from renewal.models import ChannelTrouble
+from renewal.simulation import rehearsing
 
 _BEAT_MAY_BE_OLD = timedelta(minutes=3)
 # A worker beats each half minute at work, and at least once in WORKER_SECONDS at rest.
@@ -36,17 +37,24 @@ def workers(now: datetime) -> Iterator[Finding]:
 
 
 def _heartbeats() -> dict[str, datetime]:
-    """Return when each worker last beat. A worker that lives writes its hash again after a flush."""
+    """Return when each worker last beat, but for those of long runs alone, which do nothing that cannot wait.
+
+    A worker that lives writes its hash again after a flush, without its queues.
+    """
     redis = django_rq.get_connection("default")
     prefix = Worker.redis_worker_namespace_prefix
     # Beside the workers' own hashes are lists of what they execute.
     names = [key.decode() for key in redis.scan_iter(match=f"{prefix}*", count=1000, _type="hash")]
-    beats = ((name, redis.hget(name, "last_heartbeat")) for name in names)
-    return {name.removeprefix(prefix): utcparse(beat.decode()) for name, beat in beats if beat}
+    told = ((name, *redis.hmget(name, "last_heartbeat", "queues")) for name in names)
+    return {
+        name.removeprefix(prefix): utcparse(beat.decode())
+        for name, beat, queues in told
+        if beat and queues != rehearsing.QUEUE.encode()
+    }
 
 
 def queues(_now: datetime) -> Iterator[Finding]:
-    for name in ("urgent", "default"):
+    for name in settings.RQ_QUEUES:
         yield Finding(f"queue {name}", f"{django_rq.get_queue(name).count} jobs wait")
 
 
@@ -75,6 +83,18 @@ def imports(now: datetime) -> Iterator[Finding]:
     names = ", ".join(str(run) for run in stuck[:_NAMED])
     problem = f"Imports stand still: {names}. Look at the workers, or go on with import_inventory --resume."
     yield Finding("imports", f"{len(stuck)} stand still", problem if stuck else "")
+
+
+def rehearsals(now: datetime) -> Iterator[Finding]:
+    stuck = rehearsing.stuck(now)
+    if stuck is None:
+        yield Finding("what-if runs", "none stands still")
+        return
+    problem = (
+        f"What-if run {stuck} stands still since {stuck.worked_at:%Y-%m-%d %H:%M}: no worker takes the queue "
+        f"{rehearsing.QUEUE}. Start manage.py rqworker --worker-ttl {settings.RQ_WORKER_SECONDS} {rehearsing.QUEUE}."
+    )
+    yield Finding("what-if runs", f"{stuck} stands still", problem)
 
 
 def channels(now: datetime) -> Iterator[Finding]:

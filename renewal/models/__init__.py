@@ -1,4 +1,4 @@
-"""How devices come to their next certificate: secrets, campaigns with their targets, gateways, and work orders."""
+"""How devices come to their next certificate: secrets, campaigns and their rehearsals, gateways, and work orders."""
 
 from renewal.models.campaign import (
     Attempt,
@@ -17,6 +17,7 @@ from renewal.models.forecast import CampaignDay, Forecast
 from renewal.models.gateway import Driver, EarlyReceipt, Gateway, GatewayDay, ReceiptResult
 from renewal.models.healing import Healing
 from renewal.models.refusal_tally import RefusalTally
+from renewal.models.rehearsal import Rehearsal, RehearsalState
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 from renewal.models.team import Team
 from renewal.models.ticket import Ticket
@@ -44,6 +45,8 @@ __all__ = [
     "Outcome",
     "ReceiptResult",
     "RefusalTally",
+    "Rehearsal",
+    "RehearsalState",
     "Target",
     "TargetMove",
     "TargetReason",

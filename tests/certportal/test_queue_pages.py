@@ -27,7 +27,7 @@ def job(queue) -> Job:
     return queue.enqueue("revocation.jobs.publish_crl", "mfg-1", None, "urgent")
 
 
-URGENT = 1  # by name
+URGENT = 2  # by name
 
 
 def somebody(client, *permissions: str) -> None:

@@ -29,6 +29,7 @@ CHILDREN = [
     "demo-broker",
     "worker-1",
     "worker-2",
+    "worker-bulk",
     "cron",
     "receipts",
     "demo-devices",

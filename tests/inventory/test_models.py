@@ -48,6 +48,7 @@ from renewal.models import (
     GatewayDay,
     Healing,
     RefusalTally,
+    Rehearsal,
     Target,
     Team,
     Ticket,
@@ -231,6 +232,12 @@ REFUSED = [
     ("target_with_a_next_step_is_asked", Target, "state = 'escalated'"),
     ("target_with_a_next_step_is_asked", Target, "state = 'failed'"),
     ("tally_once_a_window_and_network", RefusalTally, "network = 'same'"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "state = 'resting'"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "state = 'finished', finished_at = now()"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "state = 'failed', finished_at = now()"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "state = 'failed', problem = 'x'"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "finished_at = now()"),
+    ("rehearsal_state_fits_its_end", Rehearsal, "result = '{{}}'"),
     ("attempt_number_unique_in_target", Attempt, "number = 7, target_id = {target}"),
 ]
 
@@ -272,6 +279,8 @@ def rows(class_db):
         )
     alerting(meters[0].certificate)
     counting()
+    for _run in range(2):
+        Rehearsal.objects.create(asked_by="x", asked_at=NOW, worked_at=NOW, devices=50, seed=1, scenario={})
     for network in ("192.0.2.1/32", "198.51.100.1/32"):
         RefusalTally.objects.create(
             action="certificate:enrolment:refused", window=NOW, network=network, count=1, first_at=NOW, last_at=NOW
