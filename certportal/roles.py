@@ -23,6 +23,7 @@ _LOOKING = (
     | _ALL_TEAMS
     | _view("inventory", "profile", "authority", "alertpolicy", "mute", "unexpectedsighting")
     | _view("revocation", "crl")
+    | _view("renewal", "rehearsal")
 )
 _OVERSEEING = (
     _LOOKING

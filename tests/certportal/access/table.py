@@ -65,6 +65,8 @@ RULES = (
     Rule("admin:inventory_alert_acknowledge", "inventory.change_alert", "inventory.change_alert"),
     Rule("admin:inventory_alert_mute", "inventory.add_mute", "inventory.add_mute"),
     Rule("admin:renewal_campaign_plan", "renewal.add_campaign", "renewal.add_campaign"),
+    Rule("admin:renewal_rehearsal_ask", "renewal.add_campaign", "renewal.add_campaign"),
+    Rule("admin:renewal_rehearsal_progress", VIEW, VIEW),
     Rule("admin:renewal_campaign_progress", VIEW, VIEW),
     Rule("admin:renewal_campaign_board", VIEW, VIEW),
     Rule("admin:renewal_campaign_report", NOBODY, NOBODY),  # the campaign has not ended
@@ -96,7 +98,7 @@ RULES = (
             "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
             "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
-            "renewal_campaign", "renewal_target", "renewal_workorder",
+            "renewal_campaign", "renewal_target", "renewal_workorder", "renewal_rehearsal",
             "inventory_certificate", "revocation_crl", "certportal_apitoken",
             "inventory_authority",
         )
@@ -124,7 +126,7 @@ RULES = (
             "inventory_auditevent", "inventory_unexpectedsighting", "inventory_case", "inventory_proposal",
             "inventory_importrun",
             "inventory_alert", "inventory_delivery", "inventory_expireddevice", "inventory_revokeddevice",
-            "renewal_campaign", "renewal_target", "renewal_workorder",
+            "renewal_campaign", "renewal_target", "renewal_workorder", "renewal_rehearsal",
             "inventory_certificate", "revocation_crl", "certportal_apitoken",
         )
     ),

@@ -198,7 +198,7 @@ _OF_FLEETS = {
     "inventory_unexpectedsighting", "inventory_importrun", "inventory_alert", "inventory_alertpolicy",
     "inventory_mute", "inventory_expireddevice", "inventory_revokeddevice", "renewal_campaign", "renewal_target",
     "renewal_workorder", "renewal_team", "renewal_devicenote",
-    "renewal_gateway",
+    "renewal_gateway", "renewal_rehearsal",
     "revocation_crl", "certportal_savedfilter", "slug_fleet", "slug_profile", "slug_authority",
 }  # fmt: skip
 # Rows that none of our fixtures has: people, roles and tokens, of which the permissions alone decide.

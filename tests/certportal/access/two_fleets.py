@@ -36,7 +36,8 @@ from renewal.campaigns.freezing import Waves
 from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Limits, Settings
 from renewal.field import opening
-from renewal.models import DeviceNote, Gateway, Team, WorkOrder
+from renewal.models import DeviceNote, Gateway, Rehearsal, Team, WorkOrder
+from renewal.simulation import rehearsing
 from revocation.models import Crl
 from tests import factories
 from tests.factories import DAY, investigator
@@ -129,6 +130,10 @@ def plant(mark: str) -> OneFleet:
     gateway = Gateway.objects.create(
         name=f"gateway-{mark}", driver="console", channel="sms", fleet=fleet, enabled=True, sender=f"from-{mark}"[:20]
     )
+    rehearsal = Rehearsal.objects.create(
+        fleets=[fleet.pk], asked_by=f"asker-{mark}", asked_at=now, worked_at=now, devices=50, seed=1,
+        scenario=rehearsing.packaged().to_json(),
+    )  # fmt: skip
     # People belong to no fleet: their names are no secret of one.
     owner = User.objects.create_user(f"owner-{fleet.pk}", is_staff=True)
     FleetMembership.objects.create(user=owner, fleet=fleet)
@@ -146,7 +151,7 @@ def plant(mark: str) -> OneFleet:
         "inventory_revokeddevice": stolen.device.pk, "renewal_campaign": campaign.pk,
         "renewal_target": campaign.targets.first().pk, "revocation_crl": crl.pk, "certportal_savedfilter": kept.pk,
         "renewal_workorder": order.pk, "renewal_team": team.pk, "renewal_devicenote": device.pk,
-        "renewal_gateway": gateway.pk,
+        "renewal_gateway": gateway.pk, "renewal_rehearsal": rehearsal.pk,
         "slug_fleet": fleet.slug, "slug_profile": profile.slug, "slug_authority": authority.slug,
     }  # fmt: skip
     planted.words = {mark, *(each.certificate.serial for each in (*held, stolen, ended))}
