@@ -29,7 +29,7 @@ UPDATE renewal_target target
 SET state = %(confirmed)s, reason = '', refusal = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
     confirmed_at = newer.activated_at, next_step_at = NULL, channel = ''
 FROM inventory_certificate newer
-WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {chosen}
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND target.id = ANY(%(targets)s::bigint[])
   AND newer.id = (
     SELECT c.id FROM inventory_certificate c JOIN inventory_certificate old ON old.device_id = c.device_id
     WHERE old.id = target.certificate_id AND (c.issued_at, c.id) > (old.issued_at, old.id)
@@ -49,7 +49,7 @@ FROM renewal_campaign campaign, inventory_certificate newer, inventory_device de
 LEFT JOIN unnest(%(classes)s::varchar[], %(channels)s::varchar[], %(patiences)s::interval[])
     AS first (connectivity, channel, patience) USING (connectivity)
 WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id AND device.id = target.device_id
-  AND target.state = ANY(%(not_issued)s) AND {chosen}
+  AND target.state = ANY(%(not_issued)s) AND target.id = ANY(%(targets)s::bigint[])
   -- Who was escalated because this very certificate stayed unused stays with a person.
   AND target.renewed_certificate_id IS DISTINCT FROM newer.id
   AND newer.id = (
@@ -67,7 +67,7 @@ SET state = %(withdrawn)s, next_step_at = NULL, channel = '',
                   WHEN device.status <> %(in_service)s THEN %(out_of_service)s
                   ELSE %(issuer_revoked)s END
 FROM inventory_certificate old, inventory_device device
-WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND {chosen}
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND target.id = ANY(%(targets)s::bigint[])
   AND old.id = target.certificate_id AND device.id = target.device_id
   AND (old.state = %(certificate_revoked)s OR old.authority_id = ANY(%(revoked_authorities)s)
        OR device.status <> %(in_service)s)
@@ -84,6 +84,26 @@ WHERE target.campaign_id = %(campaign)s AND target.device_id = told.device_id AN
   AND target.state = ANY(%(not_issued)s) AND target.refusal <> told.reason
 """
 _STATEMENTS = tuple(moving(update) for update in (_CONFIRMED, _ISSUED, _WITHDRAWN))
+# What a sweep looks at more closely: all that the statements above would move. Most open targets are those of silent
+# devices, of each of which this reads one entry of an index, and not twice all of its certificates.
+_IN_QUESTION = """
+SELECT target.id FROM renewal_target target
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND EXISTS (
+    SELECT FROM inventory_certificate c
+    WHERE c.device_id = target.device_id AND c.id <> target.certificate_id
+      AND (c.state = %(certificate_confirmed)s
+           OR c.state = %(certificate_issued)s AND target.renewed_certificate_id IS DISTINCT FROM c.id)
+)
+UNION
+SELECT target.id FROM renewal_target target JOIN inventory_device device ON device.id = target.device_id
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND device.status <> %(in_service)s
+UNION
+SELECT target.id FROM renewal_target target JOIN inventory_certificate old ON old.id = target.certificate_id
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND old.state = %(certificate_revoked)s
+UNION
+SELECT target.id FROM renewal_target target JOIN inventory_certificate old ON old.id = target.certificate_id
+WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s)
+  AND old.authority_id = ANY(%(revoked_authorities)s)"""
 _NOT_ISSUED = (
     TargetState.PLANNED,
     TargetState.TRIGGERED,
@@ -162,9 +182,10 @@ def _swept(campaign: Campaign, now: datetime, *, is_proof: bool) -> Progress:
 
 
 def _move(campaign: Campaign, targets: Sequence[int] | None, read_to: int | None, now: datetime) -> Progress:
-    """Move those of `targets` that are open, or all that are, and mark those refused. Five statements.
+    """Move those of `targets` that are open, or all that are, and mark those refused.
 
-    `read_to`: refusals up to that number of the log are marked already.
+    Five statements; of all, three where nothing is to be moved. `read_to`: refusals up to that number of the log are
+    marked already.
     """
     firsts = {name: rungs[0] for name, rungs in Ladder.from_json(campaign.ladder).rungs.items() if rungs}
     not_issued = [state.value for state in _NOT_ISSUED]
@@ -193,14 +214,17 @@ def _move(campaign: Campaign, targets: Sequence[int] | None, read_to: int | None
         "started_at": campaign.started_at,
         "read_to": read_to,
     }
-    chosen = "true" if targets is None else "target.id = ANY(%(targets)s::bigint[])"
+    of_these = "true" if targets is None else "target.id = ANY(%(targets)s::bigint[])"
     with connection.cursor() as cursor:
+        if targets is None:
+            cursor.execute(_IN_QUESTION, parameters)
+            parameters["targets"] = [pk for (pk,) in cursor.fetchall()]
         moved = []
-        for statement in _STATEMENTS:
-            cursor.execute(statement.format(chosen=chosen), parameters)
+        for statement in _STATEMENTS if parameters["targets"] else ():
+            cursor.execute(statement, parameters)
             moved.append(cursor.rowcount)
         told = "true" if read_to is None else "id > %(read_to)s"
-        cursor.execute(_REFUSED.format(chosen=chosen, told=told), parameters)
+        cursor.execute(_REFUSED.format(chosen=of_these, told=told), parameters)
         refused = cursor.rowcount
-    confirmed, issued, withdrawn = moved
+    confirmed, issued, withdrawn = moved or (0, 0, 0)
     return Progress(confirmed, issued, withdrawn, refused=refused)
