@@ -1,7 +1,11 @@
 """Names made from templates: a value is only ever a value, and what no certificate may say is refused."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -95,6 +99,17 @@ def test_alternative_names_are_of_the_kind_that_their_line_begins_with():
     assert general_name("uri:urn:dev:{serial}", serial="SM_1") == x509.UniformResourceIdentifier("urn:dev:SM_1")
     assert general_name("EMAIL:{serial}@example.org", serial="SM1") == x509.RFC822Name("SM1@example.org")
     assert str(general_name("IP:{site}", site="2001:db8::1").value) == "2001:db8::1"
+
+
+@pytest.mark.parametrize("held", [[], [x509.DNSName("sm-1.example")]])
+def test_the_alternative_names_of_a_certificate_are_read_from_it(held):
+    key, end = ec.generate_private_key(ec.SECP256R1()), datetime(2030, 1, 1, tzinfo=UTC)
+    name = x509.Name.from_rfc4514_string("CN=SM1")
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, end - timedelta(days=1), end)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    if held:
+        builder = builder.add_extension(x509.SubjectAlternativeName(held), critical=False)
+    assert names.alternative_names(builder.sign(key, hashes.SHA256())) == held
 
 
 @pytest.mark.parametrize(
