@@ -66,6 +66,11 @@ def may_open_next(evidence: Evidence, limit: float) -> bool:
     return not evidence.to_ask and not answers_missing(evidence, limit)
 
 
+def answers_that_outweigh(failed: int, limit: float) -> int:
+    """Return how many answers, `failed` of them failures, never exceed `limit`, and neither do more."""
+    return math.ceil(failed / limit)
+
+
 def exceeds(failed: int, answered: int, limit: float) -> bool:
     """Return whether more than the share `limit` fails, and not by chance: the exact binomial test, at 2.5 %.
 

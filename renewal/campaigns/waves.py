@@ -14,7 +14,7 @@ from renewal.campaigns import evidence
 from renewal.campaigns.evidence import SHARE_THAT_ANSWERS, Evidence
 from renewal.campaigns.ladder import LONGEST_WAIT, Ladder, shortest_climb
 from renewal.models import Campaign, CampaignState, Target, TargetState, Wave
-from renewal.models.campaign import ANSWERED_IN_VAIN
+from renewal.models.campaign import ANSWERED_IN_VAIN, TargetQuerySet
 
 LOOK_EVERY = timedelta(minutes=1)
 
@@ -171,22 +171,28 @@ def _breaches(campaign: Campaign) -> list[Breach]:
     waves = {wave.number: wave for wave in Wave.objects.filter(campaign=campaign, number__in=in_vain.values("wave"))}
     breaches = []
     for number, wave in sorted(waves.items()):
-        failed, answered = _counts(campaign, number)
+        failed = in_vain.filter(wave=number).count()
         # What was excused may have come through since.
-        failed = max(failed - wave.excused_failures, 0)
-        answered = max(answered - wave.excused_answers, failed)
-        if evidence.exceeds(failed, answered, campaign.failures_to_pause):
-            breaches.append(Breach(number, failed, answered))
+        counted = max(failed - wave.excused_failures, 0)
+        # Millions of others need not be counted.
+        enough = evidence.answers_that_outweigh(counted, campaign.failures_to_pause) + wave.excused_answers
+        answered = failed + _confirmed(campaign, number)[:enough].count()
+        answered = max(answered - wave.excused_answers, counted)
+        if evidence.exceeds(counted, answered, campaign.failures_to_pause):
+            breaches.append(Breach(number, counted, answered))
     return breaches
 
 
 def _counts(campaign: Campaign, wave: int) -> tuple[int, int]:
     """Return how many of a wave have failed, and how many have answered. Two queries, each by an index."""
-    targets = Target.objects.filter(campaign=campaign)
-    failed = targets.filter(ANSWERED_IN_VAIN, wave=wave).count()
-    confirmed = targets.filter(state=TargetState.CONFIRMED)
+    failed = Target.objects.filter(ANSWERED_IN_VAIN, campaign=campaign, wave=wave).count()
+    return failed, failed + _confirmed(campaign, wave).count()
+
+
+def _confirmed(campaign: Campaign, wave: int) -> TargetQuerySet:
+    confirmed = Target.objects.filter(campaign=campaign, state=TargetState.CONFIRMED).order_by()
     # The index of waves has those of campaigns that are cut.
-    return failed, failed + (confirmed.filter(wave=wave, wave__gt=0) if wave else confirmed).count()
+    return confirmed.filter(wave=wave, wave__gt=0) if wave else confirmed
 
 
 def _pause(campaign: Campaign, breaches: Sequence[Breach], now: datetime) -> None:

@@ -10,6 +10,7 @@ from renewal.campaigns.evidence import (
     Evidence,
     answers_for,
     answers_missing,
+    answers_that_outweigh,
     exceeds,
     may_open_next,
     upper_bound,
@@ -72,6 +73,11 @@ def test_a_breach_is_what_chance_would_bring_once_in_forty(answered, share, limi
     tail = binomial_tail(failed, answered, limit)
     if abs(tail - 0.025) > 1e-9 and failed > answered * limit:
         assert exceeds(failed, answered, limit) == (tail < 0.025)
+
+
+@given(st.integers(0, 10_000), st.floats(0.001, 0.9), st.integers(0, 1_000_000))
+def test_of_so_many_answers_or_more_the_failures_stop_nobody(failed, limit, more):
+    assert not exceeds(failed, answers_that_outweigh(failed, limit) + more, limit)
 
 
 def test_one_failure_of_one_answer_stops_nobody_and_three_of_three_do():
