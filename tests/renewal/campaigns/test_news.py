@@ -90,6 +90,17 @@ def test_when_an_authority_is_revoked_all_that_can_renew_no_more_are_withdrawn()
     assert observe(campaign, NOW) == Progress(withdrawn=1)
 
 
+def test_the_first_look_finds_whatever_has_happened_since_the_targets_were_frozen():
+    issued, used, retired, withdrawn, _silent = meters(5)
+    campaign = running_campaign()
+    renewed(issued)
+    record_sighting(renewed(used), used.device, now=NOW, actor=SYSTEM)
+    Device.objects.filter(pk=retired.device.pk).update(status=DeviceStatus.RETIRED)
+    revoke(withdrawn.certificate, Order(RevocationReason.KEY_COMPROMISE, SYSTEM), NOW)
+    assert observe(campaign, NOW) == Progress(confirmed=1, issued=1, withdrawn=2)
+    assert states(campaign) == {"issued": 1, "confirmed": 1, "withdrawn": 2, "planned": 1}
+
+
 @pytest.mark.parametrize("action", [AuditAction.IMPORT_FINISHED, AuditAction.IMPORT_STOPPED])
 def test_after_an_import_all_are_looked_at(action):
     [meter] = meters(1)
