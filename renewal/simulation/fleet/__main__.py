@@ -5,11 +5,11 @@ import logging
 import sys
 from functools import partial
 
-import django
+from renewal.simulation.fleet import crew
 
 
 def main() -> None:
-    django.setup()
+    crew.begin()
     from renewal.simulation.fleet import running
     from renewal.simulation.fleet.scenario import Scenario
 

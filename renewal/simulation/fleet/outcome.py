@@ -1,6 +1,6 @@
 """What came of a campaign, counted from the rows that the product wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,16 @@ _RENEWED = """
     SELECT count(DISTINCT c.device_id) FROM inventory_certificate c
     JOIN renewal_target target ON target.device_id = c.device_id AND target.campaign_id = %(campaign)s
     WHERE c.predecessor_id IS NOT NULL AND c.activated_at IS NOT NULL"""
+
+# How many targets went from one state to another until each of some moments, since the one before.
+_MOVES = """
+    SELECT width_bucket(at - interval '1 microsecond', %(moments)s::timestamptz[]), before, state, count(*)
+    FROM (
+        SELECT move.at, move.state,
+               lag(move.state, 1, %(planned)s) OVER (PARTITION BY move.target_id ORDER BY move.id) AS before
+        FROM renewal_targetmove move JOIN renewal_target target ON target.id = move.target_id
+        WHERE target.campaign_id = %(campaign)s
+    ) moves GROUP BY 1, 2, 3"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,24 @@ def counted(campaign: Campaign, now: datetime) -> Rows:
 
 def _by(rows: QuerySet[Any], column: str) -> dict[str, int]:
     return dict(rows.order_by(column).values_list(column).annotate(number=Count("pk")))
+
+
+def course(campaign: Campaign, moments: Sequence[datetime]) -> list[dict[str, int]]:
+    """Return how many targets were in each state at each of `moments`, which ascend. Two queries."""
+    changes = [dict.fromkeys(TargetState.values, 0) for _moment in moments]
+    with connection.cursor() as cursor:
+        planned = TargetState.PLANNED.value
+        cursor.execute(_MOVES, {"campaign": campaign.pk, "moments": list(moments), "planned": planned})
+        for until, before, state, number in cursor.fetchall():
+            if until < len(moments):
+                changes[until][before] -= number
+                changes[until][state] += number
+    counts = dict.fromkeys(TargetState.values, 0) | {planned: campaign.targets.count()}
+    found = []
+    for change in changes:
+        counts = {state: number + change[state] for state, number in counts.items()}
+        found.append(counts)
+    return found
 
 
 def states(campaign: Campaign) -> dict[str, int]:

@@ -13,6 +13,7 @@ from inventory.audit.record import SYSTEM
 from inventory.models import Device, Fleet
 from renewal.campaigns import planning
 from renewal.campaigns.choosing import Selection
+from renewal.campaigns.ladder import LONGEST_WAIT, Ladder
 from renewal.campaigns.planning import Plan
 from renewal.campaigns.settings import Pace, Settings
 from renewal.campaigns.ticking import tick
@@ -34,7 +35,9 @@ _HOURS_A_DAY = 24
 _MINUTES_AN_HOUR = 60
 _TOLD_EVERY = 10
 # The database looks at its tables anew by the minute, in which the simulation passes weeks.
-_ANALYSED = frozenset({1, 2, 4, 8, 16, 32, 64})
+_ANALYSED = frozenset({1, 4, 16, 64})
+# Of certificates the columns that change: to look at the others takes longer than a day of a small campaign.
+_CHANGING = ("renewal_target", "renewal_attempt", "inventory_certificate (state, predecessor_id, issued_at)")
 # The first of each channel, and of the steps without a message, is at the head of an index.
 _NEXT_STEP = """
     SELECT min(due.next_step_at) FROM unnest(%s::varchar[]) AS over (channel)
@@ -83,27 +86,31 @@ def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callab
         air = Air(world, START)
         firmware = Firmware(world, START, days * _HOURS_A_DAY, crew)
         field = FieldWork(world, firmware, START, crew)
-        course: list[dict[str, int]] = []
+        days_ended: list[datetime] = []
         step = int(scenario.tick_hours)
-        before, hour = -step, 0
+        before, hour, next_tick = -step, 0, 0.0
         while hour <= days * _HOURS_A_DAY:
             now = air.now = START + hour * _HOUR
             firmware.hear(air.arrived(before, hour), hour)
             firmware.work(before, hour)
             field.visit(before, hour)
-            tick(campaign, now, air.route)
-            if hour // _HOURS_A_DAY > len(course):
+            day_ends = hour // _HOURS_A_DAY > len(days_ended)
+            # In between a tick would send nothing, and find what the next one finds as well.
+            if hour >= next_tick or day_ends:
+                next_tick = _tick(campaign, scenario.ladder, now, air)
+            if day_ends:
                 field.keep_orders(hour)
-                course.append(outcome.states(campaign))
-                if len(course) in _ANALYSED:
+                days_ended.append(now)
+                if len(days_ended) in _ANALYSED:
                     _analyse()
-                if len(course) % _TOLD_EVERY == 0:
-                    say(f"Day {len(course)}: {course[-1]['confirmed']:,} of {devices:,} renewed.")
+                if len(days_ended) % _TOLD_EVERY == 0:
+                    say(f"Day {len(days_ended)}: {outcome.states(campaign)['confirmed']:,} of {devices:,} renewed.")
             before, hour = hour, hour + step
-            # Nothing happens until then: a tick in between would find nothing new and nothing due.
-            soonest = min(air.next_hour, firmware.next_hour, field.next_hour, _next_due(campaign), _next_day(before))
+            # Nothing happens until then.
+            soonest = min(air.next_hour, firmware.next_hour, field.next_hour, next_tick, _next_day(before))
             hour += max(math.ceil((soonest - hour) / step), 0) * step
     rows = outcome.counted(campaign, START + days * _DAY)
+    course = outcome.course(campaign, days_ended)
     ended = time.perf_counter()
     return Result(
         devices=devices,
@@ -118,6 +125,20 @@ def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callab
         seconds={"planting": round(planted - started, 1), "campaign": round(ended - planted, 1)},
         peak_memory_mib=round(crew.peak_memory_mib(), 1),
     )
+
+
+def _tick(campaign: Campaign, ladder: Ladder, now: datetime, air: Air) -> float:
+    """Tick until nothing more leaves now; return the hour of the next tick that may send something.
+
+    One tick sends so much at most, and the next one of the product comes five seconds later.
+    """
+    waits = [rung.waits(0)[0] for rungs in ladder.rungs.values() for rung in rungs]
+    while True:
+        report = tick(campaign, now, air.route)
+        next_due = _next_due(campaign)
+        if report is None or not report.fates.total() or next_due > air.hours(now):
+            # Who gets a certificate meanwhile is reminded after a wait, of which the next tick learns.
+            return min(next_due, air.hours(now + min(waits, default=LONGEST_WAIT)))
 
 
 def _next_day(hour: int) -> int:
@@ -154,7 +175,7 @@ def _campaign(fleet: Fleet, scenario: Scenario) -> Campaign:
 
 def _analyse() -> None:
     with connection.cursor() as cursor:
-        for table in ("renewal_target", "renewal_attempt", "inventory_certificate"):
+        for table in _CHANGING:
             cursor.execute(f"ANALYZE {table}")
 
 
