@@ -33,6 +33,10 @@ class Crew:
         # Not forked: a child must not share the connection to the database.
         apart = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(size, apart, begin) if size > 1 else None
+        if self._pool:
+            # They come to life while this one makes what they will work on.
+            for _person in range(size):
+                self._pool.submit(int)
 
     def each(self, work: Callable[[P], R], parts: Sequence[P]) -> list[R]:
         """Return what `work`, a function of a module, makes of each part, in their order."""
