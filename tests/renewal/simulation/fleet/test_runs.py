@@ -20,8 +20,8 @@ from renewal.simulation.fleet.running import LiveDatabase
 from renewal.simulation.fleet.scratch import Order, Scratch
 
 HEADLINE = scenario.default().scenario
-# Two ticks a day: as true, and sooner through.
-QUICK = replace(HEADLINE, tick_hours=12.0)
+# One tick a day: as true, and sooner through.
+QUICK = replace(HEADLINE, tick_hours=24.0)
 DEVICES, FEW = 22_000, 1_000
 LEFT = f"{scratch.PREFIX}of_a_crash"
 
