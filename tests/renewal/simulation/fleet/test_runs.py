@@ -22,7 +22,7 @@ from renewal.simulation.fleet.scratch import Order, Scratch
 HEADLINE = scenario.default().scenario
 # One tick a day: as true, and sooner through.
 QUICK = replace(HEADLINE, tick_hours=24.0)
-DEVICES, FEW = 22_000, 1_000
+DEVICES, FEW = 2_000, 1_000
 LEFT = f"{scratch.PREFIX}of_a_crash"
 
 
@@ -40,7 +40,7 @@ def made(django_db_setup, django_db_blocker) -> Iterator[Scratch]:
 
 @pytest.fixture(scope="module")
 def fleet(made, django_db_blocker):
-    """The headline's fleet, a hundredth of it."""
+    """The headline's fleet, a thousandth of it."""
     with django_db_blocker.unblock():
         return made.run(Order(DEVICES, 7, HEADLINE, processes=2))
 
@@ -167,7 +167,7 @@ def test_the_report_has_what_it_must(fleet):
     asked = {"devices", "days", "seed", "field_interventions", "field_share", "expired_in_service"}
     assert {*asked, "expired_reachable", "renewed", "model"} <= set(json.loads(json.dumps(told)))
     assert told["model"]["numbers"]["sms_lost"]["source"].startswith("assumption")
-    assert "22,000 meters" in report.as_text(told)
+    assert "2,000 meters" in report.as_text(told)
     picture = report.picture(fleet, HEADLINE)
     assert picture.lstrip().startswith("<svg")
     assert "field list opens" in picture
