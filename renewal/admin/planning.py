@@ -46,6 +46,15 @@ class DayInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
+# What most plans leave as it is, by the parts of the page in which it is folded.
+_FOLDED = {
+    "choice": ("devices", "joins_within"),
+    "ladder": ("ladder",),
+    "waves": ("canary", "wave_size", "failures_to_open", "failures_to_pause"),
+    "pace": ("triggers_per_minute", "triggers_per_minute_and_site", "sms_budget", "window_from", "window_to"),
+}
+
+
 class PlanForm(SettingsForm):
     """What a campaign is for. Its fields are read from the address too, so that a cliff links to its plan."""
 
@@ -146,6 +155,15 @@ class PlanForm(SettingsForm):
         # The list comes last: alone, `ChosenList.read` reads it.
         return among, ", ".join(reversed(told))
 
+    def unfolded(self) -> set[str]:
+        """Return the parts of the page in which something is not as usual, or refused."""
+        usual = {name: field.initial for name, field in self.fields.items()} | _usual()
+        return {part for part, names in _FOLDED.items() if any(self._is_unusual(name, usual) for name in names)}
+
+    def _is_unusual(self, name: str, usual: Mapping[str, Any]) -> bool:
+        shown, expected = (self.fields[name].prepare_value(value) for value in (self[name].value(), usual[name]))
+        return name in self.errors or _on_one_line(shown) != _on_one_line(expected)
+
     @property
     def chosen_list(self) -> ChosenList | None:
         """The list that the page says it is for."""
@@ -180,12 +198,20 @@ class PlanForm(SettingsForm):
         )
 
 
+def _on_one_line(value: object) -> str:
+    """Return a value as a form shows it; a browser sends other ends of lines."""
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _usual() -> dict[str, Any]:
+    return {"ladder": ladder_text.written(DEFAULT), **initial_of(Settings())}
+
+
 def _initial(request: HttpRequest, today: date) -> dict[str, Any]:
     initial: dict[str, Any] = {
         "expires_from": today,
         "expires_before": today + timedelta(days=90),
-        "ladder": ladder_text.written(DEFAULT),
-        **initial_of(Settings()),
+        **_usual(),
     }
     fleets = list(Fleet.objects.of_fleets(fleets_of(request.user)).values_list("id", flat=True)[:2])
     if len(fleets) == 1:

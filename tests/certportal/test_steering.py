@@ -1,5 +1,6 @@
 """Dangerous verbs: shown with their consequences, done on POST only, once, and with a trace."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from django.utils import timezone
 from inventory.audit.record import SYSTEM
 from inventory.issuing.certificates import Admission, issue
 from inventory.models import AuditAction, AuditEvent, Certificate, Device, Fleet, Site
-from renewal.campaigns import planning
+from renewal.campaigns import ladder_text, planning
+from renewal.campaigns.ladder import DEFAULT
 from renewal.channels import trouble
 from renewal.channels.messages import Delivery, Fate
 from renewal.models import Campaign, CampaignState, Channel, Target
@@ -136,6 +138,22 @@ def test_a_ladder_that_cannot_be_read_is_refused_with_its_line_and_what_is_right
     answer = page.client.post(PLAN, {**plan_form(small_fleet, ladder="daily: pigeon 2 × 3 d"), "plan": ""})
     assert "“pigeon” is no channel; there are mqtt, sms, webhook" in answer.content.decode()
     assert not Campaign.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "open_parts"),
+    [
+        ({"ladder": ladder_text.written(DEFAULT).replace("\n", "\r\n")}, set()),
+        ({}, {"Ladder: how devices are asked"}),
+        ({"ladder": "daily: pigeon 2 × 3 d"}, {"Ladder: how devices are asked"}),
+        ({"ladder": ladder_text.written(DEFAULT), "canary": "4"}, {"Waves, and what stops it"}),
+        ({"ladder": ladder_text.written(DEFAULT), "sms_budget": "many"}, {"Pace, hours and SMS budget"}),
+        ({"ladder": ladder_text.written(DEFAULT), "devices": "unknown-1"}, {"By serial numbers, or evergreen"}),
+    ],
+)
+def test_what_is_as_usual_is_folded_and_what_was_chosen_or_refused_is_not(small_fleet, page, chosen, open_parts):
+    text = page.client.post(PLAN, {**plan_form(small_fleet, **chosen), "preview": ""}).content.decode()
+    assert set(re.findall(r'<details class="folded" open><summary>(.*?)</summary>', text)) == open_parts
 
 
 def test_a_span_that_ends_before_it_begins_is_refused(small_fleet, page):

@@ -71,6 +71,7 @@ class FieldWork:
             self.found[fault.value if fault else "nothing persistent"] += 1
             if fault is Kind.HARDWARE and not self._world.push_helps(meter):
                 closed.append((order, Finding(Outcome.REPLACED, replaced_by=f"NEW{meter:08}")))
+                self._firmware.take_away(meter)
             elif fault is Kind.NO_COVERAGE:
                 closed.append((order, Finding(Outcome.DEAD_ZONE)))
             else:

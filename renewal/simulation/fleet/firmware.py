@@ -83,6 +83,12 @@ class Firmware:
         self._use([*waiting, *fetched], hour)
         return {meter for meter in meters if meter in self._done}
 
+    def take_away(self, meter: int) -> None:
+        """Let a meter that somebody replaced do nothing any more."""
+        self._done.add(meter)
+        self._unused.pop(meter, None)
+        self._trying.pop(meter, None)
+
     def _connects(self, meter: int, hour: int) -> bool:
         """Return whether this wake is long enough; if not, let the meter try at its next."""
         tries = self._trying[meter]
