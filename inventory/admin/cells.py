@@ -68,6 +68,19 @@ def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False)
     )
 
 
+def ago(moment: datetime | None, now: datetime) -> SafeString:
+    """Return how long ago a moment was, for a list that has no room for its date."""
+    if moment is None:
+        return NOTHING
+    moment = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        distance(moment, now),
+    )
+
+
 def sentence(outlook: Outlook, now: datetime) -> SafeString:
     """Return what happens next as one sentence: to the minute when that is near."""
     words = {key: name(word) for key, word in outlook.words.items()}

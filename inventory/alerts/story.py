@@ -12,7 +12,7 @@ def past(device: Device) -> list[Moment]:
     """Return when somebody was warned of its certificates, and who answered. One query."""
     alerts = Alert.objects.filter(certificate__device=device, urgency=Urgency.DEVICE).select_related("certificate")
     moments = []
-    for alert in alerts.defer("certificate__der").order_by("-id")[:MOST_EVENTS]:
+    for alert in alerts.defer("certificate__der").order_by("-raised_at", "threshold")[:MOST_EVENTS]:
         assert alert.certificate is not None  # a device's alert
         of_it = partial(Moment, certificate_id=alert.certificate_id, serial=alert.certificate.serial)
         words = {"days": alert.threshold, "level": alert.level}

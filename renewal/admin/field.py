@@ -220,7 +220,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("last seen"))
     def seen(self, order: WorkOrder) -> SafeString:
-        return cells.when(order.device.last_seen_at, timezone.now())
+        return cells.ago(order.device.last_seen_at, timezone.now())
 
     @admin.display(description=gettext_lazy("attempts"))
     def attempts(self, order: WorkOrder) -> str:

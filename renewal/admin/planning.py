@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -171,31 +171,40 @@ class PlanForm(SettingsForm):
         return ChosenList(listed, self["query"].value() or "") if listed in LISTS else None
 
     def plan(self, now: datetime) -> Plan:
-        """Return what was chosen."""
+        """Return what was chosen. One query unless a due date was."""
         values = self.cleaned_data
         start, end = start_of(values["expires_from"]), start_of(values["expires_before"])
         within = timedelta(days=values["joins_within"]) if values["joins_within"] else None
         if within:
-            start, end, due = now, now + within, None
-        else:
-            due = start_of(values["due"]) if values["due"] else max(start - _DUE_BEFORE_END, now + timedelta(days=1))
+            start, end = now, now + within
+        selection = Selection(
+            values["fleet"],
+            start,
+            end,
+            values["site"],
+            values["batch"],
+            among=values["among"],
+            chosen_from=values["chosen_from"],
+        )
         return Plan(
             name=values["name"],
-            selection=Selection(
-                values["fleet"],
-                start,
-                end,
-                values["site"],
-                values["batch"],
-                among=values["among"],
-                chosen_from=values["chosen_from"],
-            ),
-            due_at=due,
+            selection=selection,
+            due_at=None if within else self._due(selection, now),
             ladder=values["ladder"],
             waves=Waves(values["canary"] or 0, values["wave_size"]),
             settings=self.settings(),
             joins_within=within,
         )
+
+    def _due(self, selection: Selection, now: datetime) -> datetime:
+        """Return when every target should be confirmed: as was said, or soon enough before the first one ends.
+
+        One query where nothing was said.
+        """
+        if self.cleaned_data["due"]:
+            return start_of(self.cleaned_data["due"])
+        first = choosing.selected(selection).aggregate(end=Min("not_after"))["end"] or selection.expires_from
+        return max(first - _DUE_BEFORE_END, now + timedelta(days=1))
 
 
 def _on_one_line(value: object) -> str:

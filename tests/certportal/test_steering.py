@@ -140,6 +140,14 @@ def test_a_ladder_that_cannot_be_read_is_refused_with_its_line_and_what_is_right
     assert not Campaign.objects.exists()
 
 
+def test_without_a_due_date_a_campaign_is_due_four_days_before_its_first_certificate_ends(small_fleet, page):
+    page.client.post(PLAN, {**plan_form(small_fleet), "plan": ""})
+    campaign = Campaign.objects.get()
+    first = min(campaign.targets.values_list("ends_at", flat=True))
+    assert first - timezone.now() > 6 * DAY
+    assert campaign.due_at == first - 4 * DAY
+
+
 @pytest.mark.parametrize(
     ("chosen", "open_parts"),
     [
