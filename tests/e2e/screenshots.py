@@ -41,6 +41,7 @@ def _preview(page: Page) -> None:
 
 def _pictures(portal: RunningPortal) -> list[Picture]:
     campaign = portal.number("SELECT min(id) FROM renewal_campaign")
+    gateway = portal.number("SELECT min(id) FROM renewal_gateway")
     order = portal.number("SELECT min(id) FROM renewal_workorder WHERE closed_at IS NULL")
     device = portal.number("SELECT device_id FROM renewal_workorder WHERE id = %s", order)
     return [
@@ -48,7 +49,7 @@ def _pictures(portal: RunningPortal) -> list[Picture]:
         Picture("campaign", f"/admin/renewal/campaign/{campaign}/change/", _DESK),
         Picture("campaign-plan", "/admin/renewal/campaign/plan/", _DESK, first=_preview),
         Picture("device", f"/admin/inventory/device/{device}/change/", _DESK),
-        Picture("gateway", "/admin/renewal/gateway/add/", _DESK),
+        Picture("gateway", f"/admin/renewal/gateway/{gateway}/change/", _DESK),
         Picture("field-list", "/admin/renewal/workorder/", _DESK, whole=False),
         Picture("field-phone", "/field/", PHONE, whole=False),
         Picture("field-order", f"/field/{order}/", PHONE, whole=False),
