@@ -58,26 +58,23 @@ def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False)
     """Return a moment as an ISO date with its distance beside."""
     if moment is None:
         return NOTHING
-    moment = moment.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>, <span class="distance">{}</span>',
-        moment.isoformat(timespec="seconds"),
-        moment.strftime("%Y-%m-%d %H:%M:%S"),
-        moment.strftime("%Y-%m-%d %H:%M" if to_the_minute else "%Y-%m-%d"),
-        distance(moment, now),
-    )
+    date = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M" if to_the_minute else "%Y-%m-%d")
+    return format_html('{}, <span class="distance">{}</span>', _exactly(moment, date), distance(moment, now))
 
 
 def ago(moment: datetime | None, now: datetime) -> SafeString:
     """Return how long ago a moment was, for a list that has no room for its date."""
-    if moment is None:
-        return NOTHING
+    return NOTHING if moment is None else _exactly(moment, distance(moment, now))
+
+
+def _exactly(moment: datetime, text: str) -> SafeString:
+    """Return a text for a moment, which tells the second when it is pointed at."""
     moment = moment.astimezone(UTC)
     return format_html(
         '<time datetime="{}" title="{} UTC">{}</time>',
         moment.isoformat(timespec="seconds"),
         moment.strftime("%Y-%m-%d %H:%M:%S"),
-        distance(moment, now),
+        text,
     )
 
 
