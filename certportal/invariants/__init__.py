@@ -24,6 +24,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     rows.nothing_was_issued_after_its_authority_was_revoked,
     rows.no_device_with_an_open_case_got_a_certificate,
     rows.whoever_never_had_a_certificate_has_none,
+    rows.what_certificates_and_events_refer_to_is_there,
     rows.renewals_stay_with_their_device,
     rows.a_certificate_is_superseded_by_one_that_was_used,
     rows.a_secret_gave_its_own_device_a_certificate,

@@ -94,6 +94,26 @@ def whoever_never_had_a_certificate_has_none(_now: datetime) -> Iterator[str]:
         FROM inventory_uncertifieddevice JOIN inventory_certificate certificate USING (device_id)""")
 
 
+def what_certificates_and_events_refer_to_is_there(_now: datetime) -> Iterator[str]:
+    yield from _broken("""
+        SELECT format('certificate %s (%s) is of no device, authority or profile that there is',
+                      certificate.id, certificate.subject)
+        FROM inventory_certificate certificate
+        LEFT JOIN inventory_device device ON device.id = certificate.device_id
+        LEFT JOIN inventory_authority authority ON authority.id = certificate.authority_id
+        LEFT JOIN inventory_profile profile ON profile.id = certificate.profile_id
+        WHERE authority.id IS NULL
+           OR device.id IS DISTINCT FROM certificate.device_id
+           OR profile.id IS DISTINCT FROM certificate.profile_id
+        UNION ALL
+        SELECT format('event %s (%s) is of no device or certificate that there is', event.id, event.object_name)
+        FROM inventory_auditevent event
+        LEFT JOIN inventory_device device ON device.id = event.device_id
+        LEFT JOIN inventory_certificate certificate ON certificate.id = event.certificate_id
+        WHERE device.id IS DISTINCT FROM event.device_id
+           OR certificate.id IS DISTINCT FROM event.certificate_id""")
+
+
 def renewals_stay_with_their_device(_now: datetime) -> Iterator[str]:
     yield from _broken("""
         SELECT format('certificate %s (%s) renews or is superseded by one of another device, or itself',

@@ -15,7 +15,7 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
-from inventory.migrations.sql import append_only, counting, first_certificates, frozen_proposals, groups, issuance, presences, statistics, vocabularies
+from inventory.migrations.sql import append_only, counting, first_certificates, frozen_proposals, groups, issuance, presences, references, statistics, vocabularies
 
 
 class Migration(migrations.Migration):
@@ -197,10 +197,10 @@ class Migration(migrations.Migration):
                 ('activated_at', models.DateTimeField(null=True, verbose_name='first used')),
                 ('revoked_at', models.DateTimeField(null=True, verbose_name='revoked')),
                 ('revocation_reason', models.CharField(blank=True, choices=[('unspecified', 'unspecified'), ('keyCompromise', 'key compromise'), ('cACompromise', 'CA compromise'), ('affiliationChanged', 'affiliation changed'), ('superseded', 'superseded'), ('cessationOfOperation', 'cessation of operation'), ('privilegeWithdrawn', 'privilege withdrawn')], default='', max_length=32, verbose_name='reason')),
-                ('authority', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='issued_certificates', to='inventory.authority', verbose_name='issuer')),
+                ('authority', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='issued_certificates', to='inventory.authority', verbose_name='issuer')),
                 ('predecessor', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='renewals', to='inventory.certificate', verbose_name='renewal of')),
                 ('successor', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='superseded', to='inventory.certificate', verbose_name='superseded by')),
-                ('device', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='inventory.device', verbose_name='device')),
+                ('device', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='inventory.device', verbose_name='device')),
             ],
             options={
                 'verbose_name': 'certificate',
@@ -338,8 +338,8 @@ class Migration(migrations.Migration):
                 ('request_id', models.CharField(blank=True, max_length=64, verbose_name='request')),
                 ('object_name', models.CharField(max_length=600, verbose_name='object')),
                 ('details', models.JSONField(default=dict, verbose_name='details')),
-                ('certificate', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='inventory.certificate', verbose_name='certificate')),
-                ('device', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='inventory.device', verbose_name='device')),
+                ('certificate', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='inventory.certificate', verbose_name='certificate')),
+                ('device', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='audit_events', to='inventory.device', verbose_name='device')),
             ],
             options={
                 'verbose_name': 'audit event',
@@ -548,7 +548,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='certificate',
             name='profile',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='inventory.profile', verbose_name='profile'),
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='inventory.profile', verbose_name='profile'),
         ),
         migrations.AddField(
             model_name='alertpolicy',
@@ -766,6 +766,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(frozen_proposals.FREEZE, frozen_proposals.THAW),
         migrations.RunSQL(issuance.SEQUENCES + issuance.DRAW, issuance.FORGET),
         migrations.RunSQL(groups.HOLD, groups.LET_GO),
+        migrations.RunSQL(references.KEEP, references.LET_GO),
         migrations.RunSQL(counting.COUNT, counting.FORGET),
         migrations.RunSQL(presences.MAKE, presences.FORGET),
         migrations.RunSQL(first_certificates.NOTE, first_certificates.FORGET),

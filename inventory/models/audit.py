@@ -87,6 +87,7 @@ class AuditEvent(models.Model):
     source_address = models.GenericIPAddressField(_("address"), null=True)
     request_id = models.CharField(_("request"), max_length=64, blank=True)
     object_name = models.CharField(_("object"), max_length=600)
+    # That these are there is asked by whoever deletes one: docs/decisions/references.md
     device = models.ForeignKey(
         "inventory.Device",
         models.PROTECT,
@@ -94,9 +95,15 @@ class AuditEvent(models.Model):
         null=True,
         verbose_name=_("device"),
         db_index=False,  # audit_device_latest begins with it
+        db_constraint=False,
     )
     certificate = models.ForeignKey(
-        "inventory.Certificate", models.PROTECT, related_name="audit_events", null=True, verbose_name=_("certificate")
+        "inventory.Certificate",
+        models.PROTECT,
+        related_name="audit_events",
+        null=True,
+        verbose_name=_("certificate"),
+        db_constraint=False,
     )
     details = models.JSONField(_("details"), default=dict)
 

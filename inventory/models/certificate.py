@@ -184,13 +184,15 @@ def _of_revoked_issuer() -> Q:
 
 
 class Certificate(models.Model):
-    # The indexes below begin with authority, device and profile.
+    # The indexes below begin with authority, device and profile. That these are there is asked by whoever deletes one:
+    # docs/decisions/references.md
     authority = models.ForeignKey(
         "inventory.Authority",
         models.PROTECT,
         related_name="issued_certificates",
         verbose_name=_("issuer"),
         db_index=False,
+        db_constraint=False,
     )
     serial = models.CharField(_("serial number"), max_length=40, help_text=_("Hexadecimal, lower case."))
     purpose = models.CharField(_("purpose"), max_length=16, choices=Purpose.choices)
@@ -201,6 +203,7 @@ class Certificate(models.Model):
         null=True,
         verbose_name=_("device"),
         db_index=False,
+        db_constraint=False,
     )
     profile = models.ForeignKey(
         "inventory.Profile",
@@ -209,6 +212,7 @@ class Certificate(models.Model):
         null=True,
         verbose_name=_("profile"),
         db_index=False,
+        db_constraint=False,
     )
     subject = models.CharField(_("subject"), max_length=512)
     key_type = models.CharField(_("key type"), max_length=16, choices=SEEN_KEY_TYPE_CHOICES)

@@ -156,6 +156,11 @@ def a_device_that_is_said_to_have_had_none(first, _second):
     )
 
 
+def a_certificate_of_no_profile(first, _second):
+    Certificate.objects.filter(pk=first.certificate.pk).update(profile=0)
+    return f"certificate {first.certificate.pk} ("
+
+
 def an_import_that_nobody_does(_first, _second):
     run = ImportRun.objects.create(
         source="/a.csv",
@@ -187,6 +192,7 @@ PLANTED: dict[str, Callable[..., str]] = {
     "nothing_was_issued_after_its_authority_was_revoked": a_certificate_after_its_authority,
     "no_device_with_an_open_case_got_a_certificate": a_certificate_in_spite_of_a_case,
     "whoever_never_had_a_certificate_has_none": a_device_that_is_said_to_have_had_none,
+    "what_certificates_and_events_refer_to_is_there": a_certificate_of_no_profile,
     "renewals_stay_with_their_device": a_renewal_of_another_device,
     "a_certificate_is_superseded_by_one_that_was_used": a_successor_that_was_never_used,
     "a_secret_gave_its_own_device_a_certificate": a_secret_for_another_device,
@@ -213,6 +219,16 @@ def test_a_target_of_what_is_gone_is_named(sound, gone):
     Target.objects.filter(pk=target.pk).update(**{gone: 0})
     row = f"target {target.pk} of campaign"
     assert broken()["targets_are_of_their_campaign_and_device"].startswith(row)
+
+
+@pytest.mark.parametrize("gone", ["device_id", "certificate_id"])
+def test_an_event_of_what_is_gone_is_named(sound, gone):
+    columns = "at, action, actor_kind, actor, request_id, object_name, details"
+    run_sql(f"""INSERT INTO inventory_auditevent ({columns}, {gone})
+                VALUES (now(), 'certificate:use:odd', 'system', 'x', '', 'meter', '{{}}', 0)""")  # noqa: S608 - ours
+    assert broken()["what_certificates_and_events_refer_to_is_there"].endswith(
+        "(meter) is of no device or certificate that there is"
+    )
 
 
 def test_every_invariant_has_a_violation_planted_and_is_in_the_handbook():

@@ -31,11 +31,31 @@ $$;
 # The statement that counts new ones also notes which are the first of their devices: a trigger more would cost a third
 # of what it costs PostgreSQL to store a certificate.
 _BESIDE = {"INSERT": f", first AS ({first_certificates.FORGET_UNCERTIFIED})", "UPDATE": "", "DELETE": ""}
+# One certificate is stored in a statement of its own while its device waits. Three short statements take half as long
+# as the one that is ready for a hundred thousand.
+_ONE = f"""
+DECLARE
+    one record;
+    place record;
+BEGIN
+    SELECT {_COLUMNS}, purpose, (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2) some_rows) AS number
+    INTO one FROM new_rows LIMIT 1;
+    IF one.number = 1 AND one.purpose = 'device' THEN
+        SELECT fleet_id, site_id, batch_id INTO place FROM inventory_device WHERE id = one.device_id FOR KEY SHARE;
+        IF one.predecessor_id IS NULL THEN
+            DELETE FROM inventory_uncertifieddevice WHERE device_id = one.device_id;
+        END IF;
+        INSERT INTO {_DELTA} VALUES (
+            (one.not_after AT TIME ZONE 'UTC')::date, place.fleet_id, place.site_id, place.batch_id, one.profile_id,
+            one.authority_id, inventory_counter_state(one.state, one.predecessor_id), 1
+        );
+        RETURN NULL;
+    END IF;"""
+_BEGIN = {"INSERT": _ONE, "UPDATE": "\nBEGIN", "DELETE": "\nBEGIN"}
 CERTIFICATES = "".join(
     f"""
 CREATE FUNCTION inventory_count_certificates_on_{event.lower()}() RETURNS trigger LANGUAGE plpgsql
-{NO_OTHER_PLAN} AS $$
-BEGIN
+{NO_OTHER_PLAN} AS $${_BEGIN[event]}
     WITH changed AS NOT MATERIALIZED ({changed}){_BESIDE[event]}
     INSERT INTO {_DELTA}
     SELECT {_CELL}, sum(number)

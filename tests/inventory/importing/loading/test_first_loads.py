@@ -118,7 +118,7 @@ def test_indexes_put_off_by_a_first_load_are_made_again(tmp_path, monkeypatch):
     run = work(run, path, tell=lambda _run: during.append(indexes()))
 
     gone = " ".join(original - during[0])
-    assert all(each in gone for each in ("certificate_expiry", "FOREIGN KEY device_id", *_UNIQUE))
+    assert all(each in gone for each in ("certificate_expiry", "FOREIGN KEY predecessor_id", *_UNIQUE))
     assert "device_serial_unique" not in gone
     assert indexes() == original and run.put_off == []
 
