@@ -10,13 +10,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pymupdf_fonts
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
 MEDIA_TYPE = "application/pdf"
 FONT = "FiraGO"
 _FACES = {"": "figo", "B": "figbo"}
+# How letters join: read by the shaping engine from the file, and never written into a PDF.
+_SHAPING_TABLES = ("GDEF", "GPOS", "GSUB")
 # Millimetres.
 MARGIN, LINE = 12, 5
 QUIET, INK, RULE = 90, 0, 190
@@ -32,6 +36,15 @@ class Sheets(FPDF):
         self.set_font(FONT, size=8)
         self.set_text_color(QUIET)
         self.cell(0, 5, f"{self.title_line}   {self.page_no()}/{{nb}}")
+
+    def output(self, *args: Any, **options: Any) -> Any:
+        """Return what `FPDF.output` does, without unpacking tables of the fonts that it drops: most of its time."""
+        for font in self.fonts.values():
+            if isinstance(font, TTFFont):
+                for table in _SHAPING_TABLES:
+                    if table in font.ttfont:
+                        del font.ttfont[table]
+        return super().output(*args, **options)
 
 
 @contextmanager
