@@ -251,10 +251,10 @@ class _Course:
 
 
 def _lags(grid: Sequence[float]) -> list[list[Place]]:
-    """Return for each day of the grid how long those have waited by then who began in the middle of each step."""
+    """Return for each step of the grid how long those who began in its middle have waited on its day and each later."""
     starts = [0.0, *grid[:-1]]
     middles = [(start + end) / 2 for start, end in zip(starts, grid, strict=True)]
-    return [[place(days - middle) for middle in middles[: index + 1]] for index, days in enumerate(grid)]
+    return [[place(days - middle) for days in grid[began:]] for began, middle in enumerate(middles)]
 
 
 def _unused(
@@ -265,15 +265,17 @@ def _unused(
     lags: Sequence[Sequence[Place]],
 ) -> list[float]:
     """Return how many have their new certificate and did not use it, on each day of the grid."""
-    already = [(age, count / rates.silent(place(age))) for age, count in issued]
-    silent = rates.silent
-    # What is less than a hundredth of a target is nothing.
-    came = [(index, number) for index, number in enumerate(renewed) if number > _NEGLIGIBLE]
-    return [
-        sum(share * silent(place(age + days)) for age, share in already)
-        + sum(number * silent(lags[index][began]) for began, number in came if began <= index)
-        for index, days in enumerate(grid)
-    ]
+    unused = [0.0] * len(grid)
+    for age, count in issued:
+        share = count / rates.silent(place(age))
+        for index, silent in enumerate(rates.silent_each(place(age + days) for days in grid)):
+            unused[index] += share * silent
+    for began, number in enumerate(renewed):
+        # What is less than a hundredth of a target is nothing.
+        if number > _NEGLIGIBLE:
+            for index, silent in enumerate(rates.silent_each(lags[began]), start=began):
+                unused[index] += number * silent
+    return unused
 
 
 def _quantiles(drawn: list[float]) -> Quantiles:
