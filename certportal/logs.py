@@ -27,6 +27,8 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 ]
+# Libraries that tell each of their steps; our own jobs say what they did.
+_TALKATIVE = ("amqtt", "fontTools", "rq.cron", "rq.worker", "transitions")
 
 
 def configure(*, level: str) -> None:
@@ -47,8 +49,7 @@ def configure(*, level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": level},
-            # Libraries that tell each of their steps; our own jobs say what they did.
-            "loggers": {name: {"level": "WARNING"} for name in ("amqtt", "rq.cron", "rq.worker", "transitions")},
+            "loggers": {name: {"level": "WARNING"} for name in _TALKATIVE},
         }
     )
     structlog.configure(
