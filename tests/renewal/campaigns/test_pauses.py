@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from inventory.audit.record import SYSTEM
-from inventory.models import AuditAction, AuditEvent
+from inventory.models import AuditAction, AuditEvent, Device
 from renewal.campaigns import planning
 from renewal.campaigns.planning import CampaignError
 from renewal.campaigns.settings import Pace
@@ -17,13 +17,13 @@ from renewal.channels.messages import Delivery, TriggerMessage
 from renewal.channels.recording import RecordingChannel
 from renewal.models import Campaign, CampaignState, Target, TargetState
 from renewal.story import outlook
-from tests.factories import DAY, NOW, device, enrolled_many
+from tests.factories import DAY, NOW, enrolled_many, fleet
 from tests.parallel import beside
 from tests.renewal.campaigns.test_campaigns import renew, states
 from tests.renewal.rows import meters, over_mqtt, planned_campaign, running_campaign, tick
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 VERBS = {"start": planning.start, "pause": planning.pause, "stop": planning.stop, "finish": planning.finish}
 CONTRACT = {
@@ -152,7 +152,12 @@ class HeldChannel(RecordingChannel):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("verb", ["pause", "stop"])
 def test_once_the_verb_has_returned_no_message_leaves_that_was_in_hand(verb):
-    enrolled_many([device(f"M{number:04}", mqtt_id=f"meter-{number}") for number in range(2000)])
+    named = {"fleet": fleet(), "registered_at": NOW - 1000 * DAY}
+    enrolled_many(
+        Device.objects.bulk_create(
+            Device(serial=f"M{number:04}", mqtt_id=f"meter-{number}", **named) for number in range(2000)
+        )
+    )
     campaign, channel = running_campaign(pace=Pace(600_000)), HeldChannel()
     with ThreadPoolExecutor(2) as threads:
         ticking = beside(threads, lambda: tick(fresh(campaign), NOW, channel))
