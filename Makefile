@@ -22,7 +22,7 @@ run: $(VENV)/.run  ## Start the whole portal, demo included; Ctrl-C stops it, th
 	@$(MANAGE) up
 
 test: $(VENV)/.dev  ## Run every test that needs no Debian package; ARGS="-k name" narrows it
-	@$(PY) -m pytest -m "not e2e" -n $(JOBS) --dist worksteal $(ARGS)
+	@$(PY) -m pytest -m "not e2e" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: $(VENV)/.dev  ## Run the tests against real peers; `make e2e-deps` installs those
 	@$(PY) -m pytest -m e2e $(ARGS)

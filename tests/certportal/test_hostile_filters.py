@@ -13,7 +13,7 @@ from rest_framework.test import APIRequestFactory, force_authenticate
 
 from certportal.api.urls import router
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 # Halves of characters, numbers that no column holds, dates that no calendar has.
 HOSTILE = [

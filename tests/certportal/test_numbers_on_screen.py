@@ -15,6 +15,8 @@ from tests.certportal.api import rows
 from tests.factories import DAY
 from tests.inventory.counters.planting import execute, plant
 
+pytestmark = pytest.mark.long
+
 DEVICES = 50_000
 _GROUPS = 25
 # Devices and certificates differ in every combination of these, by the key of the device.

@@ -58,7 +58,7 @@ from renewal.models import (
 from tests.factories import DAY, NOW, device, enrolled, fleet, person
 from tests.renewal.rows import campaign_with_targets, secret_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 OURS = ("inventory", "renewal")
 
 # constraint, table, assignments of an UPDATE that must not pass

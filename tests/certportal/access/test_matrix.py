@@ -27,6 +27,8 @@ from tests.certportal.access.addresses import Address, addresses
 from tests.certportal.access.asking import BY_SESSION, Portal
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
+pytestmark = pytest.mark.long
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # These differ from GET, or from each other, for nobody: who may least and who may most ask them.
 _ASKED_BY_TWO = {"HEAD", "PUT", "DELETE", "OPTIONS"}

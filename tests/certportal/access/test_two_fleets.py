@@ -17,6 +17,8 @@ from tests.certportal.access.addresses import addresses
 from tests.certportal.access.asking import BY_SESSION, Portal
 from tests.certportal.access.two_fleets import OneFleet, member, plant, plant_portal
 
+pytestmark = pytest.mark.long
+
 # Made of letters that no other word has.
 OURS, THEIRS = "Wqavo", "Zxuko"
 

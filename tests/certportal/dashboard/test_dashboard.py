@@ -29,6 +29,8 @@ from tests import factories
 from tests.certportal.conftest import plant_small_fleet
 from tests.factories import DAY
 
+pytestmark = pytest.mark.long
+
 SQL = {
     "devices": "SELECT count(*) FROM inventory_device",
     "valid": "SELECT count(*) FROM inventory_certificate WHERE purpose = 'device' AND state IN ('issued', 'confirmed')"

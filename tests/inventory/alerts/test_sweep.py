@@ -26,6 +26,8 @@ from tests import factories
 from tests.certportal.api import rows
 from tests.factories import DAY, NOW
 
+pytestmark = pytest.mark.long
+
 OPS = Actor(ActorKind.USER, "ops")
 
 

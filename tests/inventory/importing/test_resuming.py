@@ -23,7 +23,7 @@ from tests.inventory.importing.foreign import begun, database_url
 from tests.inventory.importing.process import BLOCK
 from tests.parallel import at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 ROWS = 20_000

@@ -21,7 +21,7 @@ from tests.renewal.rows import ladder_of, meters, over_mqtt, running_campaign, t
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SLEEP = 72 * HOUR
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 MQTT_THEN_SMS = ladder_of(Rung(Channel.MQTT, SLEEP, 1, SLEEP), Rung(Channel.SMS, SLEEP, 2, 24 * HOUR))
 

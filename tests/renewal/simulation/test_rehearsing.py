@@ -21,7 +21,7 @@ from renewal.simulation.fleet.scenario import Scenario
 from renewal.simulation.fleet.scratch import Order
 from tests.factories import NOW
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 QUICK = replace(rehearsing.packaged(), tick_hours=12.0)
 # No model can have more dead zones than meters out of reach.
 IMPOSSIBLE = replace(QUICK, no_coverage=0.3)

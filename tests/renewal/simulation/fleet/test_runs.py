@@ -19,6 +19,8 @@ from renewal.simulation.fleet import model, report, running, scenario, scratch
 from renewal.simulation.fleet.running import LiveDatabase
 from renewal.simulation.fleet.scratch import Order, Scratch
 
+pytestmark = pytest.mark.long
+
 HEADLINE = scenario.default().scenario
 # One tick a day: as true, and sooner through.
 QUICK = replace(HEADLINE, tick_hours=24.0)
