@@ -195,8 +195,11 @@ def test_a_dispatcher_gives_what_is_listed_to_a_team(desk, portal, artifacts, sc
 
 def test_the_page_of_an_order_leads_to_the_phone(desk, artifacts, scheme):
     desk.locator("#result_list a", has_text="page").first.click()
+    to_the_phone = desk.get_by_role("link", name="its page on a phone")
+    # A page that is just being left cannot be taken.
+    expect(to_the_phone).to_be_visible()
     desk.screenshot(path=artifacts / f"field-desk-order-{scheme}.png")
-    desk.get_by_role("link", name="its page on a phone").click()
+    to_the_phone.click()
     expect(desk.locator("#state")).to_be_visible()
 
 
