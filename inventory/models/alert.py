@@ -233,7 +233,8 @@ class Alert(models.Model):
     urgency = models.PositiveSmallIntegerField(_("urgency"), choices=Urgency.choices)
     # The thing when it is the portal's own, such as `mfg-1/0` for a CRL; the certificate's device says it otherwise.
     about = models.CharField(_("subject"), max_length=600, blank=True)
-    # A sweep writes a million rows that it reads from certificates, which are never deleted: no constraint looks again.
+    # A sweep writes a million rows. That what they refer to is there is asked by whoever deletes it:
+    # docs/decisions/references.md
     certificate = models.ForeignKey(
         "inventory.Certificate",
         models.PROTECT,

@@ -10,6 +10,8 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import migrations, models
 
+from renewal.migrations.sql import references
+
 
 class Migration(migrations.Migration):
 
@@ -371,9 +373,9 @@ class Migration(migrations.Migration):
                 ('confirmed_at', models.DateTimeField(null=True, verbose_name='confirmed')),
                 ('escalated_at', models.DateTimeField(null=True, verbose_name='escalated')),
                 ('campaign', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='renewal.campaign', verbose_name='campaign')),
-                ('certificate', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.certificate', verbose_name='certificate')),
-                ('device', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.device', verbose_name='device')),
-                ('renewed_certificate', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.certificate', verbose_name='new certificate')),
+                ('certificate', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.certificate', verbose_name='certificate')),
+                ('device', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='campaign_targets', to='inventory.device', verbose_name='device')),
+                ('renewed_certificate', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.certificate', verbose_name='new certificate')),
             ],
             options={
                 'verbose_name': 'target',
@@ -388,7 +390,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=['state', 'id'], name='target_by_state_alone'),
                 ],
                 'constraints': [
-                    models.UniqueConstraint(fields=('campaign', 'device', 'certificate'), name='target_certificate_once_in_campaign'),
+                    models.UniqueConstraint(fields=('device', 'campaign', 'certificate'), name='target_certificate_once_in_campaign'),
                     models.CheckConstraint(condition=models.Q(('state__in', ['planned', 'triggered', 'acknowledged', 'issued', 'confirmed', 'escalated', 'failed', 'withdrawn'])), name='target_state_known'),
                     models.CheckConstraint(condition=models.Q(('next_step_at__isnull', True), ('state__in', ('planned', 'triggered', 'acknowledged', 'issued')), _connector='OR'), name='target_with_a_next_step_is_asked'),
                     models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['issued', 'confirmed']), _negated=True), models.Q(('issued_at__isnull', False), ('renewed_certificate__isnull', False)), _connector='OR'), name='target_issued_names_certificate'),
@@ -409,7 +411,7 @@ class Migration(migrations.Migration):
                 ('detail', models.CharField(blank=True, max_length=200, verbose_name='detail')),
                 ('reference', models.CharField(blank=True, db_default='', default='', max_length=140, verbose_name='reference')),
                 ('receipt_at', models.DateTimeField(null=True, verbose_name='receipt')),
-                ('target', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='renewal.target', verbose_name='target')),
+                ('target', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='renewal.target', verbose_name='target')),
             ],
             options={
                 'verbose_name': 'attempt',
@@ -429,7 +431,7 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(verbose_name='time')),
                 ('state', models.CharField(choices=[('planned', 'planned'), ('triggered', 'triggered'), ('acknowledged', 'acknowledged'), ('issued', 'issued'), ('confirmed', 'confirmed'), ('escalated', 'escalated'), ('failed', 'failed'), ('withdrawn', 'withdrawn')], max_length=16, verbose_name='state')),
                 ('reason', models.CharField(blank=True, choices=[('no_answer', 'no answer over any channel'), ('no_channel', 'no channel reaches the device'), ('unused', 'the new certificate was never used'), ('expired', 'its certificate ended before it was renewed'), ('revoked', 'its certificate was revoked'), ('issuer_revoked', 'the authority of its certificate was revoked'), ('out_of_service', 'the device is out of service'), ('never_left', 'the message never left')], max_length=16, verbose_name='reason')),
-                ('target', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='moves', to='renewal.target', verbose_name='target')),
+                ('target', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='moves', to='renewal.target', verbose_name='target')),
             ],
             options={
                 'verbose_name': 'move of a target',
@@ -523,6 +525,7 @@ class Migration(migrations.Migration):
             model_name='workorder',
             constraint=models.CheckConstraint(condition=models.Q(('assigned_to__isnull', True), ('team__isnull', False), _connector='OR'), name='workorder_person_of_a_team'),
         ),
+        migrations.RunSQL(references.KEEP, references.LET_GO),
         # Each attempt is written twice, when it is claimed and when it was sent: room for the second on the same page.
         migrations.RunSQL("ALTER TABLE renewal_attempt SET (fillfactor = 60)", migrations.RunSQL.noop),
     ]

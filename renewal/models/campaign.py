@@ -212,8 +212,8 @@ class TargetQuerySet(ScopedQuerySet["Target"]):
 class Target(models.Model):
     """One device in one campaign. Hot state stands here, away from device and certificate.
 
-    The database checks one of the three that a target is made of: to check all takes longer than to plan it. It is the
-    certificate, which keeps its device in place; no portal deletes campaigns. `verify_invariants` compares all three.
+    That what it refers to is there is asked by whoever deletes it, not when millions are planned:
+    docs/decisions/references.md. `verify_invariants` compares campaign, device and certificates.
     """
 
     campaign = models.ForeignKey(
@@ -230,6 +230,7 @@ class Target(models.Model):
         related_name="campaign_targets",
         verbose_name=_("device"),
         db_constraint=False,
+        db_index=False,  # target_certificate_once_in_campaign begins with it
     )
     # The certificate to be replaced. Nobody looks for targets by certificates, which are never deleted.
     certificate = models.ForeignKey(
@@ -237,6 +238,7 @@ class Target(models.Model):
         models.PROTECT,
         related_name="campaign_targets",
         verbose_name=_("certificate"),
+        db_constraint=False,
         db_index=False,
     )
     renewed_certificate = models.ForeignKey(
@@ -245,6 +247,7 @@ class Target(models.Model):
         related_name="+",
         null=True,
         verbose_name=_("new certificate"),
+        db_constraint=False,
         db_index=False,
     )
     state = models.CharField(_("state"), max_length=16, choices=TargetState.choices, default=TargetState.PLANNED)
@@ -283,7 +286,7 @@ class Target(models.Model):
         constraints = [
             # An evergreen campaign has a device again with its next certificate.
             models.UniqueConstraint(
-                fields=["campaign", "device", "certificate"], name="target_certificate_once_in_campaign"
+                fields=["device", "campaign", "certificate"], name="target_certificate_once_in_campaign"
             ),
             models.CheckConstraint(condition=Q(state__in=TargetState.values), name="target_state_known"),
             models.CheckConstraint(
@@ -332,6 +335,7 @@ class TargetMove(models.Model):
         models.CASCADE,
         related_name="moves",
         verbose_name=_("target"),
+        db_constraint=False,
         db_index=False,  # target_moves begins with it
     )
     at = models.DateTimeField(_("time"))
@@ -359,6 +363,7 @@ class Attempt(models.Model):
         models.CASCADE,
         related_name="attempts",
         verbose_name=_("target"),
+        db_constraint=False,
         db_index=False,  # attempt_number_unique_in_target begins with it
     )
     number = models.PositiveSmallIntegerField(_("number"))

@@ -3,12 +3,17 @@
 import threading
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
-from inventory.models import Certificate, Profile
-from tests.factories import device, enrolled, fleet
+from inventory.migrations.sql.references import Reference
+from inventory.models import Alert, AlertKind, AlertPolicy, AlertRun, Certificate, Profile, Urgency
+from renewal.models import Attempt, Target, TargetMove
+from tests.factories import NOW, device, enrolled, fleet
+from tests.renewal.rows import running_campaign
 
 pytestmark = pytest.mark.django_db(transaction=True)
+OURS = ("inventory", "renewal", "revocation")
 
 
 def unused_profile() -> Profile:
@@ -24,28 +29,84 @@ def execute(statement: str, *parameters) -> None:
         cursor.execute(statement, parameters)
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "constraint"),
-    [
-        ("inventory_authority", "authority_id", "certificate_refers_to"),
-        ("inventory_profile", "profile_id", "certificate_refers_to"),
-        ("inventory_device", "device_id", "certificate_refers_to"),
-        ("inventory_device", "device_id", "auditevent_refers_to"),
-    ],
-)
-def test_what_a_certificate_or_its_event_names_is_not_deleted(table, column, constraint):
-    certificate = enrolled().certificate
-    # Other tables have foreign keys to these; only what guards certificates and events is asked here.
-    others = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass"
-    with pytest.raises(IntegrityError, match="is still referred to from inventory_"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(others, [table])
-            for of, name in cursor.fetchall():
-                cursor.execute(f'ALTER TABLE {of} DROP CONSTRAINT "{name}"')
-            for trigger in {"certificate_refers_to", "auditevent_refers_to"} - {constraint}:
-                cursor.execute(f"DROP TRIGGER IF EXISTS {trigger} ON {table}")
-        execute(f"DELETE FROM {table} WHERE id = %s", getattr(certificate, column))  # noqa: S608 - a name of ours
-        execute("SET CONSTRAINTS ALL IMMEDIATE")
+# table, its column without a foreign key, and what is asked when one of those goes
+REFERENCES = [
+    ("inventory_certificate", "authority_id", "inventory_authority"),
+    ("inventory_certificate", "profile_id", "inventory_profile"),
+    ("inventory_certificate", "device_id", "inventory_device"),
+    ("inventory_auditevent", "device_id", "inventory_device"),
+    ("inventory_auditevent", "certificate_id", "inventory_certificate"),
+    ("inventory_alert", "certificate_id", "inventory_certificate"),
+    ("inventory_alert", "policy_id", "inventory_alertpolicy"),
+    ("inventory_alert", "run_id", "inventory_alertrun"),
+    ("renewal_target", "campaign_id", "renewal_campaign"),
+    ("renewal_target", "device_id", "inventory_device"),
+    ("renewal_target", "certificate_id", "inventory_certificate"),
+    ("renewal_target", "renewed_certificate_id", "inventory_certificate"),
+    ("renewal_targetmove", "target_id", "renewal_target"),
+    ("renewal_attempt", "target_id", "renewal_target"),
+]
+# A key of two columns holds a group of the device's own fleet; rows about a device are made and go with it.
+OTHERWISE = {
+    ("inventory_device", "site_id"),
+    ("inventory_device", "batch_id"),
+    ("inventory_devicepresence", "device_id"),
+    ("inventory_uncertifieddevice", "device_id"),
+}
+
+
+@pytest.fixture
+def rows():
+    """A row of each table, with something in each column."""
+    device = enrolled().device
+    target = running_campaign().targets.get(device=device)
+    renewed = enrolled(device).certificate
+    Target.objects.filter(pk=target.pk).update(renewed_certificate=renewed)
+    TargetMove.objects.create(target=target, at=NOW, state="issued")
+    Attempt.objects.create(target=target, number=1, channel="mqtt", at=NOW)
+    Alert.objects.create(
+        kind=AlertKind.DEVICE_EXPIRY,
+        urgency=Urgency.DEVICE,
+        certificate=renewed,
+        policy=AlertPolicy.objects.create(name="own", applies_to="daily", thresholds=[30]),
+        threshold=30,
+        ends_at=renewed.not_after,
+        raised_at=NOW,
+        level_since=NOW,
+        notified_at=NOW,
+        run=AlertRun.objects.create(started_at=NOW),
+    )
+
+
+def without_others(cursor, table: str, column: str, referred_to: str) -> None:
+    """Take away what else refuses to delete a row of `referred_to`: foreign keys, and guards of other references."""
+    keys = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass"
+    cursor.execute(keys, [referred_to])
+    for of, name in cursor.fetchall():
+        cursor.execute(f'ALTER TABLE {of} DROP CONSTRAINT "{name}"')
+    for other in REFERENCES:
+        if other[2] == referred_to and other[:2] != (table, column):
+            cursor.execute(f"DROP TRIGGER {Reference(*other).guard} ON {referred_to}")
+
+
+@pytest.mark.parametrize(("table", "column", "referred_to"), REFERENCES)
+def test_what_is_referred_to_without_a_foreign_key_is_not_deleted(rows, table, column, referred_to):
+    refused = pytest.raises(IntegrityError, match=f"is still referred to from {table}")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        without_others(cursor, table, column, referred_to)
+        cursor.execute(f"DELETE FROM {referred_to} WHERE id = (SELECT max({column}) FROM {table})")  # noqa: S608 - ours
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_whatever_has_no_foreign_key_is_guarded():
+    found = {
+        (model._meta.db_table, field.column)
+        for label in OURS
+        for model in apps.get_app_config(label).get_models()
+        for field in model._meta.concrete_fields
+        if field.remote_field and not field.db_constraint
+    }
+    assert found == {(table, column) for table, column, _ in REFERENCES} | OTHERWISE
 
 
 def test_what_refers_to_a_row_may_go_after_it_in_one_transaction():
