@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +10,9 @@ from django.utils.translation import gettext_lazy as _
 # The order of devices by last seen, for `inventory.lists`: slots have the index, moments decide within one.
 BY_LAST_SEEN = "presence__last_seen_slot,presence__last_seen_at"
 _SLOT = timedelta(minutes=5)
+# A wake is a sighting after so long a silence; so many of them are kept of each device.
+WAKE_AFTER = timedelta(hours=1)
+MOST_WAKES = 8
 
 
 def slot_of(moment: datetime) -> datetime:
@@ -32,6 +36,9 @@ class DevicePresence(models.Model):
         output_field=models.DateTimeField(null=True),
         db_persist=True,
     )
+    # Its last wakes, the newest first, as minutes since 1970: `sightings.wakes` tells the next one from them. Null: no
+    # wake was seen. In no index, or every wake would write to it.
+    wakes = ArrayField(models.IntegerField(), null=True, editable=False)
 
     class Meta:
         default_permissions = ()

@@ -17,6 +17,7 @@ from inventory import pg_arrays, prepared
 from inventory.audit.record import SYSTEM, Actor, Entry, entry, record_by_copy, record_selected
 from inventory.models import AuditAction, Authority, Certificate, CertificateState, Device, FleetIds
 from inventory.models.certificate import LIVE_STATES
+from inventory.models.presence import MOST_WAKES, WAKE_AFTER
 from inventory.models.sighting import Oddity
 from inventory.prepared import Statement
 from inventory.sightings.classification import Found, Result, SightingOutcome, Verdict, judge
@@ -51,15 +52,20 @@ _CONFIRMED = """
            jsonb_build_object('serial', c.serial, 'superseded', used.superseded) AS details
     FROM unnest(%s::bigint[], %s::timestamptz[], %s::integer[]) AS used (id, at, superseded)
     JOIN inventory_certificate c ON c.id = used.id"""
-# Locked in the order of their keys first: an UPDATE with a join takes rows in whatever order its plan gives.
-_DEVICES_SEEN = """
+# Locked in the order of their keys first: an UPDATE with a join takes rows in whatever order its plan gives. What comes
+# late is older than the last sighting, and no wake.
+_DEVICES_SEEN = f"""
     WITH seen AS MATERIALIZED (
         SELECT p.device_id, seen.at FROM inventory_devicepresence p
         JOIN unnest(%s::bigint[], %s::timestamptz[]) AS seen (id, at) ON seen.id = p.device_id
         WHERE p.last_seen_at IS NULL OR p.last_seen_at < seen.at
         ORDER BY p.device_id FOR NO KEY UPDATE OF p
     )
-    UPDATE inventory_devicepresence p SET last_seen_at = seen.at FROM seen
+    UPDATE inventory_devicepresence p
+    SET last_seen_at = seen.at,
+        wakes = CASE WHEN seen.at - p.last_seen_at < interval '{WAKE_AFTER.total_seconds():.0f} s' THEN p.wakes
+            ELSE floor(extract(epoch FROM seen.at) / 60)::integer || p.wakes[:{MOST_WAKES - 1}] END
+    FROM seen
     WHERE p.device_id = seen.device_id AND (p.last_seen_at IS NULL OR p.last_seen_at < seen.at)"""
 _COUNT_ODD = """
     INSERT INTO inventory_unexpectedsighting AS known

@@ -90,6 +90,45 @@ def test_questions_about_last_seen_are_exact_within_a_slot(devices):
     assert set(Device.objects.ever_seen()) == set(devices[: len(moments)])
 
 
+def wakes(device: Device) -> list[float]:
+    """Return the hours from NOW of the wakes that are kept of a device, the newest first."""
+    kept = DevicePresence.objects.get(device=device).wakes or []
+    return [(minute - NOW.timestamp() / 60) / 60 for minute in kept]
+
+
+def test_a_wake_is_a_sighting_after_an_hour_of_silence(devices):
+    for minutes in (0, 59, 118, 178, 200, 1440):
+        report(devices[:1], NOW + minutes * MINUTE)
+    assert wakes(devices[0]) == [24, 178 / 60, 0]
+    assert wakes(devices[1]) == []
+
+
+def test_the_last_eight_wakes_are_kept(devices):
+    for day in range(11):
+        report(devices, NOW + day * DAY)
+    assert wakes(devices[0]) == [24 * day for day in range(10, 2, -1)]
+
+
+def test_what_comes_late_or_again_is_no_wake(devices):
+    moments = [NOW + day * DAY for day in (0, 2, 1, 2, 3, 0, 3)]
+    for at in moments:
+        report(devices, at)
+    assert wakes(devices[0]) == [72, 48, 0]
+
+
+def test_of_a_batch_in_any_order_the_newest_sighting_counts(devices):
+    told = [NOW + 2 * DAY, NOW, NOW + 5 * DAY, NOW + DAY]
+    record_sightings([Sighting(at, DeviceSerial("demo", devices[0].serial)) for at in told], NOW + 5 * DAY, SYSTEM)
+    assert wakes(devices[0]) == [120]
+
+
+def test_a_device_that_authenticates_here_is_awake(devices):
+    meter = factories.enrolled(devices[0])
+    record_sighting(meter.certificate, devices[0], now=NOW, actor=SYSTEM)
+    record_sighting(meter.certificate, devices[0], now=NOW + DAY, actor=SYSTEM)
+    assert wakes(devices[0])[:2] == [24, 0]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_sighting_waits_for_no_lock_of_a_device_that_was_seen_before():
     factories.fleet("demo")
