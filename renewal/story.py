@@ -1,6 +1,6 @@
 """What campaigns add to the stories of devices, and the story of a campaign itself."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
@@ -100,8 +100,14 @@ def _of_attempt(attempt: Attempt) -> Moment:
         "number": attempt.number,
         "channel": attempt.get_channel_display(),
     }
-    why = ", ".join(filter(None, [str(attempt.get_outcome_display()), attempt.detail]))
+    wake = attempt.wake_expected_at
+    aimed = _("sent for the wake expected at %(wake)s") % {"wake": _minute(wake)} if wake else ""
+    why = ", ".join(filter(None, [str(attempt.get_outcome_display()), attempt.detail, aimed]))
     return Moment(attempt.at, title, "late" if doubtful else "neutral", attempt.target.campaign.name, why)
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def outlook(device: Device, now: datetime) -> Outlook | None:
@@ -119,8 +125,10 @@ def outlook(device: Device, now: datetime) -> Outlook | None:
     words = {
         "campaign": target.campaign.name,
         "attempts": str(target.attempts_made),
+        "next": str(target.attempts_made + 1),
         "channel": target.get_channel_display(),
         "wave": str(target.wave),
+        "wake": _minute(target.wake_expected_at) if target.wake_expected_at else "",
     }
     if target.state in GIVEN_UP_STATES:
         text = _("Campaign “%(campaign)s” gave up: %(reason)s. A person must look at the device.")
@@ -133,6 +141,11 @@ def outlook(device: Device, now: datetime) -> Outlook | None:
 
 def _next_step(target: Target, *, dated: bool) -> str:
     """Return the sentence on a target that the campaign itself moves on; what is due waits for the next tick."""
+    if dated and target.wake_expected_at:
+        return _(
+            "%(channel)s waits for the wake expected at %(wake)s: campaign “%(campaign)s” sends trigger %(next)s "
+            "on %(when)s."
+        )
     if target.state == TargetState.PLANNED:
         if target.next_step_at is None:
             return _("Campaign “%(campaign)s” sends the first trigger once its wave %(wave)s opens.")

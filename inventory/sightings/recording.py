@@ -66,7 +66,7 @@ _DEVICES_SEEN = f"""
         wakes = CASE WHEN seen.at - p.last_seen_at < interval '{WAKE_AFTER.total_seconds():.0f} s' THEN p.wakes
             ELSE floor(extract(epoch FROM seen.at) / 60)::integer || p.wakes[:{MOST_WAKES - 1}] END
     FROM seen
-    WHERE p.device_id = seen.device_id AND (p.last_seen_at IS NULL OR p.last_seen_at < seen.at)"""
+    WHERE p.device_id = seen.device_id AND (p.last_seen_at IS NULL OR p.last_seen_at < seen.at)"""  # noqa: S608 - of constants
 _COUNT_ODD = """
     INSERT INTO inventory_unexpectedsighting AS known
         (source, oddity, name, certificate_id, device_id, first_seen_at, last_seen_at, count)

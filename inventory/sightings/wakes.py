@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 _MINUTE = timedelta(minutes=1)
@@ -44,13 +45,13 @@ def expected(wakes: Sequence[int], now: datetime) -> Expected | None:
 
     `wakes`: minutes since 1970, as `DevicePresence.wakes` has them, the newest first.
     """
-    gaps = [later - earlier for later, earlier in zip(wakes, wakes[1:], strict=False)]
+    gaps = [later - earlier for later, earlier in pairwise(wakes)]
     if len(gaps) < _LEAST_ALIKE or min(gaps) <= 0:
         return None
-    singles, period = max((sum(_periods(gap, each) == 1 for gap in gaps), each) for each in gaps)
-    if singles < max(_LEAST_ALIKE, _SHARE_ALIKE * len(gaps)) or not _periods(gaps[0], period):
+    singles, likest = max((sum(_periods(gap, each) == 1 for gap in gaps), each) for each in gaps)
+    if singles < max(_LEAST_ALIKE, _SHARE_ALIKE * len(gaps)) or not _periods(gaps[0], likest):
         return None
-    fitting = [(gap, periods) for gap in gaps if (periods := _periods(gap, period))]
+    fitting = [(gap, periods) for gap in gaps if (periods := _periods(gap, likest))]
     period = sum(gap for gap, _ in fitting) / sum(periods for _, periods in fitting)
     off = max(abs(gap - periods * period) for gap, periods in fitting)
     phase = _phase(wakes, gaps, period)

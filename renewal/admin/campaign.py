@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
 
@@ -32,6 +32,7 @@ from renewal.admin.planning import plan_view
 from renewal.admin.waves import breaches, open_view, wave_part
 from renewal.board import snapshot, waiting
 from renewal.board.funnel import Funnel, by_site, funnels
+from renewal.board.waiting import Waiting
 from renewal.campaigns import agreeing, ladder_text, planning, preflight
 from renewal.campaigns.ladder import Ladder
 from renewal.campaigns.planning import CampaignError
@@ -108,11 +109,19 @@ class WaitingRow:
 
 
 def waiting_rows(campaign: Campaign) -> list[WaitingRow]:
-    """Return what the open targets of a campaign wait for. The counts add up to the open ones. One query."""
+    """Return what the open targets of a campaign wait for. The counts add up to the open ones.
+
+    One query, one more when any are asleep.
+    """
     counts = waiting.counts(campaign)
     total = sum(counts.values())
+    labels = {each: str(each.label) for each in counts}
+    if Waiting.ASLEEP in counts and (by := waiting.most_awake_by(campaign, counts[Waiting.ASLEEP])):
+        labels[Waiting.ASLEEP] += _("; nine in ten should be awake by %(when)s UTC") % {
+            "when": f"{by.astimezone(UTC):%Y-%m-%d %H:%M}"
+        }
     return [
-        WaitingRow(str(each.label), count, count / total, targets_url(campaign, waiting=each.value))
+        WaitingRow(labels[each], count, count / total, targets_url(campaign, waiting=each.value))
         for each, count in counts.items()
     ]
 

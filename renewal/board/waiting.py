@@ -1,5 +1,6 @@
 """What each open target waits for: one answer a target, so that the numbers add up to the open ones."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, TextChoices, Value, When
@@ -14,6 +15,7 @@ class Waiting(TextChoices):
     NOT_OPEN = "not_open", _("in a wave that is not open yet")
     NO_BUDGET = "no_budget", _("waits for an SMS, and the budget is used up")
     NOT_ASKED = "not_asked", _("not asked yet")
+    ASLEEP = "asleep", _("asleep, the next message waits for the wake that is expected")
     MQTT = "mqtt", _("asked over MQTT, no answer yet")
     SMS = "sms", _("asked by SMS, no answer yet")
     WEBHOOK = "webhook", _("asked over its webhook, no answer yet")
@@ -43,6 +45,7 @@ def targets_by_waiting(campaigns: QuerySet[Campaign] | list[Campaign]) -> QueryS
         When(state=state.ACKNOWLEDGED, then=Value(Waiting.ACKNOWLEDGED)),
         When(no_budget, then=Value(Waiting.NO_BUDGET)),
         When(state=state.PLANNED, next_step_at=None, then=Value(Waiting.NOT_OPEN)),
+        When(wake_expected_at__isnull=False, then=Value(Waiting.ASLEEP)),
         When(asked & Q(asked_over=Channel.SMS), then=Value(Waiting.SMS)),
         When(asked & Q(asked_over=Channel.WEBHOOK), then=Value(Waiting.WEBHOOK)),
         When(asked, then=Value(Waiting.MQTT)),
@@ -56,3 +59,10 @@ def counts(campaign: Campaign) -> dict[Waiting, int]:
     rows = targets_by_waiting([campaign]).order_by().values_list("waiting").annotate(number=Count("pk"))
     found = dict(rows)
     return {waiting: found[waiting] for waiting in Waiting if waiting in found}
+
+
+def most_awake_by(campaign: Campaign, asleep: int) -> datetime | None:
+    """Return when nine in ten of the `asleep` should have woken, None when none are asleep any more. One query."""
+    wakes = targets_by_waiting([campaign]).filter(waiting=Waiting.ASLEEP).order_by("wake_expected_at")
+    place = -(-asleep * 9 // 10) - 1
+    return wakes.values_list("wake_expected_at", flat=True)[place : place + 1].first()

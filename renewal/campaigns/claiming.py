@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from inventory.models import Connectivity
+from renewal.campaigns import aiming
 from renewal.campaigns.ladder import GiveUp, Ladder, Send, Situation, next_step
 from renewal.campaigns.moving import moving
 from renewal.campaigns.windows import opens_at
@@ -74,7 +75,7 @@ _SEND = """
         UPDATE renewal_target target
         SET attempts_made = target.attempts_made + 1, rung = %(rung)s, rung_attempts = %(rung_attempts)s,
             channel = %(next_channel)s, asked_over = %(channel)s, state = %(state)s, reason = '',
-            unanswered = %(unanswered)s,
+            unanswered = %(unanswered)s, wake_expected_at = NULL,
             triggered_at = coalesce(target.triggered_at, %(now)s),
             next_step_at = %(clock)s + greatest(
                 %(patience)s::interval,
@@ -88,8 +89,9 @@ _SEND = """
         INSERT INTO renewal_targetmove (target_id, at, state, reason)
         SELECT id, %(now)s, %(state)s, '' FROM claimed WHERE %(moves)s ORDER BY id
     ), attempt AS (
-        INSERT INTO renewal_attempt (target_id, number, rung, rung_attempt, channel, at, outcome, detail)
-        SELECT id, attempts_made, %(rung)s, %(rung_attempts)s, %(channel)s, %(now)s, %(outcome)s, ''
+        INSERT INTO renewal_attempt
+            (target_id, number, rung, rung_attempt, channel, at, outcome, detail, wake_expected_at)
+        SELECT id, attempts_made, %(rung)s, %(rung_attempts)s, %(channel)s, %(now)s, %(outcome)s, '', {wake}
         FROM claimed ORDER BY id
         RETURNING id, target_id
     )
@@ -97,9 +99,11 @@ _SEND = """
            CASE WHEN %(kept)s THEN greatest(claimed.next_step_at - %(clock)s, %(validity)s::interval)
                 ELSE %(validity)s::interval END
     FROM attempt JOIN claimed ON claimed.id = attempt.target_id ORDER BY attempt.id"""
+# As it was before the statement: what only messages that were put off have.
+_WAKE_OF_CLAIMED = "(SELECT before.wake_expected_at FROM renewal_target before WHERE before.id = claimed.id)"
 _GIVE_UP = moving("""
     UPDATE renewal_target target
-    SET state = %(state)s, reason = %(reason)s, next_step_at = NULL, channel = '',
+    SET state = %(state)s, reason = %(reason)s, next_step_at = NULL, channel = '', wake_expected_at = NULL,
         escalated_at = coalesce(target.escalated_at, %(now)s)
     WHERE target.id = ANY(%(targets)s)""")
 _PUT_OFF = "UPDATE renewal_target SET next_step_at = %(clock)s WHERE id = ANY(%(targets)s)"
@@ -112,7 +116,7 @@ _GO_OVER = "UPDATE renewal_target SET channel = %(channel)s WHERE id = ANY(%(tar
 # Whose certificate has ended, whatever step they wait for, over however broken a channel.
 _FAIL = moving("""
     UPDATE renewal_target target
-    SET state = %(failed)s, reason = %(expired)s, next_step_at = NULL, channel = ''
+    SET state = %(failed)s, reason = %(expired)s, next_step_at = NULL, channel = '', wake_expected_at = NULL
     WHERE target.campaign_id = %(campaign)s AND target.ends_at <= %(now)s AND target.state = ANY(%(not_issued)s)""")
 _NOT_ISSUED = (TargetState.PLANNED, TargetState.TRIGGERED, TargetState.ACKNOWLEDGED, TargetState.ESCALATED)
 
@@ -137,7 +141,8 @@ def claim(
 ) -> Claims:
     """Claim at most `most` targets whose next step is due over `channel`, None for those with no message left.
 
-    `usable`: the channels for which there is a way. In one transaction: two statements, and one for each situation.
+    `usable`: the channels for which there is a way. In one transaction: two statements, and one for each situation; two
+    more for one whose message may wait for a wake.
     Nothing is claimed of a campaign that runs no more.
     """
     parameters: dict[str, Any] = {
@@ -176,7 +181,9 @@ def claim(
                 case Send() if zone in opens:
                     cursor.execute(_PUT_OFF, {"clock": campaign.clock(opens[zone]), "targets": targets})
                 case Send() as step if step.channel == channel:
-                    messages += _send(cursor, campaign, step, targets, TargetState(state), now)
+                    leaving = aiming.put_off(cursor, campaign, step, targets, zone, now)
+                    if leaving:
+                        messages += _send(cursor, campaign, step, leaving, TargetState(state), now)
                 case Send() as step:
                     cursor.execute(_GO_OVER, {"channel": step.channel.value, "targets": targets})
         if channel == Channel.SMS and messages:
@@ -225,7 +232,7 @@ def _send(
 ) -> list[TriggerMessage]:
     first = state == TargetState.PLANNED
     cursor.execute(
-        _SEND.format(address=_ADDRESSES[step.channel]),
+        _SEND.format(address=_ADDRESSES[step.channel], wake="NULL::timestamptz" if step.kept else _WAKE_OF_CLAIMED),
         {
             "targets": targets,
             "rung": step.rung,

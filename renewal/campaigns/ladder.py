@@ -40,6 +40,11 @@ class Rung:
         """How many messages cover the patience together."""
         return -(-self.patience // self.validity)
 
+    def left_in_round(self, made: int) -> tuple[timedelta, int]:
+        """Return what the message that follows `made` others covers with those after it in its round, and how many."""
+        place = made % self.a_round
+        return self.patience - place * self.validity, min(self.a_round - 1 - place, self.attempts - 1 - made)
+
     def waits(self, made: int) -> tuple[timedelta, timedelta]:
         """Return the least wait after the message that follows `made` others, and the wait while there is time."""
         least = min(self.patience, self.validity)
@@ -139,6 +144,7 @@ class Send:
     long as it is waited for; else it ends after `validity`. `attempts` counts this one. `steps_left` are the messages
     after it, up to the end of the ladder. `next_channel` is that of the next of them, None when this is the last.
     `unanswered`: over every channel that reaches the device a whole round was waited for in vain before this one.
+    `rest`: the part of the wait that it has to cover with the `spare` messages after it in its round.
     """
 
     rung: int
@@ -151,6 +157,8 @@ class Send:
     steps_left: int
     next_channel: Channel | None
     unanswered: bool
+    rest: timedelta
+    spare: int
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,7 @@ def next_step(situation: Situation, ladder: Ladder) -> Step:
     following = next((number for number, attempts in left.items() if attempts), None)
     in_vain = {rungs[number].channel for number in usable if number < here or (number == here and made >= rung.a_round)}
     patience, backed_off = rung.waits(made)
+    rest, spare = rung.left_in_round(made)
     return Send(
         rung=here,
         attempts=made + 1,
@@ -196,6 +205,8 @@ def next_step(situation: Situation, ladder: Ladder) -> Step:
         steps_left=sum(left.values()),
         next_channel=None if following is None else rungs[following].channel,
         unanswered=in_vain == {rungs[number].channel for number in usable},
+        rest=rest,
+        spare=spare,
     )
 
 

@@ -27,7 +27,7 @@ SWEEP_EVERY = timedelta(hours=6)
 _CONFIRMED = """
 UPDATE renewal_target target
 SET state = %(confirmed)s, reason = '', refusal = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
-    confirmed_at = newer.activated_at, next_step_at = NULL, channel = ''
+    confirmed_at = newer.activated_at, next_step_at = NULL, channel = '', wake_expected_at = NULL
 FROM inventory_certificate newer
 WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND target.id = ANY(%(targets)s::bigint[])
   AND newer.id = (
@@ -42,7 +42,7 @@ WHERE target.campaign_id = %(campaign)s AND target.state = ANY(%(open)s) AND tar
 _ISSUED = """
 UPDATE renewal_target target
 SET state = %(issued)s, reason = '', refusal = '', renewed_certificate_id = newer.id, issued_at = newer.issued_at,
-    rung = 0, rung_attempts = 0, unanswered = false, channel = coalesce(first.channel, ''),
+    rung = 0, rung_attempts = 0, unanswered = false, wake_expected_at = NULL, channel = coalesce(first.channel, ''),
     next_step_at = least(newer.issued_at, campaign.paused_at) - campaign.paused_for
         + coalesce(first.patience, %(longest)s::interval)
 FROM renewal_campaign campaign, inventory_certificate newer, inventory_device device
@@ -62,7 +62,7 @@ WHERE target.campaign_id = %(campaign)s AND campaign.id = target.campaign_id AND
 # With a certificate of an authority that was revoked no device can renew.
 _WITHDRAWN = """
 UPDATE renewal_target target
-SET state = %(withdrawn)s, next_step_at = NULL, channel = '',
+SET state = %(withdrawn)s, next_step_at = NULL, channel = '', wake_expected_at = NULL,
     reason = CASE WHEN old.state = %(certificate_revoked)s THEN %(revoked)s
                   WHEN device.status <> %(in_service)s THEN %(out_of_service)s
                   ELSE %(issuer_revoked)s END

@@ -272,6 +272,8 @@ class Target(models.Model):
     unanswered = models.BooleanField(_("answered over no channel"), default=False)
     # By the campaign's clock (`Campaign.clock`).
     next_step_at = models.DateTimeField(_("next step"), null=True)
+    # The wake for which the next message waits (`campaigns.aiming`), null when it waits for none.
+    wake_expected_at = models.DateTimeField(_("waits for the wake at"), null=True, editable=False)
     triggered_at = models.DateTimeField(_("first triggered"), null=True)
     acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
     issued_at = models.DateTimeField(_("issued"), null=True)
@@ -380,6 +382,8 @@ class Attempt(models.Model):
     reference = models.CharField(_("reference"), max_length=140, blank=True, default="", db_default="")
     # When the receipt was made, or the device's acknowledgement came, that `outcome` tells.
     receipt_at = models.DateTimeField(_("receipt"), null=True)
+    # The wake that it had waited for, null when it left at once.
+    wake_expected_at = models.DateTimeField(_("sent for the wake at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("attempt")

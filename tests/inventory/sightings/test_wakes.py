@@ -1,4 +1,4 @@
-"""The next wake, told from the last ones: the cycle is found through missed wakes, restarts and jitter, or not at all."""
+"""The next wake, told from the last ones: through missed wakes, restarts and jitter, or not at all."""
 
 from datetime import UTC, datetime, timedelta
 
