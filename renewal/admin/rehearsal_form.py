@@ -43,6 +43,7 @@ LABELS = {
     "daily_window_hours": gettext_lazy("All others wake every, hours"),
     "restart_days": gettext_lazy("The hour of waking changes every, days"),
     "wake_fails": gettext_lazy("Wakes too short to renew, share"),
+    "wakes_reported": gettext_lazy("Wakes are told: 1, or 0 for a fleet without"),
     "used_at_next_wake": gettext_lazy("New certificates used only at the next wake, share"),
     "meters_a_site": gettext_lazy("Meters a site"),
     "meters_a_batch": gettext_lazy("Meters a batch"),

@@ -83,6 +83,10 @@ class Firmware:
         self._use([*waiting, *fetched], hour)
         return {meter for meter in meters if meter in self._done}
 
+    def is_through(self, meter: int) -> bool:
+        """Return whether a meter has renewed and uses its new certificate, or is there no more."""
+        return meter in self._done
+
     def take_away(self, meter: int) -> None:
         """Let a meter that somebody replaced do nothing any more."""
         self._done.add(meter)

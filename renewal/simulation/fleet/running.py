@@ -24,6 +24,7 @@ from renewal.simulation.fleet.crew import working
 from renewal.simulation.fleet.field_work import FieldWork
 from renewal.simulation.fleet.firmware import Firmware
 from renewal.simulation.fleet.planting import plant
+from renewal.simulation.fleet.reporting import Reporting
 from renewal.simulation.fleet.scenario import Scenario
 from renewal.simulation.fleet.world import World
 
@@ -86,11 +87,14 @@ def run(devices: int, seed: int, scenario: Scenario, processes: int, say: Callab
         air = Air(world, START)
         firmware = Firmware(world, START, days * _HOURS_A_DAY, crew)
         field = FieldWork(world, firmware, START, crew)
+        reporting = Reporting(world, firmware, START, devices, days * _HOURS_A_DAY)
+        reporting.tell_before(devices)
         days_ended: list[datetime] = []
         step = int(scenario.tick_hours)
         before, hour, next_tick = -step, 0, 0.0
         while hour <= days * _HOURS_A_DAY:
             now = air.now = START + hour * _HOUR
+            reporting.tell(hour)
             firmware.hear(air.arrived(before, hour), hour)
             firmware.work(before, hour)
             field.visit(before, hour)

@@ -39,6 +39,7 @@ class Scenario:
     daily_window_hours: float = _number("meters", 1, 48)
     restart_days: float = _number("meters", 3, 3650)
     wake_fails: float = _number("meters", 0, 0.99)
+    wakes_reported: float = _number("meters", 0, 1)
     used_at_next_wake: float = _number("meters", 0, 1)
     meters_a_site: float = _number("meters", 1, 100_000)
     meters_a_batch: float = _number("meters", 1, 1_000_000)

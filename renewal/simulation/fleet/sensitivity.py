@@ -25,6 +25,8 @@ def variants(sourced: Sourced) -> list[Variant]:
 
 def _choices(base: Scenario) -> Iterator[Variant]:
     yield Variant("SMS off", replace(base, sms_in_use=0.0))
+    if base.wakes_reported:
+        yield Variant("no wake predictor", replace(base, wakes_reported=0.0))
     for days in _LEADS:
         if days != base.lead_days:
             yield Variant(f"{days}-day lead", replace(base, lead_days=float(days)))

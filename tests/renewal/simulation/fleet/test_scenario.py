@@ -70,7 +70,7 @@ def test_a_wrong_scenario_is_refused_with_the_number_and_the_fault(text, says):
 def test_the_sensitivity_changes_each_assumption_both_ways_and_what_a_planner_chooses():
     sourced = scenario.default()
     names = [variant.name for variant in variants(sourced)]
-    assert {"SMS off", "30-day lead", "60-day lead", "SMS validity 18 h"} <= set(names)
+    assert {"SMS off", "no wake predictor", "30-day lead", "60-day lead", "SMS validity 18 h"} <= set(names)
     for assumption in sourced.assumptions:
         assert sum(name.startswith(f"{assumption} ") for name in names) == 2
     assert len(set(names)) == len(names)
