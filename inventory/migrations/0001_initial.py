@@ -308,6 +308,7 @@ class Migration(migrations.Migration):
                 ('device', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='presence', serialize=False, to='inventory.device')),
                 ('last_seen_at', models.DateTimeField(editable=False, null=True, verbose_name='last seen')),
                 ('last_seen_slot', models.GeneratedField(db_persist=True, expression=models.Func(models.F('last_seen_at'), template="date_bin('5 minutes', %(expressions)s, '2000-01-01 00:00:00+00')"), output_field=models.DateTimeField(null=True))),
+                ('wakes', django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), editable=False, null=True, size=None)),
             ],
             options={
                 'default_permissions': (),

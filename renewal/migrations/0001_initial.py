@@ -367,6 +367,7 @@ class Migration(migrations.Migration):
                 ('asked_over', models.CharField(blank=True, choices=[('mqtt', 'MQTT'), ('sms', 'SMS'), ('webhook', 'webhook')], default='', editable=False, max_length=8, verbose_name='asked over')),
                 ('unanswered', models.BooleanField(default=False, verbose_name='answered over no channel')),
                 ('next_step_at', models.DateTimeField(null=True, verbose_name='next step')),
+                ('wake_expected_at', models.DateTimeField(editable=False, null=True, verbose_name='waits for the wake at')),
                 ('triggered_at', models.DateTimeField(null=True, verbose_name='first triggered')),
                 ('acknowledged_at', models.DateTimeField(null=True, verbose_name='acknowledged')),
                 ('issued_at', models.DateTimeField(null=True, verbose_name='issued')),
@@ -411,6 +412,7 @@ class Migration(migrations.Migration):
                 ('detail', models.CharField(blank=True, max_length=200, verbose_name='detail')),
                 ('reference', models.CharField(blank=True, db_default='', default='', max_length=140, verbose_name='reference')),
                 ('receipt_at', models.DateTimeField(null=True, verbose_name='receipt')),
+                ('wake_expected_at', models.DateTimeField(editable=False, null=True, verbose_name='sent for the wake at')),
                 ('target', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='renewal.target', verbose_name='target')),
             ],
             options={
