@@ -30,6 +30,8 @@ PREFIX = "certportal_simulation_"
 _LOCK = "SELECT pg_advisory_lock(hashtext(%s))"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtext(%s))"
+_DISCONNECT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"""
 _LEFT = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
 _MIGRATE = ["-m", "django", "migrate", "--verbosity", "0"]
 # Seconds.
@@ -144,7 +146,15 @@ def _database(server: psycopg.Connection[Any], template: str | None) -> Iterator
 
 
 def _drop(server: psycopg.Connection[Any], name: str) -> None:
-    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Drop a database, if there is one of that name, whoever is connected to it.
+
+    Not by FORCE: it refuses a role that is no superuser while autovacuum is at work there, which an ordinary DROP ends.
+    """
+    if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+        return
+    server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+    server.execute(_DISCONNECT, [name])
+    server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def _drop_what_was_left(server: psycopg.Connection[Any]) -> None:

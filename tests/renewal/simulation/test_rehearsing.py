@@ -1,5 +1,6 @@
 """A rehearsal is done once, by one process at a time, and ends in a state with its reason; a killed one is not lost."""
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -42,7 +43,9 @@ def asked(scenario: Scenario = QUICK, devices: int = 50) -> Rehearsal:
 def left_over() -> set[str]:
     """Return the scratch databases of this process."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE datname ~ %s", [f"^{scratch.PREFIX}\\d+_"])
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [f"{scratch.PREFIX}{os.getpid()}_"]
+        )
         return {name for (name,) in cursor.fetchall()}
 
 
