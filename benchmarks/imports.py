@@ -72,6 +72,10 @@ def run(size: Size) -> list[Figure]:
     return _figures(devices, _BY_BULK_CREATE[size], {name: median(found) for name, found in seconds.items()}, memory)
 
 
+_DISCONNECT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"""
+
+
 @contextmanager
 def _clone(name: str) -> Iterator[str]:
     """Make a database like the portal's own, which has no session meanwhile, and drop it at the end."""
@@ -87,7 +91,9 @@ def _clone(name: str) -> Iterator[str]:
     finally:
         connections.close_all()
         with psycopg.connect(_address("postgres"), autocommit=True) as server:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            # Not by FORCE, which refuses a role that is no superuser while autovacuum is at work there.
+            server.execute(_DISCONNECT, [name])
+            server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def _address(database: str) -> str:
