@@ -38,6 +38,7 @@ from benchmarks.manifest import LAST_LINE, MAPPING, first_half, manifest
 from benchmarks.measuring import Size
 from inventory.models import Authority, Batch, Certificate, Device, Fleet, Site
 from inventory.x509 import keys
+from renewal.simulation.fleet import scratch
 
 _DEVICES = {Size.SMALL: 10_000, Size.FULL: 2_200_000}
 _BY_BULK_CREATE = {Size.SMALL: 2_000, Size.FULL: 50_000}
@@ -72,10 +73,6 @@ def run(size: Size) -> list[Figure]:
     return _figures(devices, _BY_BULK_CREATE[size], {name: median(found) for name, found in seconds.items()}, memory)
 
 
-_DISCONNECT = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"""
-
-
 @contextmanager
 def _clone(name: str) -> Iterator[str]:
     """Make a database like the portal's own, which has no session meanwhile, and drop it at the end."""
@@ -91,9 +88,7 @@ def _clone(name: str) -> Iterator[str]:
     finally:
         connections.close_all()
         with psycopg.connect(_address("postgres"), autocommit=True) as server:
-            # Not by FORCE, which refuses a role that is no superuser while autovacuum is at work there.
-            server.execute(_DISCONNECT, [name])
-            server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+            scratch.drop(server, name)
 
 
 def _address(database: str) -> str:

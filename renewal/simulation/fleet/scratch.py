@@ -141,11 +141,11 @@ def _database(server: psycopg.Connection[Any], template: str | None) -> Iterator
         server.execute(create)
         yield name
     finally:
-        _drop(server, name)
+        drop(server, name)
         server.execute(_UNLOCK, [name])
 
 
-def _drop(server: psycopg.Connection[Any], name: str) -> None:
+def drop(server: psycopg.Connection[Any], name: str) -> None:
     """Drop a database, if there is one of that name, whoever is connected to it.
 
     Not by FORCE: it refuses a role that is no superuser while autovacuum is at work there, which an ordinary DROP ends.
@@ -161,7 +161,7 @@ def _drop_what_was_left(server: psycopg.Connection[Any]) -> None:
     for (name,) in server.execute(_LEFT, [PREFIX]).fetchall():
         [is_nobodys] = server.execute(_TRY_LOCK, [name]).fetchone() or [False]
         if is_nobodys:
-            _drop(server, name)
+            drop(server, name)
             server.execute(_UNLOCK, [name])
 
 
