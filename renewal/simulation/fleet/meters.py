@@ -39,13 +39,15 @@ class Meters:
         A meter wakes when it restarts, and every so many hours from then on, until it restarts again.
         """
         sleep = self.sleep_hours(meter)
-        restart = math.floor(hour / self._session)
-        begun = self._restarts(meter, restart, sleep)
+        # No two meters restart by one calendar.
+        offset = self._cycles.uniform(meter) * self._session
+        restart = math.floor((hour - offset) / self._session)
+        begun = offset + self._restarts(meter, restart, sleep)
         if begun > hour:
             following = begun
-            begun = self._restarts(meter, restart - 1, sleep)
+            begun = offset + self._restarts(meter, restart - 1, sleep)
         else:
-            following = self._restarts(meter, restart + 1, sleep)
+            following = offset + self._restarts(meter, restart + 1, sleep)
         wake = begun + math.ceil((hour - begun) / sleep) * sleep
         return min(max(wake, hour), following)
 

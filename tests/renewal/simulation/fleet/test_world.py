@@ -61,6 +61,18 @@ def test_a_meter_sleeps_no_longer_than_it_may(deep):
             wake = following
 
 
+def test_meters_restart_on_days_of_their_own():
+    meters = World(QUIET, 7, DAYS_90).meters
+
+    def keeps_its_hour(meter: int, day: int) -> bool:
+        wake = meters.next_wake(meter, day * 24)
+        return meters.next_wake(meter, wake + 1) - wake == pytest.approx(24)
+
+    restarted = [sum(not keeps_its_hour(meter, day) for meter in range(3_000)) for day in range(30)]
+    assert sum(restarted) == pytest.approx(3_000, rel=0.05)
+    assert max(restarted) < 2 * 3_000 / 30
+
+
 def test_an_sms_waits_at_the_operator_no_longer_than_the_operator_keeps_it():
     world = World(replace(QUIET, deep_sleepers=1.0, sms_validity_hours=24.0), 7, DAYS_90)
     waits = [world.sms_arrives(meter, 1, 500.0, 500.0 + 72) for meter in range(5_000)]
@@ -85,7 +97,8 @@ def test_a_lost_session_stops_mqtt_and_not_sms_which_restarts_it():
 
 
 def test_no_coverage_stops_sms_too():
-    world = World(replace(QUIET, no_coverage=0.5, unreachable_in_window=0.5), 7, DAYS_90)
+    for_ever = replace(QUIET, no_coverage=0.5, unreachable_in_window=0.5, coverage_repaired_a_week=1e-9)
+    world = World(for_ever, 7, DAYS_90)
     dead = [each for each in range(500) if world.found_at_visit(each, 0) is Kind.NO_COVERAGE]
     assert len(dead) == pytest.approx(250, abs=50)
     assert all(world.sms_arrives(meter, 1, 0.0, 20.0) is None for meter in dead)
