@@ -76,7 +76,7 @@ def _guarded(name: str, view: _View) -> _View:
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         acts = name in _ACTS
         if not request.user.has_perm(CHANGE if acts else VIEW):
-            raise PermissionDenied
+            raise PermissionDenied(CHANGE if acts else VIEW)
         if request.method not in {"GET", "HEAD"} and not (acts and request.method == "POST"):
             return HttpResponseNotAllowed(["GET", "HEAD", "POST"] if acts else ["GET", "HEAD"])
         jobs = _existing(request, kwargs)

@@ -117,4 +117,4 @@ def _check_right(user: User, listed: str) -> None:
     """Raises PermissionDenied unless the person may see the list."""
     app, _separator, model = listed.partition("_")
     if not user.has_perm(f"{app}.view_{model}"):
-        raise PermissionDenied
+        raise PermissionDenied(f"{app}.view_{model}")

@@ -194,6 +194,9 @@ LANGUAGES = [("en", "English")]
 USE_THOUSAND_SEPARATOR = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Beside the packages in a checkout, inside of ours in a wheel.
+HANDBOOK = next(each for each in (BASE_DIR / "docs", BASE_DIR / "certportal" / "docs") if each.is_dir())
+
 STATIC_URL = "/static/"
 STATIC_ROOT = HOME / "static"
 STORAGES = {

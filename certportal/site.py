@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, cast
 
-from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
-# Address name, its arguments, the permission to see it, and the word in the header.
+# Address name, its arguments, the permission to see it (None: everybody of the staff), and the word in the header.
 _NAVIGATION = (
     ("inventory_device_changelist", (), "inventory.view_device", _("Devices")),
     ("inventory_certificate_changelist", (), "inventory.view_certificate", _("Certificates")),
@@ -22,8 +21,9 @@ _NAVIGATION = (
     ("renewal_workorder_changelist", (), "renewal.view_workorder", _("Field")),
     ("revocation_crl_changelist", (), "revocation.view_crl", _("CRLs")),
     ("inventory_auditevent_changelist", (), "inventory.view_auditevent", _("Audit log")),
-    ("app_list", ("inventory",), "inventory.change_fleet", _("Configuration")),
-    ("app_list", ("certportal",), "certportal.view_user", _("Access")),
+    # Each shows what the person may see of it.
+    ("work", (), None, _("Work")),
+    ("configuration", (), None, _("Configuration")),
 )
 # What of an address means nothing in another fleet: its groups, the page of a list, the complaint about a filter.
 _OF_ONE_FLEET = {"fleet", "site", "batch", "p", "e", "cursor", "count"}
@@ -76,6 +76,7 @@ class CertportalAdminSite(admin.AdminSite):
         # Imported here: the site is made while the models, which those pages need, are still being loaded.
         from certportal import saved_filters
         from certportal.dashboard import jitter, views
+        from certportal.handbook import views as handbook
         from revocation.admin.revoking import revoke_view
 
         def revoke(request: HttpRequest, pk: int) -> HttpResponse:
@@ -84,11 +85,25 @@ class CertportalAdminSite(admin.AdminSite):
         def planner(request: HttpRequest, pk: int) -> HttpResponse:
             return jitter.planner(request, pk, self, timezone.now())
 
+        def work(request: HttpRequest) -> HttpResponse:
+            return views.work(request, self, timezone.now())
+
+        def contents(request: HttpRequest) -> HttpResponse:
+            return handbook.contents(request, self)
+
+        def page(request: HttpRequest, name: str) -> HttpResponse:
+            return handbook.page(request, name, self)
+
         def keep(request: HttpRequest) -> HttpResponse:
             return saved_filters.keep(request, timezone.now())
 
         own: list[URLPattern] = [
             path("inventory/profile/<int:pk>/jitter/", self.admin_view(planner), name="profile_jitter"),
+            path("work/", self.admin_view(work), name="work"),
+            path("configuration/", self.admin_view(self.configuration), name="configuration"),
+            path("handbook/", self.admin_view(contents), name="handbook"),
+            path("handbook/images/<str:name>", self.admin_view(handbook.picture), name="handbook_picture"),
+            path("handbook/<path:name>/", self.admin_view(page), name="handbook_page"),
             path("search/", self.admin_view(views.search), name="search"),
             path("saved-filters/keep/", self.admin_view(keep), name="saved_filter_keep"),
             path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),
@@ -107,25 +122,23 @@ class CertportalAdminSite(admin.AdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the models that somebody may open, found when first asked for: every page gets them, few show them."""
-        return cast(list[Any], SimpleLazyObject(lambda: self._models_in_sections(request, app_label)))
+        find = super().get_app_list
+        return cast(list[Any], SimpleLazyObject(lambda: find(request, app_label)))
 
-    def _models_in_sections(self, request: HttpRequest, app_label: str | None) -> list[Any]:
-        from inventory.admin.sections import in_sections
+    def configuration(self, request: HttpRequest) -> HttpResponse:
+        """Show the lists of what is set once, as far as the person may see them."""
+        from certportal.configuration import in_sections
 
-        found = super().get_app_list(request, app_label)
-        return [part for app in found for part in (in_sections(app) if app["app_label"] == "inventory" else [app])]
-
-    def app_index(
-        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
-    ) -> TemplateResponse:
-        """Name the page as the header does."""
-        words = {arguments[0]: word for _name, arguments, _permission, word in _NAVIGATION if arguments}
-        title = words.get(app_label) or apps.get_app_config(app_label).verbose_name
-        return super().app_index(request, app_label, {"title": title, **(extra_context or {})})
+        sections = list(in_sections(self.get_app_list(request)))
+        context = {**self.each_context(request), "title": _("Configuration"), "sections": sections}
+        return TemplateResponse(request, "admin/configuration.html", context)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        from certportal.handbook.help import of_address
+
         context = super().each_context(request)
         if context["has_permission"]:
+            context["help"] = of_address(getattr(request.resolver_match, "url_name", None) or "")
             context["navigation"] = self._navigation(request)
             context["fleets"] = _fleets(request)
             context["fleet_choice"] = self._fleet_choice(request)
@@ -150,7 +163,7 @@ class CertportalAdminSite(admin.AdminSite):
         """Return the pages of the header that the person may see."""
         pages = []
         for name, arguments, permission, word in _NAVIGATION:
-            if not request.user.has_perm(permission):
+            if permission is not None and not request.user.has_perm(permission):
                 continue
             try:
                 url = reverse(f"admin:{name}", args=arguments)

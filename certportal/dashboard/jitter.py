@@ -127,7 +127,7 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
 def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> HttpResponse:
     """Show form, histograms and advice; on `write` put validity and jitter into the profile, audited."""
     if not request.user.has_perm("inventory.view_profile"):
-        raise PermissionDenied
+        raise PermissionDenied("inventory.view_profile")
     fleets = fleets_of(request.user)
     profile = get_object_or_404(Profile.objects.of_fleets(fleets), pk=pk)
     given = request.POST if request.method == "POST" else request.GET
@@ -202,7 +202,7 @@ def _write(request: HttpRequest, profile: Profile, rules: Rules, now: datetime) 
     """Put the lifetimes into the profile; return why not."""
     # Other fleets live by it too.
     if not request.user.has_perm("inventory.change_profile") or fleets_of(request.user) is not None:
-        raise PermissionDenied
+        raise PermissionDenied("inventory.change_profile")
     if rules.validity < profile.renewal_window:
         text = _("The renewal window of this profile is %(window)s d; certificates must live at least as long.")
         return text % {"window": profile.renewal_window.days}

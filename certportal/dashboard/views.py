@@ -13,7 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, tiles, weeks
+from certportal.dashboard import work as work_queues
 from certportal.dashboard.scope import SPANS, Scope
+from certportal.models import User
 from inventory.admin import links
 from inventory.counters.totals import standings
 from inventory.expiry.cliffs import cliffs
@@ -95,6 +97,13 @@ def index(request: HttpRequest, site: AdminSite) -> TemplateResponse:
         "shown": shown,
     }
     return TemplateResponse(request, "admin/index.html", context)
+
+
+def work(request: HttpRequest, site: AdminSite, now: datetime) -> TemplateResponse:
+    """Show the queues that the person may see."""
+    assert isinstance(request.user, User)  # `admin_view` lets nobody else in
+    context = {**site.each_context(request), "title": _("Work"), "sections": work_queues.read(request.user, now)}
+    return TemplateResponse(request, "admin/work.html", context)
 
 
 def block(request: HttpRequest, name: str) -> HttpResponse:

@@ -18,4 +18,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = "certportal.api.errors.bad_request"
+handler403 = "certportal.error_pages.forbidden"
+handler404 = "certportal.error_pages.not_found"
 handler500 = "certportal.api.errors.server_error"

@@ -271,7 +271,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     def acknowledge(self, request: HttpRequest) -> HttpResponse:
         """Show what the address' filters choose and what acknowledging does; do it on POST."""
         if not request.user.has_perm(_ANSWER):
-            raise PermissionDenied
+            raise PermissionDenied(_ANSWER)
         now = timezone.now()
         form = AcknowledgeForm(request.POST or None, initial={"as_of": now.isoformat()})
         chosen, worst_first = self._chosen(request), self.get_ordering(request)
@@ -309,7 +309,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     def mute(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show what a mute does; make it on POST."""
         if not request.user.has_perm(_MUTE):
-            raise PermissionDenied
+            raise PermissionDenied(_MUTE)
         seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
         alert = seen.filter(pk=pk).first()
         if alert is None:

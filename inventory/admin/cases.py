@@ -47,7 +47,7 @@ class DecisionForm(forms.Form):
 def open_view(request: HttpRequest, pk: int, site: admin.AdminSite) -> HttpResponse:
     """Show what a case of the device would do; open it on POST."""
     if not request.user.has_perm(_OPEN):
-        raise PermissionDenied
+        raise PermissionDenied(_OPEN)
     found = Device.objects.of_fleets(fleets_of(request.user)).select_related("fleet", "site")
     device = found.filter(pk=pk).first()
     certificate = cases.newest(device) if device else None
@@ -169,7 +169,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
     def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Close a case as its page offers it: `agree` or `dismiss`."""
         if not request.user.has_perm(_DECIDE):
-            raise PermissionDenied
+            raise PermissionDenied(_DECIDE)
         if not Case.objects.of_fleets(fleets_of(request.user)).filter(pk=pk).exists():
             raise Http404
         form = DecisionForm(request.POST)

@@ -214,7 +214,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     def begin(self, request: HttpRequest) -> HttpResponse:
         """Take a file and try it: what it would do is shown before anything is done."""
         if not request.user.has_perm("inventory.add_importrun"):
-            raise PermissionDenied
+            raise PermissionDenied("inventory.add_importrun")
         fleets = fleets_of(request.user)
         sent = [request.POST, request.FILES] if request.method == "POST" else []
         form = ImportForm(*sent, fleets=fleets)
@@ -250,7 +250,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
         """Import what a dry run has tried."""
         run = self._visible(request, pk)
         if request.method != "POST" or not request.user.has_perm("inventory.add_importrun"):
-            raise PermissionDenied
+            raise PermissionDenied("inventory.add_importrun")
         try:
             begun = uploads.begin_in_earnest(
                 run, within=fleets_of(request.user), now=timezone.now(), actor=actor_of(request)

@@ -103,7 +103,7 @@ def initial_of(chosen: Settings) -> dict[str, Any]:
 def adjust_view(request: HttpRequest, campaign: Campaign, site: admin.AdminSite) -> HttpResponse:
     """Show the settings of a campaign; change them on POST."""
     if not request.user.has_perm("renewal.change_campaign"):
-        raise PermissionDenied
+        raise PermissionDenied("renewal.change_campaign")
     page = HttpResponseRedirect(links.page("renewal_campaign", campaign.pk))
     form = SettingsForm(request.POST or None, initial=initial_of(settings.of(campaign)))
     if request.method == "POST" and form.is_valid():

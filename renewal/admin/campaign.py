@@ -355,7 +355,7 @@ class CampaignAdmin(ReadOnlyAdmin):
     def _steer(self, request: HttpRequest, pk: int, act: Callable[..., None], verb: str) -> HttpResponse:
         """Show what the act does; do it on POST."""
         if not request.user.has_perm("renewal.change_campaign"):
-            raise PermissionDenied
+            raise PermissionDenied("renewal.change_campaign")
         campaign = self._find(request, pk)
         if campaign is None:
             raise Http404

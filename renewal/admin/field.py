@@ -322,7 +322,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
     def assign(self, request: HttpRequest) -> HttpResponse:
         """Show what the address' filters choose and what assigning does; do it on POST."""
         if not request.user.has_perm(_ASSIGN):
-            raise PermissionDenied
+            raise PermissionDenied(_ASSIGN)
         now = timezone.now()
         chosen = self._chosen(request).open()
         ids = list(chosen.order_by("due_at", "pk").values_list("pk", flat=True)[: _MOST_ASSIGNED + 1])

@@ -187,7 +187,7 @@ class GatewayAdmin(SharedAdmin, AuditedAdmin):
         """Send one message to whom the person names, and tell the audit log."""
         gateway = self.get_queryset(request).select_related("fleet").filter(pk=pk).first()
         if not self.has_change_permission(request, gateway):
-            raise PermissionDenied
+            raise PermissionDenied("renewal.change_gateway")
         if gateway is None:
             raise Http404
         if request.method != "POST":

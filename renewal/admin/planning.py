@@ -314,7 +314,7 @@ def _midnight(text: str) -> date | None:
 def plan_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Show the form; on `preview` what the plan would hold; on `plan` make it and go to its page."""
     if not request.user.has_perm("renewal.add_campaign"):
-        raise PermissionDenied
+        raise PermissionDenied("renewal.add_campaign")
     now = timezone.now()
     form = (
         PlanForm(request.POST, request=request, site=site)

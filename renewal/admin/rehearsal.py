@@ -265,7 +265,7 @@ class RehearsalAdmin(ReadOnlyAdmin):
         fleets = fleets_of(request.user)
         # Whoever is of no fleet has nothing to plan a campaign for.
         if not request.user.has_perm("renewal.add_campaign") or (fleets is not None and not fleets):
-            raise PermissionDenied
+            raise PermissionDenied("renewal.add_campaign")
         how_long = _how_long(rehearsing.latest_finished())
         # The page of a plan hands over what it asks for itself.
         asked = request.method == "POST" and FROM_PLAN not in request.POST

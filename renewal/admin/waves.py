@@ -184,7 +184,7 @@ def breaches(campaign: Campaign) -> list[str]:
 def open_view(request: HttpRequest, campaign: Campaign, site: admin.AdminSite) -> HttpResponse:
     """Show what opening the next wave by hand does; open it on POST."""
     if not request.user.has_perm("renewal.change_campaign"):
-        raise PermissionDenied
+        raise PermissionDenied("renewal.change_campaign")
     now = timezone.now()
     part = wave_part(campaign, now)
     if part is None or part.next_wave is None:

@@ -146,7 +146,7 @@ def close_order(request: HttpRequest, pk: int) -> HttpResponse:
     200 with `closed`, or 409 with `problem`: in both cases there is nothing left to send.
     """
     if not request.user.has_perm("renewal.change_workorder"):
-        raise PermissionDenied
+        raise PermissionDenied("renewal.change_workorder")
     order = get_object_or_404(_seen_by(request), pk=pk)
     form = FindingForm(request.POST)
     problem = "" if form.is_valid() else " ".join(str(error) for errors in form.errors.values() for error in errors)

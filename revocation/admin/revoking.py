@@ -64,7 +64,7 @@ class RevokeForm(forms.Form):
 def revoke_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     """Show the consequences; revoke on POST, once."""
     if not request.user.has_perm(PERMISSION):
-        raise PermissionDenied
+        raise PermissionDenied(PERMISSION)
     found = Certificate.objects.of_fleets(fleets_of(request.user)).of_devices()
     certificate = found.select_related("device", "authority", "profile").filter(pk=pk).first()
     if certificate is None:

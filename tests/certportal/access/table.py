@@ -41,6 +41,11 @@ RULES = (
     Rule("admin:logout", "", ANYBODY),
     Rule("admin:index", STAFF, STAFF),
     Rule("admin:search", STAFF, STAFF),
+    Rule("admin:work", STAFF, STAFF),  # queues; each of them needs its permission
+    Rule("admin:configuration", STAFF, STAFF),
+    Rule("admin:handbook", STAFF, STAFF),
+    Rule("admin:handbook_page", STAFF, STAFF),
+    Rule("admin:handbook_picture", STAFF, STAFF),
     Rule("admin:dashboard_block", STAFF, STAFF),  # tiles; each of them needs its permission
     Rule("admin:password_change_done", STAFF),
     Rule("admin:password_change", STAFF, STAFF),
