@@ -4,6 +4,7 @@ Programs get one line. A refusal names the permission and the roles that hold it
 may not see is told by neither page.
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from django.contrib import admin
@@ -46,7 +47,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, "403.html", context, HTTPStatus.FORBIDDEN)
 
 
-def _answer(request: HttpRequest, template: str, context: dict[str, object], status: HTTPStatus) -> HttpResponse:
+def _answer(request: HttpRequest, template: str, context: Mapping[str, object], status: HTTPStatus) -> HttpResponse:
     """Render in the frame of the portal for whoever is logged in."""
     user = getattr(request, "user", None)
     if user is None or not user.is_staff:

@@ -29,6 +29,9 @@ _NOW = timedelta(seconds=2)
 _NEAR = timedelta(days=2)
 NOTHING: SafeString = mark_safe('<span class="quiet">–</span>')  # noqa: RUF001
 
+# From here on a distance is told in years; the length of a lifetime never is.
+_YEARS_FROM = timedelta(days=730)
+_YEAR = timedelta(days=365.25)
 _UNITS = (
     (timedelta(days=2), timedelta(days=1), "d"),
     (timedelta(hours=2), timedelta(hours=1), "h"),
@@ -45,13 +48,22 @@ def span(length: timedelta) -> str:
 
 
 def distance(moment: datetime, now: datetime) -> str:
-    """Return how far a moment is: `in 81 d`, `3 h ago`, `now`. From two days on, days are those between the dates."""
+    """Return how far a moment is: `in 81 d`, `3 h ago`, `now`, `2.9 y ago`.
+
+    From two days on, days are those between the dates.
+    """
     length = abs(moment - now)
     if length <= _NOW:
         return _("now")
     if length >= timedelta(days=2):
         length = abs(moment.astimezone(UTC).date() - now.astimezone(UTC).date())
-    return (_("in %(span)s") if moment >= now else _("%(span)s ago")) % {"span": span(length)}
+    said = _years(length) if length >= _YEARS_FROM else span(length)
+    return (_("in %(span)s") if moment >= now else _("%(span)s ago")) % {"span": said}
+
+
+def _years(length: timedelta) -> str:
+    tenths = round(10 * (length / _YEAR))
+    return f"{number_format(tenths / 10, 1 if tenths % 10 else 0)} y"
 
 
 def when(moment: datetime | None, now: datetime, *, to_the_minute: bool = False) -> SafeString:

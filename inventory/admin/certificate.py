@@ -49,6 +49,7 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
         "key_type",
         "purpose",
     ]
+    phrases = {"purpose=device": _("of devices")}
     search_fields = ["serial"]
     search_help_text = _(
         "Certificate serial in hex or decimal, fingerprint, or what names devices: serial, MQTT id, phone, batch, site."

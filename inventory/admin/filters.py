@@ -95,6 +95,7 @@ class _GroupFilter(admin.SimpleListFilter):
 
     path = ""
     field = ""
+    groups: type[Fleet | Site | Batch]
 
     def value(self) -> str | None:
         # The header's choice of all fleets leaves the parameter empty.
@@ -112,6 +113,15 @@ class _GroupFilter(admin.SimpleListFilter):
             raise IncorrectLookupParameters
         return queryset.filter(**{f"{self.path}{self.field}": int(value)})
 
+    def chosen(self, request: HttpRequest) -> str:
+        """Return the name of the group, also of one that is not among the choices."""
+        value = self.value() or ""
+        if value == NONE or not is_key(value):
+            return gettext("none") if value == NONE else ""
+        seen: Any = self.groups.objects.of_fleets(fleets_of(request.user))
+        name = seen.filter(pk=int(value)).values_list("name", flat=True).first()
+        return value if name is None else cells.visible(name)
+
     def within_fleet(self, request: HttpRequest, model: type[Site] | type[Batch]) -> list[tuple[str, Any]]:
         """Return the groups of the chosen fleet; those of all fleets bear its name too."""
         fleet = request.GET.get("fleet", "")
@@ -127,6 +137,7 @@ class FleetFilter(_GroupFilter):
     title = _("fleet")
     parameter_name = "fleet"
     field = "fleet"
+    groups = Fleet
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         seen = Fleet.objects.of_fleets(fleets_of(request.user))
@@ -137,6 +148,7 @@ class SiteFilter(_GroupFilter):
     title = _("site")
     parameter_name = "site"
     field = "site"
+    groups = Site
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return self.within_fleet(request, Site)
@@ -146,6 +158,7 @@ class BatchFilter(_GroupFilter):
     title = _("batch")
     parameter_name = "batch"
     field = "batch"
+    groups = Batch
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return self.within_fleet(request, Batch)
@@ -265,6 +278,21 @@ class ExpiryFilter(admin.ListFilter):
     def narrow(self, queryset: QuerySet[Any], span: dict[str, datetime]) -> QuerySet[Any]:
         return queryset.filter(**span)
 
+    def chosen(self, request: HttpRequest) -> str:
+        """Return the span in words: a day, or the days from which and before which."""
+        start, end = self.bounds.get(self.start_name), self.bounds.get(self.end_name)
+        if start and end and end == start + timedelta(days=1) and start == start_of(start.date()):
+            return gettext("on %(day)s") % {"day": start.date().isoformat()}
+        words = []
+        if start:
+            words.append(gettext("from %(moment)s") % {"moment": _said(start)})
+        if end:
+            words.append(gettext("before %(moment)s") % {"moment": _said(end)})
+        return " ".join(words)
+
+    def phrase(self, word: str) -> str:
+        return gettext("that expire %(when)s") % {"when": word}
+
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
         today = timezone.now().astimezone(UTC).date()
         yield {
@@ -272,16 +300,24 @@ class ExpiryFilter(admin.ListFilter):
             "query_string": changelist.get_query_string(remove=[self.start_name, self.end_name]),
             "display": gettext("All"),
         }
-        for days in self.presets:
-            start, end = start_of(today), start_of(today + timedelta(days=days))
+        for name, start, end in self._spans(today):
             yield {
                 "selected": self.bounds == {self.start_name: start, self.end_name: end},
                 "query_string": changelist.get_query_string(
                     {self.start_name: links.moment(start), self.end_name: links.moment(end)}
                 ),
-                "display": gettext("next %(days)s d") % {"days": days},
+                "display": name,
             }
         yield {"fields": self.fields()}
+
+    def _spans(self, today: date) -> Iterator[tuple[str, datetime, datetime]]:
+        """Yield the spans that are offered; a week ends on Sunday."""
+        tomorrow = today + timedelta(days=1)
+        yield gettext("today"), start_of(today), start_of(tomorrow)
+        yield gettext("tomorrow"), start_of(tomorrow), start_of(tomorrow + timedelta(days=1))
+        yield gettext("this week"), start_of(today), start_of(today + timedelta(days=8 - today.isoweekday()))
+        for days in self.presets:
+            yield gettext("next %(days)s d") % {"days": days}, start_of(today), start_of(today + timedelta(days=days))
 
     def fields(self) -> dict[str, Any]:
         """Return what the form of the two dates needs. A span that does not start at midnight stays in the address."""
@@ -299,6 +335,14 @@ class DeviceExpiryFilter(ExpiryFilter):
 
     def narrow(self, queryset: QuerySet[Any], span: dict[str, datetime]) -> QuerySet[Any]:
         return queryset.filter(Exists(Certificate.objects.standing().filter(device=OuterRef("pk"), **span)))
+
+    def phrase(self, word: str) -> str:
+        return gettext("whose certificates expire %(when)s") % {"when": word}
+
+
+def _said(moment: datetime) -> str:
+    """Return a moment as short as it is exact: midnight is a day."""
+    return moment.date().isoformat() if moment == start_of(moment.date()) else moment.strftime("%Y-%m-%d %H:%M")
 
 
 def _moment(text: str) -> datetime:

@@ -19,7 +19,11 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
         (NOW + timedelta(seconds=3), "in 3 s"),
         (NOW - timedelta(seconds=2, milliseconds=1), "2 s ago"),
         (NOW - timedelta(minutes=119), "119 min ago"),
-        (NOW - timedelta(days=4000), "4,000 d ago"),
+        (NOW - timedelta(days=729), "729 d ago"),
+        (NOW - timedelta(days=730), "2 y ago"),
+        (NOW + timedelta(days=1094), "in 3 y"),
+        (NOW - timedelta(days=1120), "3.1 y ago"),
+        (NOW + timedelta(days=9131), "in 25 y"),
     ],
 )
 def test_a_distance_is_in_the_largest_unit_that_says_enough(moment, shown):
