@@ -23,6 +23,7 @@ from certportal.models import ApiToken, User
 from inventory import admin as inventory_admin
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
+from inventory.admin.inlines import RowsInline
 from inventory.devices import timeline
 from inventory.models import Certificate, Device, FleetMembership, fleets_of
 from renewal import story as renewal_story
@@ -72,11 +73,10 @@ class CertificateAdmin(inventory_admin.CertificateAdmin):
         return page
 
 
-class FleetsInline(admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class FleetsInline(RowsInline):
     """The fleets of a person, given and taken by superusers."""
 
     model = FleetMembership
-    extra = 0
     verbose_name_plural = _("fleets, of who does not see all")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -104,6 +104,7 @@ class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
     """
 
     secret_fields = ("password1", "password2", "password")
+    filter_horizontal = ()
     inlines = [FleetsInline]
     readonly_fields = ("last_login", "date_joined")
     fieldsets = [
@@ -170,6 +171,8 @@ admin.site.unregister(Group)
 @admin.register(Group)
 class RoleAdmin(AuditedAdmin, GroupAdmin):
     """Roles. What one grants is for superusers to say: who could widen a role that he or she has would be one."""
+
+    filter_horizontal = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser and super().has_add_permission(request)

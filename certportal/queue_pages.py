@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
 from django_rq.queues import get_queue_by_index
@@ -28,6 +29,7 @@ from inventory.admin.audited import actor_of
 from inventory.audit import record
 from inventory.models import AuditAction
 
+_WORKER = Worker.redis_worker_namespace_prefix
 VIEW, CHANGE = "certportal.view_queues", "certportal.change_queues"
 _PREFIX = "django_rq_"
 # Addresses that act on POST; most of them ask back on GET.
@@ -79,6 +81,9 @@ def _guarded(name: str, view: _View) -> _View:
             raise PermissionDenied(CHANGE if acts else VIEW)
         if request.method not in {"GET", "HEAD"} and not (acts and request.method == "POST"):
             return HttpResponseNotAllowed(["GET", "HEAD", "POST"] if acts else ["GET", "HEAD"])
+        if "key" in kwargs:
+            # A worker's own page leads to itself by its name alone.
+            kwargs["key"] = f"{_WORKER}{kwargs['key'].removeprefix(_WORKER)}"
         jobs = _existing(request, kwargs)
         if acts and request.method == "POST" and name != "confirm_action":
             _record(request, name, kwargs["queue_index"], jobs)
@@ -128,6 +133,7 @@ def _record(request: HttpRequest, name: str, index: int, jobs: list[str]) -> Non
     )
 
 
+Dashboard._meta.verbose_name_plural = _("queues of jobs")
 if admin.site.is_registered(Dashboard):
     admin.site.unregister(Dashboard)
 admin.site.register(Dashboard, QueuePages)

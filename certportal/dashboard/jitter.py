@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy
 from certportal.dashboard.geometry import days
 from inventory.admin import links
 from inventory.admin.audited import actor_of, record_change
+from inventory.admin.form_fields import DayInput
 from inventory.counters import reading
 from inventory.expiry import cliffs
 from inventory.expiry.jitter.comparison import compare
@@ -43,9 +44,7 @@ class RunForm(forms.Form):
     fleet = forms.ModelChoiceField(Fleet.objects.all(), label=gettext_lazy("Fleet"))
     units_a_day = forms.IntegerField(label=gettext_lazy("Units a day"), min_value=1, max_value=10_000_000)
     days = forms.IntegerField(label=gettext_lazy("Days of production"), min_value=1, max_value=400)
-    first_day = forms.DateField(
-        label=gettext_lazy("First day"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    first_day = forms.DateField(label=gettext_lazy("First day"), widget=DayInput)
     validity_days = forms.IntegerField(label=gettext_lazy("Validity, d"), min_value=1, max_value=20 * 366)
     jitter_days = forms.IntegerField(label=gettext_lazy("Jitter up to, d"), min_value=0, max_value=366)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.token import Token
 
 _SUFFIX = ".md"
@@ -37,6 +38,8 @@ def render(text: str, page: str, address_of: Callable[[str], str | None]) -> Ren
     does not know becomes plain text.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.add_render_rule("fence", _listing)
+    markdown.add_render_rule("code_block", _listing)
     tokens = markdown.parse(text)
     title, tokens = _without_title(tokens)
     parts = [Heading(name, anchor) for level, name, anchor in _anchored(tokens) if level == "h2"]
@@ -45,6 +48,11 @@ def render(text: str, page: str, address_of: Callable[[str], str | None]) -> Ren
         if token.children:
             token.children = list(_led(token.children, page, address_of))
     return Rendered(title or page, parts, markdown.renderer.render(tokens, markdown.options, {}))
+
+
+def _listing(_renderer: object, tokens: list[Token], index: int, _options: object, _env: object) -> str:
+    """Return lines of code; who scrolls by keyboard can go there."""
+    return f'<pre tabindex="0"><code>{escapeHtml(tokens[index].content)}</code></pre>\n'
 
 
 def anchor(heading: str) -> str:

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
-from inventory.admin.durations import DURATIONS
-from inventory.admin.scoped import ScopedChoices, SharedAdmin
+from inventory.admin.inlines import RowsInline
+from inventory.admin.scoped import SharedAdmin
 from inventory.alerts.acknowledgement import muted
 from inventory.alerts.delivering import signing_secret
 from inventory.audit import record
@@ -44,11 +44,9 @@ class RecipientAdmin(SharedAdmin, AuditedAdmin):
         return cells.code(signing_secret(recipient), whole=True)
 
 
-class LevelInline(ScopedChoices, admin.TabularInline):  # type: ignore[type-arg]  # generic only in the stubs
+class LevelInline(RowsInline):
     model = AlertLevel
-    extra = 0
     fields = ["number", "recipients", "repeat_every", "silence"]
-    formfield_overrides = DURATIONS
 
 
 class AlertPolicyAdmin(SharedAdmin, AuditedAdmin):

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
+from inventory.admin.form_fields import DayInput
 from inventory.admin.listing import ListAdmin
 from inventory.alerts import acknowledgement, unexpected_sightings
 from inventory.alerts.infrastructure import AUTHORITY_THRESHOLDS, CERTIFICATE_THRESHOLDS
@@ -110,15 +111,6 @@ class LevelFilter(_NumberFilter):
 
 class AlertFleetFilter(filters.FleetFilter):
     path = "certificate__device__"
-
-
-class DayInput(forms.DateInput):
-    """The browser's own calendar."""
-
-    input_type = "date"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%d")
 
 
 class AcknowledgeForm(forms.Form):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import links
-from inventory.admin.durations import DURATIONS
+from inventory.admin.form_fields import FORM_FIELDS
 from inventory.admin.scoped import ScopedAdmin
 from inventory.audit import record
 from inventory.audit.changes import changed
@@ -62,7 +62,7 @@ class AuditedAdmin(ScopedAdmin):
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    formfield_overrides = DURATIONS
+    formfield_overrides = FORM_FIELDS
     # What would be listed here, and how it gets here.
     empty_state: "StrOrPromise" = _("Nothing here yet.")
     # Fields whose values never enter the log.

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from inventory.formats import spans
@@ -21,7 +20,3 @@ class DurationField(forms.DurationField):
     def to_python(self, value: Any) -> timedelta | None:
         span = spans.read(value) if isinstance(value, str) else None
         return super().to_python(value) if span is None else span
-
-
-DURATIONS: dict[Any, dict[str, Any]] = {models.DurationField: {"form_class": DurationField}}
-"""The `formfield_overrides` of a form that has any."""

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from inventory.admin import cells, links
 from inventory.admin.audited import actor_of
 from inventory.admin.filters import is_key
+from inventory.admin.form_fields import DayInput
 from inventory.admin.listing import COUNT, CURSOR
 from inventory.expiry.cliffs import start_of
 from inventory.models import Batch, Fleet, FleetIds, Site, fleets_of
@@ -35,15 +36,6 @@ from renewal.models import Campaign
 
 _SAMPLE = 8
 _DUE_BEFORE_END = timedelta(days=4)
-
-
-class DayInput(forms.DateInput):
-    """The browser's own calendar."""
-
-    input_type = "date"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%d")
 
 
 # What most plans leave as it is, by the parts of the page in which it is folded.

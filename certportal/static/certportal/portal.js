@@ -17,6 +17,9 @@
     }
   });
 
+  // The box over the boxes of a list of jobs has no name of its own.
+  document.getElementById("action-toggle")?.setAttribute("aria-label", document.body.dataset.wordAll ?? "all");
+
   // Selects that stand for links.
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-submits]")) event.target.form.submit();
