@@ -35,6 +35,8 @@ class ExpiryMap:
     hidden_rows: int
     map: heatmap.Heatmap
     urls: dict[heatmap.Cell, str]
+    column_urls: dict[heatmap.Column, str]
+    """The list of all that ends in a column, in whatever row: also where nothing does."""
     cliffs: list[Cliff]
 
     @property
@@ -43,7 +45,7 @@ class ExpiryMap:
 
 
 def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> ExpiryMap:
-    """Return the map. At most six queries of counters and names, and those of the cliffs unless they are given."""
+    """Return the map. At most five queries of counters and names, and those of the cliffs unless they are given."""
     today = now.astimezone(UTC).date()
     columns = heatmap.columns(scope.first_day(now), scope.days, _WIDTH)
     first, end = columns[0].start, columns[-1].end
@@ -59,15 +61,15 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
         columns,
         today=today,
         cliffs=_by_day(inside),
-        on_cliffs=_on_cliffs(scope.axis, inside),
         width=_WIDTH,
     )
-    lists = {key: _url(scope, key) for key in known}
+    lists = {key: _url_of_row(scope, key) for key in known}
     spans = {column: links.expiry(start_of(column.start), start_of(column.end)) for column in columns}
     whole = links.expiry(start_of(first), start_of(end))
     rows = [Row(key, name, groups.largest.get(key, 0), f"{lists[key]}&{whole}") for key, name in known.items()]
     urls = {cell: f"{lists[cell.row]}&{spans[cell.column]}" for cell in laid.cells}
-    return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, inside)
+    of_column = {column: f"{_url(scope)}&{span}" for column, span in spans.items()}
+    return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, of_column, inside)
 
 
 def _names(scope: Scope) -> "QuerySet[Model]":
@@ -94,21 +96,15 @@ def _by_day(cliffs: list[Cliff]) -> dict[date, int]:
     return days
 
 
-def _on_cliffs(axis: Axis, cliffs: list[Cliff]) -> dict[tuple[int | None, date], int]:
-    """Return how much of the cliffs each group holds, so that their outline points at the cause."""
-    held: dict[tuple[int | None, date], int] = {}
-    heaps = [reading.Heap(cliff.fleet_id, cliff.day, cliff.count) for cliff in cliffs]
-    for (_fleet, day), groups in reading.groups_of(axis, heaps).items():
-        for group, count in groups.items():
-            held[group, day] = held.get((group, day), 0) + count
-    return held
+def _url(scope: Scope, **group: object) -> str:
+    question: dict[str, Any] = {"fleet": scope.fleet_id, **group}
+    return links.certificates(state="standing", **question)
 
 
-def _url(scope: Scope, row: int | None) -> str:
+def _url_of_row(scope: Scope, row: int | None) -> str:
     """Return the list of exactly the certificates that a row counts; with a span of expiry those of a cell."""
     parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
-    question: dict[str, Any] = {"fleet": scope.fleet_id, parameter: "none" if row is None else row}
-    return links.certificates(state="standing", **question)
+    return _url(scope, **{parameter: "none" if row is None else row})
 
 
 def day_url(cliff: Cliff) -> str:

@@ -35,6 +35,8 @@ _WIDTH, _HEIGHT = 1376, 160
 _DAY = timedelta(days=1)
 # The charts show this many days around what the run ends.
 _MARGIN = 7
+# Beside a cliff so many days are shown, for its size to be seen.
+_AROUND = 45 * _DAY
 EXISTING, PLANNED = "existing", "planned"
 
 
@@ -123,6 +125,24 @@ def restagger(profile: Profile, fleet: Fleet, day: date, rules: Rules, now: date
         return None
 
 
+def dissection(fleet: Fleet, cliff: date, advice: Advice, rules: Rules) -> tuple[days.Days, days.Days]:
+    """Draw the days around a cliff as they are, and those on which its successors end, on one scale. Two queries."""
+    first, last = min(advice.histogram), max(advice.histogram)
+    around = [(cliff - _AROUND, cliff + _AROUND), (first - _MARGIN * _DAY, last + _MARGIN * _DAY)]
+    now, then = (cliffs.standing_by_day(fleet, *span) for span in around)
+    of_cliff = {cliff: now.get(cliff, 0.0)}
+    charts: list[dict[str, Mapping[date, float]]] = [
+        {EXISTING: {day: count for day, count in now.items() if day != cliff}, PLANNED: of_cliff},
+        {EXISTING: then, PLANNED: advice.histogram},
+    ]
+    tallest = max(largest(together(chart[PLANNED], chart[EXISTING]))[1] for chart in charts)
+    before, after = (
+        days.layout(parts, first=span[0], last=span[1], tallest=tallest, width=_WIDTH, height=_HEIGHT)
+        for parts, span in zip(charts, around, strict=True)
+    )
+    return before, after
+
+
 def planner(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> HttpResponse:
     """Show form, histograms and advice; on `write` put validity and jitter into the profile, audited."""
     if not request.user.has_perm("inventory.view_profile"):
@@ -170,11 +190,13 @@ def _initial(profile: Profile, fleets: FleetIds, now: datetime) -> dict[str, Any
 def _results(profile: Profile, form: RunForm, cliff: date | None, now: datetime) -> dict[str, Any]:
     fleet, rules = form.cleaned_data["fleet"], form.rules
     before = Rules(profile.validity, profile.jitter_max)
-    found: dict[str, Any] = {"simulation": simulate(fleet, form.run, before, rules), "fleet": fleet, "rules": rules}
-    found["unchanged"] = rules == before
-    if cliff is not None:
-        advice = restagger(profile, fleet, cliff, rules, now)
-        found |= {"cliff": cliff, "advice": advice, "campaign_url": _campaign_url(fleet, cliff, advice)}
+    found: dict[str, Any] = {"fleet": fleet, "rules": rules, "unchanged": rules == before}
+    if cliff is None:
+        return {**found, "simulation": simulate(fleet, form.run, before, rules)}
+    advice = restagger(profile, fleet, cliff, rules, now)
+    found |= {"cliff": cliff, "advice": advice, "campaign_url": _campaign_url(fleet, cliff, advice)}
+    if advice is not None:
+        found["dissection"] = dissection(fleet, cliff, advice, rules)
     return found
 
 

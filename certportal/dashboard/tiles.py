@@ -15,6 +15,8 @@ from inventory.models.certificate import CertificateStatus
 @dataclass(frozen=True)
 class Tile:
     label: str
+    unit: str
+    """What is counted: devices, or certificates."""
     count: int
     url: str
     tone: str
@@ -26,9 +28,10 @@ def read(scope: Scope, now: datetime, counted: Standings | None = None) -> list[
     known = never_seen = None
     if scope.may("inventory.view_device"):
         devices = reading.devices(fleets=scope.fleets).values()
-        known = Tile(_("devices"), sum(each.number for each in devices), links.devices(fleet=fleet), "neutral")
+        number = sum(each.number for each in devices)
+        known = Tile(_("devices"), _("in all"), number, links.devices(fleet=fleet), "neutral")
         unseen = sum(each.never_seen for each in devices)
-        never_seen = Tile(_("never seen"), unseen, links.devices(seen="never", fleet=fleet), "neutral")
+        never_seen = Tile(_("never seen"), _("devices"), unseen, links.devices(seen="never", fleet=fleet), "neutral")
     standing = []
     if scope.may("inventory.view_certificate"):
         standing = _standing(fleet, counted or standings(now, fleets=scope.fleets))
@@ -37,7 +40,7 @@ def read(scope: Scope, now: datetime, counted: Standings | None = None) -> list[
 
 def _standing(fleet: int | None, counts: Standings) -> list[Tile]:
     def of_certificates(label: str, status: CertificateStatus, count: int, tone: str) -> Tile:
-        return Tile(label, count, links.certificates(state=status.value, fleet=fleet), tone)
+        return Tile(label, _("certificates"), count, links.certificates(state=status.value, fleet=fleet), tone)
 
     tiles = [
         of_certificates(_("valid"), CertificateStatus.VALID, counts.valid, "good"),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from certportal.dashboard.expiry_map import ExpiryMap, day_url
 from certportal.dashboard.geometry import days, timeline
+from certportal.dashboard.geometry.heatmap import HEAD as ROWS_FROM
 from certportal.dashboard.jitter import EXISTING, PLANNED, Simulation
 from certportal.dashboard.weeks import Weeks
 from inventory.admin import cells
@@ -33,7 +34,7 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
     drawn = expiry_map.map
     cells_ = format_html_join(
         "\n",
-        '<a href="{}"><rect x="{}" y="{}" width="{}" height="{}" class="heat-{}{}"><title>{}</title></rect></a>',
+        '<a href="{}"><rect x="{}" y="{}" width="{}" height="{}" class="heat-{}"><title>{}</title></rect></a>',
         (
             (
                 expiry_map.urls[cell],
@@ -42,15 +43,29 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
                 drawn.cell_width,
                 drawn.cell_height,
                 cell.step,
-                " cliff" if cell.cliff else "",
                 title,
             )
             for cell, title in zip(drawn.cells, _cell_titles(expiry_map), strict=True)
         ),
     )
+    # Under the cells; for who points at an empty one. Not in the order of the keyboard, which has the cells.
+    days_ = format_html_join(
+        "\n",
+        '<a href="{}" tabindex="-1" aria-hidden="true"><rect x="{}" y="{}" width="{}" height="{}" class="day">'
+        "<title>{}</title></rect></a>",
+        (
+            (url, column.x, ROWS_FROM, drawn.cell_width, drawn.foot - ROWS_FROM, column.start.isoformat())
+            for column, url in expiry_map.column_urls.items()
+        ),
+    )
+    outlines = format_html_join(
+        "\n",
+        '<rect x="{}" y="{}" width="{}" height="{}" class="cliff"/>',
+        ((x, ROWS_FROM, drawn.cell_width, drawn.foot - ROWS_FROM) for x in drawn.outlined),
+    )
     urls = {cliff.day: day_url(cliff) for cliff in expiry_map.cliffs}
     labels = [{"label": label, "url": urls[label.day]} for label in expiry_map.map.cliffs]
-    return {"map": drawn, "cells": cells_, "labels": labels}
+    return {"map": drawn, "days": days_, "cells": cells_, "outlines": outlines, "labels": labels}
 
 
 @register.simple_tag
@@ -99,7 +114,7 @@ def week_bars(weeks: Weeks) -> dict[str, Any]:
 @register.inclusion_tag("certportal/charts/days.svg")
 def day_bars(chart: days.Days) -> dict[str, Any]:
     """Draw what ends on each day, with and without a plan."""
-    words = {EXISTING: _("%(count)s end anyway on %(day)s"), PLANNED: _("%(count)s of the run end on %(day)s")}
+    words = {EXISTING: _("%(count)s end anyway on %(day)s"), PLANNED: _("%(count)s of these end on %(day)s")}
     bars = format_html_join(
         "\n",
         '<rect x="{}" y="{}" width="{}" height="{}" class="day-{}"><title>{}</title></rect>',

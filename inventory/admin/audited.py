@@ -71,6 +71,13 @@ class AuditedAdmin(ScopedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        # One button saves; the page that follows says what became of it.
+        plain = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, {**context, **plain}, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Model, form: "ModelForm[Any]", change: bool) -> None:
         changes = {
             name: [_text(form.initial.get(name)) if change else None, _text(form.cleaned_data.get(name))]

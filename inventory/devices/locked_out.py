@@ -33,6 +33,8 @@ class Reading:
     tone: str
     text: str | Promise
     steps: tuple[str | Promise, ...]
+    act: str | Promise
+    """The first of the steps in a word or two, for each row of a list."""
     forbidden: str | Promise
 
 
@@ -41,6 +43,7 @@ READINGS = {
         "late",
         _("The certificate ended before it was renewed. Nobody distrusts the device; it can no longer authenticate."),
         (_("enrol it anew with a one-time secret"), _("retire it if it is gone")),
+        _("enrol anew"),
         _("It cannot renew by itself: verifiers and EST refuse an ended certificate."),
     ),
     Queue.REVOKED: Reading(
@@ -50,6 +53,7 @@ READINGS = {
             "revoked, or an authority above that: verifiers accept nothing that it signed."
         ),
         (_("find out what happened to it and open a case"), _("retire it if it stays distrusted")),
+        _("open a case"),
         _(
             "It cannot renew or enrol until a second person has cleared it; of a revoked issuer, until its fleet has "
             "another."

@@ -1,4 +1,4 @@
-"""The expiry map: one row a group, one cell a day or a week, a line at today, an outline around cliffs."""
+"""The expiry map: one row a group, one cell a day or a week, a line at today, an outline around the days of cliffs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ FOOT = 20
 # Beyond this many days a cell is a week, and beyond the next a month.
 MOST_DAYS_BY_DAY = 120
 MOST_DAYS_BY_WEEK = 1200
-# A cell is outlined when it holds this share of a cliff, so that the outline points at the cause.
-OUTLINED_SHARE = 0.2
 _LABEL_WIDTH = 148
 _MOST_LABELS = 4
 _MOST_TICK_DAYS = 45
@@ -49,7 +47,6 @@ class Cell:
     row: int | None
     count: int
     step: int
-    cliff: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,8 @@ class Heatmap:
     foot: int
     ticks: tuple[Label, ...]
     cliffs: tuple[CliffLabel, ...]
+    outlined: tuple[int, ...]
+    """Where the columns are that hold a cliff: each is outlined from the first row to the last."""
 
 
 def columns(first: date, days: int, width: int) -> list[Column]:
@@ -96,13 +95,9 @@ def layout(
     *,
     today: date,
     cliffs: Mapping[date, int],
-    on_cliffs: Mapping[Key, int],
     width: int,
 ) -> Heatmap:
-    """Place one cell where something ends. `counts` are by row and by the first day of a column.
-
-    `on_cliffs` says how much of each cliff, by its day, a row holds.
-    """
+    """Place one cell where something ends. `counts` are by row and by the first day of a column."""
     pitch = max(width // max(len(cells), 1), 4)
     height_of_rows = len(rows) * ROW
     steps = scale(max(counts.values(), default=0))
@@ -114,7 +109,6 @@ def layout(
             row,
             count,
             steps.step(count),
-            _is_cliff(row, column, on_cliffs, cliffs),
         )
         for index, row in enumerate(rows)
         for column in cells
@@ -133,11 +127,8 @@ def layout(
         foot=HEAD + height_of_rows,
         ticks=tuple(tick for tick in _ticks(cells) if abs(tick.x - today_x) >= _TICK_WIDTH),
         cliffs=tuple(_labels(cells, cliffs, pitch)),
+        outlined=tuple(column.x for column in cells if any(day in column for day in cliffs)),
     )
-
-
-def _is_cliff(row: int | None, column: Column, counts: Mapping[Key, int], cliffs: Mapping[date, int]) -> bool:
-    return any(day in column and counts.get((row, day), 0) >= OUTLINED_SHARE * total for day, total in cliffs.items())
 
 
 def _today_x(cells: Sequence[Column], today: date, pitch: int) -> int:
@@ -155,7 +146,7 @@ def _ticks(cells: Sequence[Column]) -> list[Label]:
         return [Label(column.x, f"{column.start:%m-%d}") for column in cells if column.start.weekday() == 0]
     if cells and (cells[0].end - cells[0].start).days > _WEEK_DAYS:
         return [Label(column.x, f"{column.start:%Y}") for column in cells if column.start.month == 1]
-    step = 1 if len(cells) <= _MOST_WEEKS_BY_MONTH else 3
+    step = 1 if by_day or len(cells) <= _MOST_WEEKS_BY_MONTH else 3
     firsts = [column for column in cells if (column.end - timedelta(days=1)).day <= (column.end - column.start).days]
     return [Label(column.x, f"{column.end - timedelta(days=1):%Y-%m}") for column in firsts[::step]]
 

@@ -18,7 +18,7 @@
   });
 
   // The box over the boxes of a list of jobs has no name of its own.
-  document.getElementById("action-toggle")?.setAttribute("aria-label", document.body.dataset.wordAll ?? "all");
+  document.getElementById("action-toggle")?.setAttribute("aria-label", document.getElementById("portal-nav").dataset.wordAll);
 
   // Selects that stand for links.
   document.addEventListener("change", (event) => {

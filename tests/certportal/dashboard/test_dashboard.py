@@ -203,7 +203,7 @@ def test_a_crl_that_was_never_published_needs_a_person_once_an_authority(small_f
 
 def test_an_empty_portal_says_so_and_what_would_appear(page):
     text = page("/admin/")
-    assert "Nothing needs a decision" in text
+    assert "All clear, looked at" in text
     assert "No campaign yet" in text
     assert "Nothing ends in this span" in text
 

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def counted(numbers: list[int], columns: list[heatmap.Column]) -> dict[heatmap.K
 def test_each_count_of_a_row_has_a_cell_in_its_column(numbers, span):
     columns = heatmap.columns(TODAY - timedelta(days=14), span, 1200)
     counts = counted(numbers, columns)
-    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, on_cliffs={}, width=1200)
+    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
     found = {(cell.row, cell.column.start): cell.count for cell in laid.cells}
     assert found == {key: count for key, count in counts.items() if count}
     assert len(found) == len(laid.cells)
@@ -55,7 +56,7 @@ def test_each_count_of_a_row_has_a_cell_in_its_column(numbers, span):
 def test_cells_do_not_overlap_and_stay_inside(numbers, span):
     columns = heatmap.columns(TODAY, span, 1200)
     counts = counted(numbers, columns)
-    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, on_cliffs={}, width=1200)
+    laid = heatmap.layout(counts, [1, 2, 3, None], columns, today=TODAY, cliffs={}, width=1200)
     places = {(cell.x, cell.y) for cell in laid.cells}
     assert len(places) == len(laid.cells)
     assert all(0 <= x <= laid.width - laid.cell_width for x, _y in places)
@@ -82,7 +83,7 @@ def test_a_cell_is_a_month_beyond_three_years_and_begins_on_its_first():
     assert len(columns) == 240
 
 
-def test_a_cliff_is_outlined_where_it_comes_from_and_named_once():
+def test_the_day_of_a_cliff_is_outlined_and_named_once():
     cliff = date(2027, 4, 1)
     counts = {(1, cliff): 200, (2, cliff): 4, (2, date(2027, 4, 2)): 3}
     columns = heatmap.columns(TODAY, 90, 1200)
@@ -92,19 +93,17 @@ def test_a_cliff_is_outlined_where_it_comes_from_and_named_once():
         columns,
         today=TODAY,
         cliffs={cliff: 204},
-        on_cliffs={(1, cliff): 200, (2, cliff): 4},
         width=1200,
     )
-    assert [(cell.row, cell.count) for cell in laid.cells if cell.cliff] == [(1, 200)]
+    assert laid.outlined == tuple(column.x for column in columns if column.start == cliff)
+    assert len(laid.outlined) == 1
     assert [(label.day, label.count) for label in laid.cliffs] == [(cliff, 204)]
 
 
 @given(days=st.sets(st.dates(TODAY, TODAY + timedelta(days=89)), max_size=20))
 def test_names_of_cliffs_never_run_into_each_other(days):
     cliffs = {day: 100 + index for index, day in enumerate(sorted(days))}
-    laid = heatmap.layout(
-        {}, [1], heatmap.columns(TODAY, 90, 1200), today=TODAY, cliffs=cliffs, on_cliffs={}, width=1200
-    )
+    laid = heatmap.layout({}, [1], heatmap.columns(TODAY, 90, 1200), today=TODAY, cliffs=cliffs, width=1200)
     spans = sorted(
         (label.x, label.x + 148) if label.anchor == "start" else (label.x - 148, label.x) for label in laid.cliffs
     )
@@ -118,7 +117,6 @@ def test_today_is_a_line_in_its_own_day():
         heatmap.columns(TODAY - timedelta(days=14), 104, 1248),
         today=TODAY,
         cliffs={},
-        on_cliffs={},
         width=1248,
     )
     assert laid.today_x == 14 * (laid.cell_width + heatmap.GAP)
@@ -160,3 +158,12 @@ def test_a_cluster_on_the_line_of_time_shows_its_worst():
     now = datetime(2027, 3, 1, tzinfo=UTC)
     moments = [(now - timedelta(days=300), "good"), (now, "good"), (now - timedelta(minutes=1), "stopped")]
     assert [mark.tone for mark in timeline.layout(moments, now, 1200).marks] == ["good", "stopped"]
+
+
+@pytest.mark.parametrize("number", [60, 90, 104, 120])
+def test_each_month_is_labelled_where_a_cell_is_a_day(number):
+    columns = heatmap.columns(TODAY - timedelta(days=14), number, 1250)
+    laid = heatmap.layout({}, [1], columns, today=TODAY, cliffs={}, width=1250)
+    firsts = [column for column in columns if column.start.day == 1 and abs(column.x - laid.today_x) >= 48]
+    assert [tick.text for tick in laid.ticks] == [f"{column.start:%Y-%m}" for column in firsts]
+    assert firsts

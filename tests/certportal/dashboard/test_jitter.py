@@ -34,7 +34,7 @@ def test_the_page_shows_the_factor_and_both_histograms(small_fleet, page):
     text = page(address(small_fleet), fleet=small_fleet.pk, **RUN)
     assert "The largest day falls by a factor of 2.14" in text
     assert text.count('class="bars days"') == 2
-    assert "3,571 of the run end on" in text
+    assert "3,571 of these end on" in text
 
 
 def test_what_ends_anyway_stands_below_the_run(small_fleet):
@@ -85,6 +85,10 @@ def test_a_cliff_gets_advice_how_to_take_it_apart(small_fleet, page):
     [cliff] = cliffs(timezone.now())
     text = page(address(small_fleet), fleet=small_fleet.pk, cliff=cliff.day.isoformat(), **RUN)
     assert f"How to take the cliff of {cliff.day} apart" in text
+    # Before and after, and no run that nobody asked about.
+    assert f"<title>12 of these end on {cliff.day}</title>" in text
+    assert text.count('class="bars days') == 2
+    assert "As the profile is" not in text
     assert "plan the campaign" in text
     assert "Nothing of this fleet ends" in page(address(small_fleet), fleet=small_fleet.pk, cliff="2099-01-01", **RUN)
 

@@ -48,9 +48,9 @@ def test_a_planted_spike_of_fifty_thousand_is_visible_named_and_one_click_away(s
     [cliff] = cliffs(now)
     assert (cliff.count, cliff.cause.axis, cliff.cause.name) == (SPIKE, Axis.BATCH, "B7")
     drawn = expiry_map.read(Scope(), now)
-    [outlined] = [cell for cell in drawn.map.cells if cell.cliff]
-    assert outlined.count == SPIKE
-    assert rows_of(page(drawn.urls[outlined])) == SPIKE
+    [x] = drawn.map.outlined
+    [column] = [column for column in drawn.map.columns if column.x == x]
+    assert rows_of(page(drawn.column_urls[column])) == SPIKE
     assert [(label.day, label.count) for label in drawn.map.cliffs] == [(cliff.day, SPIKE)]
 
     with connection.cursor() as cursor:
