@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.peers import peer
 from tests.e2e.running_portal import CHECKOUT, RunningPortal, running_portal, until
-from tests.e2e.windows import PHONE, QUIET
+from tests.e2e.windows import PHONE, QUIET, log_in
 
 _IMAGES = CHECKOUT / "docs" / "images"
 _DESK = {"width": 1280, "height": 900}
@@ -60,11 +60,7 @@ def _take(browser: Browser, portal: RunningPortal, pictures: list[Picture], dire
     for picture in pictures:
         context = browser.new_context(base_url=portal.portal_url, viewport=picture.window)  # type: ignore[arg-type]
         page = context.new_page()
-        page.goto("/admin/")
-        page.get_by_label("Username").fill("admin")
-        page.get_by_label("Password").fill(portal.password)
-        page.get_by_role("button", name="Log in").click()
-        expect(page.locator("svg.heatmap")).to_be_visible()
+        log_in(page, portal.password)
         page.goto(picture.address)
         picture.first(page)
         page.screenshot(path=directory / f"{picture.name}.png", full_page=picture.whole)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.running_portal import RunningPortal
-from tests.e2e.windows import DESK, PHONE, fits, listen
+from tests.e2e.windows import DESK, PHONE, fits, listen, log_in
 
 LOOKS = {"light": (DESK, "light"), "dark": (DESK, "dark"), "phone": (PHONE, "light")}
 _CLIFF = "svg.heatmap a:has(text.cliff-label)"
@@ -41,14 +41,6 @@ def page(browser: Browser, portal: RunningPortal, look: str, complaints: list[st
     assert complaints == []
 
 
-def log_in(page: Page, portal: RunningPortal) -> None:
-    page.goto("/admin/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(portal.password)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.locator("svg.heatmap")).to_be_visible()
-
-
 def keep(page: Page, artifacts: Path, name: str, look: str) -> None:
     page.screenshot(path=artifacts / f"{name}-{look}.png", full_page=look == "phone")
 
@@ -56,7 +48,7 @@ def keep(page: Page, artifacts: Path, name: str, look: str) -> None:
 def test_from_the_login_over_the_cliff_to_exactly_its_certificates(page, portal, artifacts, look):
     page.goto("/admin/")
     keep(page, artifacts, "login", look)
-    log_in(page, portal)
+    log_in(page, portal.password)
     keep(page, artifacts, "dashboard", look)
     assert fits(page)
 
@@ -88,7 +80,7 @@ def test_from_the_login_over_the_cliff_to_exactly_its_certificates(page, portal,
 
 
 def test_the_page_of_a_campaign_moves_by_itself(page, portal, artifacts, look):
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.get_by_role("link", name="Spring renewal").first.click()
     confirmed = page.locator("#progress li.confirmed .number")
     before = confirmed.inner_text()
@@ -103,7 +95,7 @@ def test_a_device_tells_its_story(page, portal, artifacts, look):
     [(device,)] = portal.rows(
         "SELECT device_id FROM inventory_certificate WHERE state = 'superseded' ORDER BY id LIMIT 1"
     )
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.goto(f"/admin/inventory/device/{device}/change/")
     expect(page.locator("svg").first).to_be_visible()
     keep(page, artifacts, "device", look)
@@ -113,7 +105,7 @@ def test_a_device_tells_its_story(page, portal, artifacts, look):
 @pytest.mark.parametrize("look", ["light"], indirect=True)
 def test_a_certificate_is_revoked_by_a_person_with_a_reason(page, portal, meter, artifacts, look):
     [(certificate,)] = portal.rows("SELECT id FROM inventory_certificate WHERE serial = %s", meter.serial_number)
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.goto(f"/admin/inventory/certificate/{certificate}/change/")
     page.get_by_role("link", name=re.compile("Revoke")).first.click()
     # The first click only asks.
@@ -149,6 +141,6 @@ def test_a_wrong_password_says_so_and_is_audited(page, portal, look):
                                   "/api/docs/"])  # fmt: skip
 def test_no_page_breaks_the_content_security_policy(page, portal, path):
     """`page` fails on any complaint of the browser's."""
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.goto(path)
     page.wait_for_load_state("networkidle")

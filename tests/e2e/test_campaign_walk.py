@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.running_portal import RunningPortal
-from tests.e2e.windows import DESK, fits, listen
+from tests.e2e.windows import DESK, fits, listen, log_in
 
 _SERIALS = ("WALK-1", "WALK-2", "WALK-3")
 # Orders are looked for once a minute, and machines differ.
@@ -19,11 +19,7 @@ def desk(browser: Browser, portal: RunningPortal) -> Iterator[Page]:
     context = browser.new_context(base_url=portal.portal_url, viewport=DESK, accept_downloads=True)
     opened = context.new_page()
     listen(opened, complaints)
-    opened.goto("/admin/")
-    opened.get_by_label("Username").fill("admin")
-    opened.get_by_label("Password").fill(portal.password)
-    opened.get_by_role("button", name="Log in").click()
-    expect(opened.locator("svg.heatmap")).to_be_visible()
+    log_in(opened, portal.password)
     yield opened
     context.close()
     assert complaints == []
