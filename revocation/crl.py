@@ -4,9 +4,10 @@ cryptography's builder copies its list for each revoked certificate and keeps an
 are one join and one hash. Tests hold every byte but the signature equal to the builder's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -117,11 +118,8 @@ def read_head(data: der.Buffer) -> Head:
 
     Over a memory map it touches the first and the last page, whatever the size. Raises DerError on anything else.
     """
-    tbs = der.only_element(data, der.SEQUENCE).inside().take(der.SEQUENCE).inside()
-    tbs.take(der.INTEGER)
-    tbs.take(der.SEQUENCE)
-    tbs.take(der.SEQUENCE)
-    this_update, next_update = (tbs.take(der.UTC_TIME, der.GENERALIZED_TIME).as_time() for _ in range(2))
+    tbs = _after_issuer(data)
+    this_update, next_update = _take_time(tbs), _take_time(tbs)
     tbs.take_if(der.SEQUENCE)
     extensions = tbs.take(der.explicit(0)).inside().take(der.SEQUENCE).inside()
     for extension in extensions.take_all(der.SEQUENCE):
@@ -130,3 +128,66 @@ def read_head(data: der.Buffer) -> Head:
             value = fields.take(der.OCTET_STRING).inside().take(der.INTEGER)
             return Head(value.as_integer(), this_update, next_update)
     raise der.DerError("The CRL has no number.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a CRL says of one certificate. `reason` is a name of RFC 5280 5.3.1, `revoked_at` in UTC."""
+
+    serial: int
+    revoked_at: datetime
+    reason: str
+
+
+_REASON_NAMES = {code: name for name, code in REASON_CODES.items()}
+
+
+def read_first(data: der.Buffer, most: int) -> list[Entry]:
+    """Return the first entries of a CRL that `build` made, at most so many, in its order.
+
+    Over a memory map it touches the pages where these stand. Raises DerError on anything else.
+    """
+    tbs = _after_issuer(data)
+    for _ in ("thisUpdate", "nextUpdate"):
+        _take_time(tbs)
+    revoked = tbs.take_if(der.SEQUENCE)
+    return [_read(each) for each in islice(revoked.inside().take_all(der.SEQUENCE), most)] if revoked else []
+
+
+def _read(element: der.Element) -> Entry:
+    fields = element.inside()
+    serial, revoked_at = fields.take(der.INTEGER).as_integer(), _take_time(fields)
+    extensions = fields.take_if(der.SEQUENCE)
+    if extensions is None:
+        return Entry(serial, revoked_at, "unspecified")
+    reason = extensions.inside().take(der.SEQUENCE).inside()
+    reason.take(der.OBJECT_IDENTIFIER)
+    code = reason.take(der.OCTET_STRING).inside().take(der.ENUMERATED).as_integer()
+    if code not in _REASON_NAMES:
+        raise der.DerError(f"No entry is made with reason {code}.")
+    return Entry(serial, revoked_at, _REASON_NAMES[code])
+
+
+def _after_issuer(data: der.Buffer) -> der.Walk:
+    tbs = der.only_element(data, der.SEQUENCE).inside().take(der.SEQUENCE).inside()
+    tbs.take(der.INTEGER)
+    tbs.take(der.SEQUENCE)
+    tbs.take(der.SEQUENCE)
+    return tbs
+
+
+def _take_time(walk: der.Walk) -> datetime:
+    return walk.take(der.UTC_TIME, der.GENERALIZED_TIME).as_time()
+
+
+def find(encoded: bytes, serials: Collection[int]) -> Entry | None:
+    """Return the entry of the first of `serials` that a CRL names, None when it names none of them.
+
+    A million entries are looked through without an object for each. Raises ValueError on what is no CRL.
+    """
+    parsed = x509.load_der_x509_crl(encoded)
+    found = next(filter(None, map(parsed.get_revoked_certificate_by_serial_number, serials)), None)
+    if found is None:
+        return None
+    stated = [each.value.reason for each in found.extensions if isinstance(each.value, x509.CRLReason)]
+    return Entry(found.serial_number, found.revocation_date_utc, stated[0].value if stated else "unspecified")

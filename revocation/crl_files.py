@@ -3,11 +3,12 @@
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
 from inventory.x509.der import DerError
-from revocation.crl import Head, read_head
+from revocation.crl import Entry, Head, read_first, read_head
 from revocation.scopes import Scope
 
 
@@ -31,6 +32,27 @@ def head(descriptor: int) -> Head:
         raise DerError("The file is empty.")
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as contents:
         return read_head(contents)
+
+
+def opened(scope: Scope, number: int) -> BinaryIO | None:
+    """Open the served CRL of this number. None: another is in place, or none that can be read. The caller closes it."""
+    try:
+        stream = path(scope).open("rb")
+    except FileNotFoundError:
+        return None
+    try:
+        if head(stream.fileno()).number == number:
+            return stream
+    except DerError:
+        pass
+    stream.close()
+    return None
+
+
+def first_entries(descriptor: int, most: int) -> list[Entry]:
+    """Return the first entries of an open CRL, touching only the pages where they stand. Raises DerError."""
+    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as contents:
+        return read_first(contents, most)
 
 
 def _draft(scope: Scope) -> Path:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 from django.utils.translation import gettext_lazy as _
 
 from inventory.models import Authority
@@ -18,6 +19,15 @@ class CrlQuerySet(ScopedQuerySet["Crl"]):
     def of_scope(self, authority_id: int, shard: int | None) -> "CrlQuerySet":
         """The CRLs of one shard, or with `shard` None the complete ones, latest first."""
         return self.filter(authority_id=authority_id, shard=shard).order_by("-number")
+
+    def with_newest(self) -> "CrlQuerySet":
+        """Annotate `newest`: `id` and `number` of the last CRL of the same scope. Two looks into an index for each."""
+        named = JSONObject(id="id", number="number")
+        of_authority = Crl.objects.filter(authority=OuterRef("authority")).order_by("-number")
+        # Apart, as each is a range of the index. A shard has the CRL itself at least: the second is for none of them.
+        of_shard = of_authority.filter(shard=OuterRef("shard")).values(found=named)[:1]
+        complete = of_authority.filter(shard=None).values(found=named)[:1]
+        return self.annotate(newest=Coalesce(Subquery(of_shard), Subquery(complete)))
 
 
 class Crl(models.Model):

@@ -27,6 +27,11 @@ class Scope:
         return None if self.shard is None else urls.crl_url(self.authority, self.shard)
 
     @property
+    def address(self) -> str:
+        """Where verifiers fetch its CRL."""
+        return self.distribution_point or urls.complete_crl_url(self.authority)
+
+    @property
     def lock_key(self) -> int:
         """The key of the lock that whoever publishes this scope holds."""
         return session_locks.key_of(f"certportal CRL {self}")

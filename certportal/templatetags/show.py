@@ -21,6 +21,11 @@ register.filter("visible", cells.visible)
 register.filter("visible_lines", cells.visible_lines)
 
 
+@register.filter
+def code_whole(value: str) -> SafeString:
+    return cells.code(value, whole=True)
+
+
 @register.simple_tag
 def when(moment: datetime | None, now: datetime) -> SafeString:
     """Show a day and its distance."""

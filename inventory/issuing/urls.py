@@ -8,6 +8,11 @@ def crl_url(authority_slug: str, shard: int) -> str:
     return f"{settings.PUBLIC_STATUS_URL}/crl/{authority_slug}/{shard}.crl"
 
 
+def complete_crl_url(authority_slug: str) -> str:
+    """Where the CRL of everything that an authority issued is. No certificate names it."""
+    return f"{settings.PUBLIC_STATUS_URL}/crl/{authority_slug}/all.crl"
+
+
 def ocsp_url(authority_slug: str) -> str:
     """Where an authority's OCSP responder is (RFC 5280 4.2.2.1, id-ad-ocsp)."""
     return f"{settings.PUBLIC_STATUS_URL}/ocsp/{authority_slug}/"

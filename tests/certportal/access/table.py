@@ -83,6 +83,7 @@ RULES = (
     Rule("admin:renewal_workorder_assign", "renewal.assign_workorder", "renewal.assign_workorder"),
     Rule("admin:renewal_gateway_try", "renewal.change_gateway" + PORTAL, "renewal.change_gateway" + PORTAL),
     Rule("admin:inventory_certificate_download", VIEW, VIEW),
+    Rule("admin:revocation_crl_download", NOBODY, NOBODY),  # its file is not in place
     # --- Queues: the job that is asked for is not there ---
     Rule("admin:django_rq_home*", "certportal.view_queues"),
     Rule("admin:django_rq_*_job", NOBODY, NOBODY),
