@@ -41,6 +41,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("inventory.jobs.expire_proposals", 300, "default"),
     PeriodicJob("inventory.jobs.sweep_own_alerts", 60, "default"),
     PeriodicJob("inventory.jobs.sweep_alerts", 1800, "default"),
+    PeriodicJob("inventory.jobs.settle_alerts", 10, "default"),
     PeriodicJob("inventory.jobs.fold_counters", 10, "default"),
     PeriodicJob("inventory.jobs.watch_cliffs", 300, "default"),
     PeriodicJob("inventory.jobs.check_counters", 24 * 3600, "default"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 from rq import Retry
 from rq.exceptions import DuplicateJobError
 
-from inventory.alerts import delivering
+from inventory.alerts import delivering, settling
 from inventory.alerts.sweep import Swept, sweep, sweep_own
 from inventory.approvals import deciding
 from inventory.counters import checking, folding
@@ -64,6 +64,13 @@ def sweep_alerts() -> None:
 def sweep_own_alerts() -> None:
     """Do the same for the portal's own only, which cannot wait and cost little."""
     _finish(sweep_own(timezone.now()))
+
+
+def settle_alerts() -> None:
+    """End the alerts of devices that renewed, were revoked or went out of service a moment ago."""
+    settled = settling.settle(timezone.now())
+    if settled:
+        log.info("alerts_settled", number=settled)
 
 
 def _finish(done: Swept | None) -> None:

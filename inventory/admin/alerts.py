@@ -17,6 +17,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
 
 from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
@@ -36,6 +37,7 @@ _SAMPLE = 8
 _LARGEST = 32767
 _ANSWER = "inventory.change_alert"
 _MUTE = "inventory.add_mute"
+_UNMUTE = "inventory.change_mute"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -233,6 +235,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         own = [
             path("acknowledge/", guard(self.acknowledge), name="inventory_alert_acknowledge"),
             path("<int:pk>/mute/", guard(self.mute), name="inventory_alert_mute"),
+            path("<int:pk>/unmute/", guard(require_POST(self.unmute)), name="inventory_alert_unmute"),
         ]
         return [*own, *super().get_urls()]
 
@@ -242,12 +245,14 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         alert = self.get_object(request, object_id)
         page = self.page(alert, timezone.now()) if alert and self.has_view_permission(request, alert) else {}
         page["may_answer"], page["may_mute"] = request.user.has_perm(_ANSWER), request.user.has_perm(_MUTE)
+        page["may_unmute"] = request.user.has_perm(_UNMUTE)
         return super().change_view(request, object_id, form_url, {**page, **(extra_context or {})})
 
     def page(self, alert: Alert, now: datetime) -> dict[str, Any]:
         """Return what the page shows."""
         own = alert.kind != AlertKind.DEVICE_EXPIRY
         authority = getattr(alert.certificate, "subject_authority", None) if own and alert.certificate else None
+        mutes = Mute.objects.active(now).select_related("fleet")
         return {
             "now": now,
             "alert": alert,
@@ -256,6 +261,8 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
             "state": self.state_word(alert),
             "retirement": earliest_retirement(authority, now) if authority else None,
             "waiting": alert.resolved_at is None and alert.acknowledged_at is None,
+            "own_mutes": mutes.about_subject_of(alert),
+            "fleet_mutes": mutes.of_fleet_of(alert),
         }
 
     # --- Answering --------------------------------------------------------------------------------------------------
@@ -323,3 +330,17 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
             "form": form,
         }
         return TemplateResponse(request, "admin/inventory/mute.html", context)
+
+    def unmute(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """End the mutes of what the alert is about."""
+        if not request.user.has_perm(_UNMUTE):
+            raise PermissionDenied
+        seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
+        alert = seen.filter(pk=pk).first()
+        if alert is None:
+            raise Http404
+        if acknowledgement.unmute(alert, now=timezone.now(), actor=actor_of(request)):
+            messages.success(request, _("Unmuted: the next sweep tells of it again."))
+        else:
+            messages.info(request, _("It was not muted."))
+        return HttpResponseRedirect(links.page("inventory_alert", pk))

@@ -1,10 +1,11 @@
-"""Acknowledging and muting alerts. Both record who did it and why."""
+"""Acknowledging, muting and unmuting alerts. Each records who did it and why."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
+from inventory.audit.changes import changed
 from inventory.audit.record import Actor, event, record
 from inventory.models import Alert, AuditAction, AuditEvent, Certificate, Fleet, Mute
 from inventory.models.alert import AlertQuerySet
@@ -74,6 +75,19 @@ def mute_of(
         )
         record([muted(made, now=now, actor=actor)])
     return made
+
+
+def unmute(alert: Alert, *, now: datetime, actor: Actor) -> int:
+    """End the mutes of the subject of `alert` now; one of its whole fleet stays. Return how many there were."""
+    with transaction.atomic():
+        ended = list(Mute.objects.active(now).about_subject_of(alert).select_for_update(of=("self",)))
+        for mute in ended:
+            before = mute.until
+            # A mute lasts for a moment at least.
+            mute.until = max(now, mute.created_at + timedelta.resolution)
+            mute.save(update_fields=["until"])
+            record([changed(mute, {"until": [before.isoformat(), mute.until.isoformat()]}, now=now, actor=actor)])
+    return len(ended)
 
 
 def muted(made: Mute, *, now: datetime, actor: Actor) -> AuditEvent:

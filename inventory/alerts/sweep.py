@@ -17,6 +17,7 @@ from inventory.alerts import digest, infrastructure, unexpected_sightings
 from inventory.alerts.conditions import report
 from inventory.alerts.escalation import fires_before
 from inventory.alerts.policies import escalation_steps_in_force
+from inventory.alerts.settling import NEWER, RESOLUTION
 from inventory.models import AlertKind, AlertPolicy, AlertRun, AppliesTo
 
 BATCH = 20_000
@@ -118,14 +119,6 @@ _STEP_OWN = f"""
     {_TELL}
 """  # noqa: S608 - made of our own constants
 
-# `newer` is the coverage that lists and campaigns mean by renewed: a later certificate that the device may stand on.
-_NEWER = """
-    SELECT FROM inventory_certificate newer
-    WHERE newer.device_id = c.device_id AND (newer.issued_at, newer.id) > (c.issued_at, c.id)
-      AND newer.state IN ('issued', 'confirmed')
-      AND newer.not_after >= %(now)s
-"""
-
 _STEP_DEVICES = f"""
     WITH {_ESCALATION_STEPS}, batch AS MATERIALIZED (
         SELECT id, certificate_id, policy_id, ends_at, level, level_since, notified_at, acknowledged_at
@@ -143,10 +136,7 @@ _STEP_DEVICES = f"""
     ),
     due AS MATERIALIZED (
         SELECT a.id,
-            CASE WHEN c.state = 'revoked' THEN 'revoked'
-                 WHEN c.state = 'superseded' OR EXISTS ({_NEWER}) THEN 'renewed'
-                 WHEN d.status <> 'in_service' THEN 'out_of_service'
-            END AS resolution,
+            {RESOLUTION} AS resolution,
             {_STEP} AS step
         FROM batch a
         JOIN inventory_certificate c ON c.id = a.certificate_id
@@ -195,7 +185,7 @@ _RAISE = f"""
         ) policy
         CROSS JOIN LATERAL unnest(policy.thresholds) AS threshold(days)
         WHERE d.status = 'in_service' AND c.not_after < %(tomorrow)s + threshold.days * interval '1 day'
-          AND NOT EXISTS ({_NEWER})
+          AND NOT EXISTS ({NEWER})
     ),
     seen AS MATERIALIZED (
         SELECT r.*, known.id AS alert_id, known.resolved_at, known.resolution

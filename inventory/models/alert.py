@@ -362,6 +362,16 @@ class MuteQuerySet(ScopedQuerySet["Mute"]):
     def active(self, now: datetime) -> "MuteQuerySet":
         return self.filter(until__gt=now)
 
+    def about_subject_of(self, alert: Alert) -> "MuteQuerySet":
+        """Mutes of what an alert is about, and not of its whole fleet."""
+        own = Q(about=alert.about) if alert.about else Q()
+        return self.filter(own | Q(certificate=alert.certificate_id) if alert.certificate_id else own)
+
+    def of_fleet_of(self, alert: Alert) -> "MuteQuerySet":
+        """Mutes of the fleet of the device that an alert is about."""
+        device = alert.certificate.device if alert.certificate else None
+        return self.filter(fleet=device.fleet_id) if device else self.none()
+
 
 class Mute(models.Model):
     """Silence for a while about one certificate, one thing of the portal's own or a whole fleet. It always ends."""

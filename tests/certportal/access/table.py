@@ -69,6 +69,7 @@ RULES = (
     Rule("admin:inventory_importrun_in_earnest", NOBODY, "inventory.add_importrun"),
     Rule("admin:inventory_alert_acknowledge", "inventory.change_alert", "inventory.change_alert"),
     Rule("admin:inventory_alert_mute", "inventory.add_mute", "inventory.add_mute"),
+    Rule("admin:inventory_alert_unmute", "", "inventory.change_mute"),
     Rule("admin:renewal_campaign_plan", "renewal.add_campaign", "renewal.add_campaign"),
     Rule("admin:renewal_rehearsal_ask", "renewal.add_campaign", "renewal.add_campaign"),
     Rule("admin:renewal_rehearsal_progress", VIEW, VIEW),
