@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -212,7 +212,8 @@ class DoubtFilter(_OfOneCampaign):
 
 def _campaign_listed(request: HttpRequest) -> Campaign | None:
     """Return the campaign whose targets are listed, None when they are of any."""
-    key = request.GET.get("campaign", "")
+    # As our own addresses say it, or the choice of the filter panel.
+    key = request.GET.get("campaign") or request.GET.get("campaign__id__exact", "")
     if not is_key(key):
         return None
     # Of what one may not see, one does not learn that it is there.
@@ -226,6 +227,8 @@ class TargetSiteFilter(SiteFilter):
 
 class TargetAdmin(ListAdmin, ReadOnlyAdmin):
     empty_state = _("No target yet. A campaign that starts freezes its targets.")
+    change_list_template = "admin/renewal/targets.html"
+    change_form_template = "admin/renewal/target.html"
     listing = TARGETS
     sortable_by = ()
     list_display = [
@@ -259,6 +262,21 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
             super().get_queryset(request).select_related("campaign", "device__site", "device__presence", "certificate")
         )
         return targets.defer("certificate__der")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, which names the campaign that it is narrowed to."""
+        named = {"campaign": _campaign_listed(request)}
+        return super().changelist_view(request, {**named, **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        target = self.get_object(request, object_id)
+        seen = target is not None and self.has_view_permission(request, target)
+        page = {"target": target, "state": self.state_word(target), "why": self.why(target)} if target and seen else {}
+        return super().change_view(
+            request, object_id, form_url, {"now": timezone.now(), **page, **(extra_context or {})}
+        )
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return lookup in {"campaign", "device"} or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]

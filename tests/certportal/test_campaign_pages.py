@@ -265,3 +265,23 @@ def test_what_only_the_targets_of_one_campaign_can_be_asked_is_refused_elsewhere
     offered = {spec.title for spec in page.client.get(targets).context["cl"].filter_specs}
     assert not offered & {"refused", "doubt", "wave", "message"}
     assert "refused=" not in shown
+
+
+def test_a_list_of_targets_names_the_campaign_that_it_is_narrowed_to(in_waves, page):
+    targets = reverse("admin:renewal_target_changelist")
+    named = f'Targets of <a href="{address("change", in_waves)}"><bdi>{in_waves.name}</bdi></a></h1>'
+    for asked in ("campaign", "campaign__id__exact"):
+        assert named in page(targets, **{asked: in_waves.pk})
+    whole = page(targets)
+    assert named not in whole and "Targets of all campaigns" in whole
+    # Each row names its own.
+    assert f'<a href="{address("change", in_waves)}"><bdi>{in_waves.name}</bdi></a></td>' in whole
+
+
+def test_the_page_of_a_target_names_its_campaign_and_device(in_waves, page):
+    target = in_waves.targets.select_related("device").first()
+    text = page(reverse("admin:renewal_target_change", args=[target.pk]))
+    heading = text[text.index("<h1>", text.index('id="content"')) :]
+    heading = heading[: heading.index("</h1>")]
+    assert target.device.serial in heading and f'<a href="{address("change", in_waves)}">' in heading
+    assert f"{target.device.serial} in {in_waves.name}" in text
