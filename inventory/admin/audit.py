@@ -3,17 +3,19 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells, links
+from inventory.admin import cells, filters, links
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
 from inventory.audit.summaries import told
 from inventory.lists.exports import AUDIT_EVENTS
-from inventory.models import AuditEvent
+from inventory.lists.search import events_named
+from inventory.models import AuditEvent, fleets_of
 
 _SHOWN = ("time", "recorded_at", "what", "actor_kind", "who", "request_id", "on", "certificate_page", "why")
 
@@ -23,7 +25,12 @@ class AuditEventAdmin(ListAdmin, ReadOnlyAdmin):
     list_order = "-at"
     list_display = ["time", "what", "who", "on", "why"]
     list_select_related = ["device"]
-    list_filter = ["action", "actor_kind"]
+    list_filter = [filters.HappenedFilter, filters.ActorFilter, "action", "actor_kind"]
+    search_fields = ["object_name"]
+    search_help_text = _(
+        "Device or certificate by whatever names it, user, request; or part of the name of another object, "
+        "among the latest events. Dates let it look further back."
+    )
     fields = _SHOWN
     readonly_fields = _SHOWN
 
@@ -31,8 +38,14 @@ class AuditEventAdmin(ListAdmin, ReadOnlyAdmin):
         return super().get_queryset(request).select_related("certificate").defer("certificate__der")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        by_field = {"device", "certificate", "actor", "source_address", "object_name", "at__gte", "at__lt"}
+        by_field = {"device", "certificate", "source_address", "object_name"}
         return lookup in by_field or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        named = events_named(queryset, search_term, fleets_of(request.user)) if search_term.strip() else queryset
+        return named, False
 
     @admin.display(description=_("time, UTC"), ordering="at")
     def time(self, event: AuditEvent) -> SafeString:

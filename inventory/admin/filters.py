@@ -238,23 +238,20 @@ class SeenFilter(admin.SimpleListFilter):
                 raise IncorrectLookupParameters
 
 
-class ExpiryFilter(admin.ListFilter):
-    """A span of time in which certificates end: `not_after__gte` up to, not including, `not_after__lt`."""
+class SpanFilter(admin.ListFilter):
+    """A span of time, from `start_name` up to, not including, `end_name`: two dates, and `presets` beside them."""
 
-    title = _("expiry")
-    template = "admin/inventory/expiry_filter.html"
-    start_name = "not_after__gte"
-    end_name = "not_after__lt"
-    presets = (7, 30, 60, 90, 365)
+    template = "admin/inventory/span_filter.html"
+    start_name: str
+    end_name: str
+
+    def presets(self, today: date) -> Iterator[tuple[str, datetime, datetime | None]]:
+        """Yield spans that are offered by name; None: without an end."""
+        raise NotImplementedError
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
-        self.others = [
-            (key, value)
-            for key, values in request.GET.lists()
-            if key not in {self.start_name, self.end_name, "p", "e"}
-            for value in values
-        ]
+        self.others = _others(request, {self.start_name, self.end_name})
         self.bounds: dict[str, datetime] = {}
         for name in self.expected_parameters():
             if name in params:
@@ -290,34 +287,21 @@ class ExpiryFilter(admin.ListFilter):
             words.append(gettext("before %(moment)s") % {"moment": _said(end)})
         return " ".join(words)
 
-    def phrase(self, word: str) -> str:
-        return gettext("that expire %(when)s") % {"when": word}
-
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
-        today = timezone.now().astimezone(UTC).date()
         yield {
             "selected": not self.bounds,
             "query_string": changelist.get_query_string(remove=[self.start_name, self.end_name]),
             "display": gettext("All"),
         }
-        for name, start, end in self._spans(today):
+        for word, start, end in self.presets(timezone.now().astimezone(UTC).date()):
+            span = {self.start_name: start, **({self.end_name: end} if end else {})}
+            named = {name: links.moment(bound) for name, bound in span.items()}
             yield {
-                "selected": self.bounds == {self.start_name: start, self.end_name: end},
-                "query_string": changelist.get_query_string(
-                    {self.start_name: links.moment(start), self.end_name: links.moment(end)}
-                ),
-                "display": name,
+                "selected": self.bounds == span,
+                "query_string": changelist.get_query_string(named, [self.start_name, self.end_name]),
+                "display": word,
             }
         yield {"fields": self.fields()}
-
-    def _spans(self, today: date) -> Iterator[tuple[str, datetime, datetime]]:
-        """Yield the spans that are offered; a week ends on Sunday."""
-        tomorrow = today + timedelta(days=1)
-        yield gettext("today"), start_of(today), start_of(tomorrow)
-        yield gettext("tomorrow"), start_of(tomorrow), start_of(tomorrow + timedelta(days=1))
-        yield gettext("this week"), start_of(today), start_of(today + timedelta(days=8 - today.isoweekday()))
-        for days in self.presets:
-            yield gettext("next %(days)s d") % {"days": days}, start_of(today), start_of(today + timedelta(days=days))
 
     def fields(self) -> dict[str, Any]:
         """Return what the form of the two dates needs. A span that does not start at midnight stays in the address."""
@@ -328,6 +312,82 @@ class ExpiryFilter(admin.ListFilter):
             "end": self.bounds.get(self.end_name),
             "others": self.others,
         }
+
+
+class ExpiryFilter(SpanFilter):
+    """A span of time in which certificates end: `not_after__gte` up to, not including, `not_after__lt`."""
+
+    title = _("expiry")
+    start_name = "not_after__gte"
+    end_name = "not_after__lt"
+
+    def phrase(self, word: str) -> str:
+        return gettext("that expire %(when)s") % {"when": word}
+
+    def presets(self, today: date) -> Iterator[tuple[str, datetime, datetime | None]]:
+        tomorrow = today + timedelta(days=1)
+        yield gettext("today"), start_of(today), start_of(tomorrow)
+        yield gettext("tomorrow"), start_of(tomorrow), start_of(tomorrow + timedelta(days=1))
+        # It ends on Sunday.
+        yield gettext("this week"), start_of(today), start_of(today + timedelta(days=8 - today.isoweekday()))
+        for days in (7, 30, 60, 90, 365):
+            yield gettext("next %(days)s d") % {"days": days}, start_of(today), start_of(today + timedelta(days=days))
+
+
+class HappenedFilter(SpanFilter):
+    """When something happened: `at__gte` up to, not including, `at__lt`."""
+
+    title = _("date")
+    start_name = "at__gte"
+    end_name = "at__lt"
+
+    def presets(self, today: date) -> Iterator[tuple[str, datetime, datetime | None]]:
+        yield gettext("today"), start_of(today), None
+        for days in (7, 30, 365):
+            yield gettext("last %(days)s d") % {"days": days}, start_of(today - timedelta(days=days - 1)), None
+
+
+class ActorFilter(admin.ListFilter):
+    """Who acted, by the whole name. Names are many, so they are written and not chosen."""
+
+    title = _("user")
+    template = "admin/inventory/name_filter.html"
+    parameter_name = "actor"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.others = _others(request, {self.parameter_name})
+        text = params.pop(self.parameter_name, "")
+        text = text[-1] if isinstance(text, list) else text
+        if text:
+            self.used_parameters[self.parameter_name] = text
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return [self.parameter_name]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        return queryset.filter(**self.used_parameters) if self.used_parameters else None
+
+    def chosen(self, request: HttpRequest) -> str:
+        return cells.visible(str(self.used_parameters.get(self.parameter_name, "")))
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        yield {
+            "selected": not self.used_parameters,
+            "query_string": changelist.get_query_string(remove=[self.parameter_name]),
+            "display": gettext("All"),
+        }
+        value = self.used_parameters.get(self.parameter_name, "")
+        yield {"fields": {"name": self.parameter_name, "value": value, "others": self.others}}
+
+
+def _others(request: HttpRequest, names: set[str]) -> list[tuple[str, str]]:
+    """Return what else a form of a filter keeps of the address: all but its own parameters and the position."""
+    left_out = {*names, "p", "e", "cursor", "count"}
+    return [(key, value) for key, values in request.GET.lists() if key not in left_out for value in values]
 
 
 class DeviceExpiryFilter(ExpiryFilter):

@@ -14,7 +14,7 @@ from django_filters.fields import IsoDateTimeField
 from django_filters.filters import QuerySetRequestMixin
 
 from inventory.formats import device_fields
-from inventory.lists.search import certificates_named, devices_named
+from inventory.lists.search import certificates_named, devices_named, events_named
 from inventory.models import (
     AuditAction,
     AuditEvent,
@@ -280,7 +280,16 @@ class AuditEventFilter(filters.FilterSet):
     )
     at_after = after("at", "Happened")
     at_before = before("at", "Happened")
+    # The last: what it looks at is narrowed by the others.
+    search = filters.CharFilter(
+        method="filter_search",
+        help_text="What names a device or certificate, who acted, a request, or part of the name of an object; "
+        "the latest 200 by each",
+    )
 
     class Meta:
         model = AuditEvent
         fields: list[str] = []
+
+    def filter_search(self, events: Any, name: str, value: str) -> Any:
+        return events_named(events, value, fleets_of(self.request.user))

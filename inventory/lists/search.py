@@ -1,4 +1,4 @@
-"""Search for devices and certificates by any identifier: serial, phone number, fingerprint, batch, site.
+"""Search for devices, certificates and events by any identifier: serial, phone number, fingerprint, batch, site.
 
 Every question is answered from an index, in two steps: first at most `LIMIT` keys, then the rows of a list.
 """
@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from inventory.models import Batch, Certificate, Device, FleetIds, Site
+from inventory.lists.cursors import sort_by
+from inventory.models import AuditEvent, Batch, Certificate, Device, FleetIds, Site
 from inventory.x509.serials import hexadecimal, stored_forms
 
 LIMIT = 200
 # A shorter one is a serial only when it is a whole one: it would name thousands by chance.
 _SHORTEST_SERIAL_PREFIX = 6
 _SHA256_DIGITS = 64
+# Texts of events have no index: it would be written with each renewal. So many of the latest are read instead; of no
+# device are few of all, so these reach further back.
+_LATEST, _LATEST_OF_NO_DEVICE = 10_000, 20_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,42 @@ def certificates_named(
         return certificates.filter(_in_group(found, "device__"))
     of_devices = Certificate.objects.filter(device_id__in=found.device_ids).values_list("id", flat=True)
     return certificates.filter(pk__in={*found.certificate_ids, *of_devices})
+
+
+def events_named(events: QuerySet[AuditEvent], term: str, fleets: FleetIds = None) -> QuerySet[AuditEvent]:
+    """Narrow to the latest of `events` that `term` names: at most `LIMIT` each by device, certificate, actor and text.
+
+    By actor is the whole name of who acted. By text is the id of a request, or a part of the name of an object, among
+    the latest events: however long the log, no more is read. Where `events` end earlier, these are the latest.
+    """
+    term = term.strip()
+    if not term or "\x00" in term:
+        return events.none()
+    found = find(term, fleets)
+    # What else was done by somebody, or upon nothing, is of other fleets.
+    log = events if fleets is None else AuditEvent.objects.all()
+    log = log.order_by("-at", "-id")
+    # In the order of their index, device first: PostgreSQL would sort all of them otherwise.
+    of_no_device = log.filter(device=None).order_by("device_id", "-at", "-id")
+    texts = events.filter(Q(object_name__icontains=term) | Q(request_id=term))
+    sources = [
+        _latest_among(events, log.filter(actor=term), LIMIT if fleets is None else _LATEST),
+        _latest_among(texts, log, _LATEST),
+        _latest_among(texts, of_no_device, _LATEST_OF_NO_DEVICE),
+        *([_latest(events.filter(device__in=found.device_ids))] if found.device_ids else []),
+        *([_latest(events.filter(certificate__in=found.certificate_ids))] if found.certificate_ids else []),
+    ]
+    return events.filter(pk__in={pk for each in sources for pk in each})
+
+
+def _latest_among(events: QuerySet[AuditEvent], log: QuerySet[AuditEvent], most: int) -> QuerySet[AuditEvent, int]:
+    """Return the keys of the latest of `events` that are among the first so many of `log`."""
+    return _latest(events.filter(pk__in=log.values("pk")[:most]))
+
+
+def _latest(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent, int]:
+    """Return the keys of the latest few, found from the filter's side: along the log the walk might have no end."""
+    return events.order_by(sort_by(AuditEvent, "-at", reverse=False)).values_list("pk", flat=True)[:LIMIT]
 
 
 def _in_group(found: Found, path: str) -> Q:
