@@ -74,7 +74,7 @@ class CertportalAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.
-        from certportal import saved_filters
+        from certportal import own_tokens, saved_filters
         from certportal.dashboard import jitter, views
         from certportal.handbook import views as handbook
         from revocation.admin.revoking import revoke_view
@@ -97,7 +97,15 @@ class CertportalAdminSite(admin.AdminSite):
         def keep(request: HttpRequest) -> HttpResponse:
             return saved_filters.keep(request, timezone.now())
 
+        def tokens(request: HttpRequest) -> HttpResponse:
+            return own_tokens.page(request, self, timezone.now())
+
+        def withdraw(request: HttpRequest) -> HttpResponse:
+            return own_tokens.revoke(request, self, timezone.now())
+
         own: list[URLPattern] = [
+            path("tokens/", self.admin_view(tokens), name="own_tokens"),
+            path("tokens/withdraw/", self.admin_view(withdraw), name="own_token_revoke"),
             path("inventory/profile/<int:pk>/jitter/", self.admin_view(planner), name="profile_jitter"),
             path("work/", self.admin_view(work), name="work"),
             path("configuration/", self.admin_view(self.configuration), name="configuration"),

@@ -3,13 +3,19 @@
 import hashlib
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.http import HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
@@ -56,7 +62,11 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "Made by the command `api_token`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Made by each person on the page “API tokens”, or by the command `api_token`.",
+        }
 
 
 def describe_refusals(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -101,23 +111,33 @@ class Document:
 
 
 # To build the description takes seconds, in which a process answers nobody, and nothing in it depends on who asks: a
-# process builds it once. It changes with the release, and so with the process.
+# process builds it once, and writes it once as JSON and once as YAML. It changes with the release, and so with the
+# process.
 _documents: dict[str, Document] = {}
 _building = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _description() -> Any:
+    return SchemaGenerator().get_schema(request=None, public=True)
 
 
 def document(renderer: OpenApiYamlRenderer | OpenApiJsonRenderer) -> Document:
     """Return the description as `renderer` writes it, built by the first caller of this process."""
     with _building:
-        media_type = str(renderer.media_type)
-        if media_type not in _documents:
-            body = renderer.render(SchemaGenerator().get_schema(request=None, public=True), renderer_context={})
-            _documents[media_type] = Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-        return _documents[media_type]
+        written = str(renderer.format)
+        if written not in _documents:
+            body = renderer.render(_description(), renderer_context={})
+            _documents[written] = Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        return _documents[written]
 
 
 class SchemaView(SpectacularAPIView):
     """The OpenAPI description, in YAML or JSON as the client accepts."""
+
+    # Of what a client likes equally well, the first: the page of the documentation takes both, and reads JSON at once,
+    # while YAML costs the server and the browser seconds.
+    renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer2, OpenApiJsonRenderer]
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:

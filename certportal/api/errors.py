@@ -65,7 +65,7 @@ def _invalid(exc: Any, context: _Context) -> str:
 def _not_authenticated(exc: Any, context: _Context) -> str:
     return (
         "This address needs a login. Send the header 'Authorization: Bearer TOKEN'; "
-        "the command api_token makes a token."
+        "a person makes one on the page API tokens, a server by the command api_token."
     )
 
 

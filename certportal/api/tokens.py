@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -62,10 +63,7 @@ def create_token(
                         now=now,
                         actor=actor,
                         object_name=str(token),
-                        details={
-                            "scopes": token.scopes,
-                            "expires": token.expiry.isoformat() if token.expiry else None,
-                        },
+                        details=_told(token),
                     )
                 ]
             )
@@ -77,8 +75,14 @@ def create_token(
 def revoke_token(token: ApiToken, *, now: datetime, actor: Actor) -> None:
     """Delete a token, which works no more from then on."""
     with transaction.atomic():
-        record([event(AuditAction.TOKEN_REVOKED, now=now, actor=actor, object_name=str(token))])
+        action = AuditAction.TOKEN_REVOKED
+        record([event(action, now=now, actor=actor, object_name=str(token), details=_told(token))])
         token.delete()
+
+
+def _told(token: ApiToken) -> dict[str, Any]:
+    """Return what the audit log tells of a token."""
+    return {"scopes": token.scopes, "expires": token.expiry.isoformat() if token.expiry else None}
 
 
 class ApiTokenAuthentication(BaseAuthentication):

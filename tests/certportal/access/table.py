@@ -49,6 +49,8 @@ RULES = (
     Rule("admin:dashboard_block", STAFF, STAFF),  # tiles; each of them needs its permission
     Rule("admin:password_change_done", STAFF),
     Rule("admin:password_change", STAFF, STAFF),
+    Rule("admin:own_tokens", STAFF, STAFF),
+    Rule("admin:own_token_revoke", NOBODY, NOBODY),  # without a name of one's own there is nothing to withdraw
     Rule("admin:jsi18n", STAFF),
     Rule("admin:app_list", "any permission of the app", "any permission of the app"),
     Rule("admin:autocomplete", NOBODY, NOBODY),  # nothing asks it: it is refused without its parameters

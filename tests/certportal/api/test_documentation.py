@@ -44,6 +44,15 @@ def test_the_description_is_built_once_a_process_and_not_sent_again_to_who_has_i
     assert (third.status_code, third.content) == (304, b"")
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [("application/json, application/yaml", "application/json"), ("*/*", "application/vnd.oai.openapi")],
+)
+def test_the_page_of_the_documentation_is_given_json_and_others_what_they_were(db, accept, media_type):
+    answer = APIClient().get("/api/schema/", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == media_type
+
+
 def test_every_resource_is_described_with_its_list_and_its_objects(schema):
     for resource in Resource.values:
         assert f"/api/v1/{resource}/" in schema["paths"]
