@@ -1,7 +1,7 @@
 """The expiry map: which day ends whose certificates."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db.models import Model
@@ -103,13 +103,8 @@ def _url(scope: Scope, **group: object) -> str:
 
 def _url_of_row(scope: Scope, row: int | None) -> str:
     """Return the list of exactly the certificates that a row counts; with a span of expiry those of a cell."""
+    if row is None and scope.axis in _PARAMETERS:
+        # A field of the certificate itself, whose filter says it otherwise.
+        return _url(scope, **{f"{scope.axis.value}__isnull": "True"})
     parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
     return _url(scope, **{parameter: "none" if row is None else row})
-
-
-def day_url(cliff: Cliff) -> str:
-    """Return the list of exactly the certificates of a cliff."""
-    start = start_of(cliff.day)
-    return links.certificates(
-        state="standing", fleet=cliff.fleet_id, expires_from=start, expires_before=start + timedelta(days=1)
-    )

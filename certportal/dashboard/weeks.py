@@ -26,8 +26,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A number of the table, and the list of what it counts."""
+
+    count: int
+    url: str
+
+
+@dataclass(frozen=True)
 class Weeks:
     weeks: list[tuple[date, dict[str, int]]]
+    table: list[tuple[date, list[Cell]]]
+    """Of each week a cell for each of `parts`."""
     chart: bars.Bars
     parts: list[Part]
     urls: dict[tuple[date, str], str]
@@ -57,10 +67,14 @@ def read(scope: Scope, now: datetime) -> Weeks:
         for part in PARTS
     ]
     urls = {
-        (bar.week, bar.part): _url(scope, bar.part, start_of(bar.week), start_of(bar.week + _WEEK))
-        for bar in chart.bars
+        (week, part.value): _url(scope, part.value, start_of(week), start_of(week + _WEEK))
+        for week in mondays
+        for part in PARTS
     }
-    return Weeks(weeks, chart, parts, urls)
+    table = [
+        (week, [Cell(counts.get(part.value, 0), urls[week, part.value]) for part in PARTS]) for week, counts in weeks
+    ]
+    return Weeks(weeks, table, chart, parts, urls)
 
 
 def _url(scope: Scope, coverage: str, start: datetime, end: datetime) -> str:

@@ -10,12 +10,12 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from certportal.dashboard.expiry_map import ExpiryMap, day_url
+from certportal.dashboard.expiry_map import ExpiryMap
 from certportal.dashboard.geometry import days, timeline
 from certportal.dashboard.geometry.heatmap import HEAD as ROWS_FROM
 from certportal.dashboard.jitter import EXISTING, PLANNED, Simulation
 from certportal.dashboard.weeks import Weeks
-from inventory.admin import cells
+from inventory.admin import cells, links
 from inventory.devices.timeline import Moment
 from renewal.admin.campaign_board import TideLinks
 from renewal.coverage import Coverage
@@ -63,7 +63,7 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
         '<rect x="{}" y="{}" width="{}" height="{}" class="cliff"/>',
         ((x, ROWS_FROM, drawn.cell_width, drawn.foot - ROWS_FROM) for x in drawn.outlined),
     )
-    urls = {cliff.day: day_url(cliff) for cliff in expiry_map.cliffs}
+    urls = {cliff.day: links.of_cliff(cliff) for cliff in expiry_map.cliffs}
     labels = [{"label": label, "url": urls[label.day]} for label in expiry_map.map.cliffs]
     return {"map": drawn, "days": days_, "cells": cells_, "outlines": outlines, "labels": labels}
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django import template
+from django.db.models import Model
+from django.template import Context
 from django.utils.safestring import SafeString
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.audit.summaries import told
 from inventory.devices.timeline import Outlook
+from inventory.expiry.cliffs import Cliff
 from inventory.models import AuditEvent, Certificate
 from inventory.models.audit import ActorKind
 
@@ -59,9 +62,20 @@ def span(length: timedelta) -> str:
     return cells.span(length)
 
 
+@register.simple_tag(takes_context=True)
+def page_of(context: Context, thing: Model | None) -> SafeString:
+    """Show the name of a row, as a link to its page for who may see it."""
+    return named.page_of(thing, context["request"].user)
+
+
 @register.filter
 def device_url(pk: int) -> str:
     return links.device(pk)
+
+
+@register.filter
+def cliff_url(cliff: Cliff) -> str:
+    return links.of_cliff(cliff)
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells
+from inventory.admin import cells, named
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.admin.inlines import RowsInline
 from inventory.admin.scoped import SharedAdmin
@@ -74,11 +74,11 @@ class AlertPolicyAdmin(SharedAdmin, AuditedAdmin):
 
     @admin.display(description=_("fleet"))
     def fleet_name(self, policy: AlertPolicy) -> SafeString:
-        return cells.name(policy.fleet)
+        return named.from_row(policy.fleet, policy)
 
     @admin.display(description=_("profile"))
     def profile_name(self, policy: AlertPolicy) -> SafeString:
-        return cells.name(policy.profile)
+        return named.from_row(policy.profile, policy)
 
     @admin.display(description=_("thresholds, d"))
     def days(self, policy: AlertPolicy) -> str | SafeString:
@@ -154,7 +154,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("to"))
     def to(self, delivery: Delivery) -> SafeString:
-        return cells.name(delivery.recipient)
+        return named.from_row(delivery.recipient, delivery)
 
     @admin.display(description=_("written"), ordering="created_at")
     def written(self, delivery: Delivery) -> SafeString:

@@ -77,11 +77,15 @@ class StateFilter(admin.SimpleListFilter):
 class _NumberFilter(admin.SimpleListFilter):
     """A number that alerts have. What is offered comes from the policies: alerts may be millions."""
 
+    # Alerts keep the numbers of policies that were changed since.
+    def is_value(self, request: HttpRequest, value: str) -> bool:
+        return filters.is_key(value) and int(value) <= _LARGEST
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value is None:
             return None
-        if not filters.is_key(value) or int(value) > _LARGEST:
+        if not self.is_value(request, value):
             raise IncorrectLookupParameters
         return queryset.filter(**{self.parameter_name or "": int(value)})
 

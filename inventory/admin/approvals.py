@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.approvals import deciding, kinds
@@ -62,7 +62,7 @@ class ProposalAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("proposed by"))
     def by(self, proposal: Proposal) -> SafeString:
-        return cells.name(str(proposal.proposer))
+        return named.from_row(proposal.proposer, proposal)
 
     @admin.display(description=gettext_lazy("proposed"), ordering="proposed_at")
     def proposed(self, proposal: Proposal) -> SafeString:
@@ -74,7 +74,7 @@ class ProposalAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("decided by"))
     def decided_by(self, proposal: Proposal) -> SafeString:
-        return cells.name(str(proposal.decider)) if proposal.decider else cells.NOTHING
+        return named.from_row(proposal.decider, proposal)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -14,14 +14,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.admin import cells, filters, links
+from inventory.admin import cells, filters, links, named
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.approvals.deciding import Refused
 from inventory.devices import cases
 from inventory.lists.exports import CASES
 from inventory.models import Case, CertificateState, Device, fleets_of
-from inventory.models.case import CaseOutcome, Verdict
+from inventory.models.case import CaseOutcome, CaseQuerySet, Verdict
 
 _OPEN, _DECIDE = "inventory.add_case", "inventory.decide_case"
 
@@ -83,13 +83,21 @@ class WaitingFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", gettext_lazy("waits for a second person")), *CaseOutcome.choices]
+        waiting = [
+            ("waiting", gettext_lazy("waits for a second person")),
+            ("of_others", gettext_lazy("waits, opened by others")),
+        ]
+        return [*waiting, *CaseOutcome.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value is None:
             return None
-        return queryset.filter(closed_at=None) if value == "waiting" else queryset.filter(outcome=value)
+        cases_listed: CaseQuerySet = queryset  # type: ignore[assignment]  # the admin's queryset is the manager's
+        if value == "of_others":
+            assert request.user.is_authenticated  # `admin_view` lets nobody else in
+            return cases_listed.decidable_by(request.user.person_id)
+        return cases_listed.waiting() if value == "waiting" else cases_listed.filter(outcome=value)
 
 
 class CaseAdmin(ListAdmin, ReadOnlyAdmin):
@@ -134,7 +142,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("opened by"))
     def opener(self, case: Case) -> SafeString:
-        return cells.name(str(case.approval.proposer))
+        return named.from_row(case.approval.proposer, case)
 
     @admin.display(description=gettext_lazy("opened"), ordering="opened_at")
     def opened(self, case: Case) -> SafeString:
@@ -142,7 +150,7 @@ class CaseAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("closed by"))
     def closer(self, case: Case) -> SafeString:
-        return cells.name(str(case.approval.decider)) if case.approval.decider else cells.NOTHING
+        return named.from_row(case.approval.decider, case)
 
     @admin.display(description=gettext_lazy("closed"))
     def closed(self, case: Case) -> SafeString:

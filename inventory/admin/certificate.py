@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells, filters
+from inventory.admin import cells, filters, named
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
 from inventory.counters import reading
@@ -93,19 +93,21 @@ class CertificateAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("device"))
     def device_serial(self, certificate: Certificate) -> SafeString:
-        return cells.name(certificate.device or certificate.subject)
+        return (
+            named.from_row(certificate.device, certificate) if certificate.device else cells.name(certificate.subject)
+        )
 
     @admin.display(description=_("site"))
     def site_name(self, certificate: Certificate) -> SafeString:
-        return cells.name(certificate.device and certificate.device.site)
+        return named.from_row(certificate.device and certificate.device.site, certificate)
 
     @admin.display(description=_("batch"))
     def batch_name(self, certificate: Certificate) -> SafeString:
-        return cells.name(certificate.device and certificate.device.batch)
+        return named.from_row(certificate.device and certificate.device.batch, certificate)
 
     @admin.display(description=_("issuer"))
     def issuer(self, certificate: Certificate) -> SafeString:
-        return cells.name(certificate.authority)
+        return named.from_row(certificate.authority, certificate)
 
     @admin.display(description=_("expires"), ordering="not_after")
     def expires(self, certificate: Certificate) -> SafeString:

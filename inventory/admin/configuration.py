@@ -9,19 +9,45 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import AuditedAdmin
 from inventory.admin.filters import FleetFilter
 from inventory.admin.scoped import SharedAdmin
 from inventory.expiry.cliffs import cliffs
 from inventory.models import Authority, Batch, Certificate, Fleet, Profile, Site, fleets_of
 
+_DEVICE, _CERTIFICATE = "inventory.view_device", "inventory.view_certificate"
 
-class FleetAdmin(AuditedAdmin):
-    list_display = ["title", "slug", "authority", "profile", "devices", "certificates"]
+
+class _WithRows(AuditedAdmin):
+    """A page that leads to the rows that belong to what it shows."""
+
+    change_form_template = "admin/inventory/with_rows.html"
+
+    def rows_of(self, obj: Any) -> list[tuple[str, Any, str]]:
+        """Return address, word and permission of each list of rows that belong to `obj`."""
+        raise NotImplementedError
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        obj = kwargs.get("obj")
+        rows = self.rows_of(obj) if obj is not None else []
+        context["rows"] = [(url, word) for url, word, permission in rows if request.user.has_perm(permission)]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class FleetAdmin(_WithRows):
+    list_display = ["title", "slug", "authority_page", "profile_page", "devices", "certificates"]
     list_select_related = ["authority", "profile"]
     prepopulated_fields = {"slug": ["name"]}
     search_fields = ["name", "slug"]
+
+    def rows_of(self, obj: Fleet) -> list[tuple[str, Any, str]]:
+        return [
+            (links.devices(fleet=obj.pk), _("devices"), _DEVICE),
+            (links.certificates(fleet=obj.pk), _("certificates"), _CERTIFICATE),
+            (links.changelist("inventory_site", fleet=obj.pk), _("sites"), "inventory.view_site"),
+            (links.changelist("inventory_batch", fleet=obj.pk), _("batches"), "inventory.view_batch"),
+        ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # It would be none of theirs.
@@ -38,6 +64,14 @@ class FleetAdmin(AuditedAdmin):
     def title(self, fleet: Fleet) -> SafeString:
         return cells.name(fleet.name)
 
+    @admin.display(description=_("authority"), ordering="authority")
+    def authority_page(self, fleet: Fleet) -> SafeString:
+        return named.from_row(fleet.authority, fleet)
+
+    @admin.display(description=_("profile"), ordering="profile")
+    def profile_page(self, fleet: Fleet) -> SafeString:
+        return named.from_row(fleet.profile, fleet)
+
     @admin.display(description=_("devices"))
     def devices(self, fleet: Fleet) -> SafeString:
         return cells.link(links.devices(fleet=fleet.pk), _("devices"))
@@ -47,10 +81,17 @@ class FleetAdmin(AuditedAdmin):
         return cells.link(links.certificates(fleet=fleet.pk), _("certificates"))
 
 
-class _GroupAdmin(AuditedAdmin):
+class _GroupAdmin(_WithRows):
     list_filter = [FleetFilter]
     list_select_related = ["fleet"]
     search_fields = ["name"]
+
+    def rows_of(self, obj: Site | Batch) -> list[tuple[str, Any, str]]:
+        question = {"fleet": obj.fleet_id, "site" if isinstance(obj, Site) else "batch": obj.pk}
+        return [
+            (links.devices(**question), _("devices"), _DEVICE),
+            (links.certificates(expires_from=None, expires_before=None, **question), _("certificates"), _CERTIFICATE),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # Its devices are of that fleet and stay in it.
@@ -62,7 +103,7 @@ class _GroupAdmin(AuditedAdmin):
 
     @admin.display(description=_("fleet"))
     def fleet_name(self, group: Site | Batch) -> SafeString:
-        return cells.name(group.fleet)
+        return named.from_row(group.fleet, group)
 
     @admin.display(description=_("devices"))
     def devices(self, group: Site | Batch) -> SafeString:
@@ -78,7 +119,7 @@ class BatchAdmin(_GroupAdmin):
     list_display = ["title", "fleet_name", "manufactured_on", "devices"]
 
 
-class ProfileAdmin(SharedAdmin, AuditedAdmin):
+class ProfileAdmin(SharedAdmin, _WithRows):
     change_form_template = "admin/inventory/profile.html"
     list_display = ["title", "slug", "lifetime", "jitter", "window", "key_types", "certificates"]
     search_fields = ["name", "slug"]
@@ -88,6 +129,9 @@ class ProfileAdmin(SharedAdmin, AuditedAdmin):
         (_("What"), {"fields": ["subject_template", "san_templates", "key_types", "extended_key_usages"]}),
         (_("Keys"), {"fields": ["allow_same_key", "max_unconfirmed"]}),
     ]
+
+    def rows_of(self, obj: Profile) -> list[tuple[str, Any, str]]:
+        return [(links.certificates(profile__id__exact=obj.pk), _("certificates"), _CERTIFICATE)]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -118,11 +162,17 @@ class ProfileAdmin(SharedAdmin, AuditedAdmin):
         return cells.link(links.certificates(profile__id__exact=profile.pk), _("certificates"))
 
 
-class AuthorityAdmin(SharedAdmin, AuditedAdmin):
-    list_display = ["title", "slug", "parent", "expires", "state", "crl_shards", "certificates"]
+class AuthorityAdmin(SharedAdmin, _WithRows):
+    list_display = ["title", "slug", "parent_page", "expires", "state", "crl_shards", "certificates"]
     list_select_related = ["parent"]
     fields = ["name", "slug", "parent", "own_certificate", "expires", "crl_shards"]
     readonly_fields = ["slug", "parent", "own_certificate", "expires"]
+
+    def rows_of(self, obj: Authority) -> list[tuple[str, Any, str]]:
+        return [
+            (links.certificates(authority__id__exact=obj.pk), _("certificates"), _CERTIFICATE),
+            (links.changelist("revocation_crl", authority__id__exact=obj.pk), _("CRLs"), "revocation.view_crl"),
+        ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an authority is established with its key and certificate, not by a form
@@ -134,6 +184,10 @@ class AuthorityAdmin(SharedAdmin, AuditedAdmin):
     @admin.display(description=_("name"), ordering="name")
     def title(self, authority: Authority) -> SafeString:
         return cells.name(authority.name)
+
+    @admin.display(description=_("signed by"), ordering="parent")
+    def parent_page(self, authority: Authority) -> SafeString:
+        return named.from_row(authority.parent, authority)
 
     @admin.display(description=_("certificate"))
     def own_certificate(self, authority: Authority) -> SafeString:

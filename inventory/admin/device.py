@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cases, cells, filters, links
+from inventory.admin import cases, cells, filters, links, named
 from inventory.admin.audited import AuditedAdmin, actor_of
 from inventory.admin.listing import ListAdmin
 from inventory.alerts import story as alert_story
@@ -94,15 +94,15 @@ class DeviceAdmin(ListAdmin, AuditedAdmin):
 
     @admin.display(description=_("fleet"))
     def fleet_name(self, device: Device) -> SafeString:
-        return cells.name(device.fleet)
+        return named.from_row(device.fleet, device)
 
     @admin.display(description=_("site"))
     def site_name(self, device: Device) -> SafeString:
-        return cells.name(device.site)
+        return named.from_row(device.site, device)
 
     @admin.display(description=_("batch"))
     def batch_name(self, device: Device) -> SafeString:
-        return cells.name(device.batch)
+        return named.from_row(device.batch, device)
 
     @admin.display(description=_("expires"))
     def expires(self, device: Device) -> SafeString:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from inventory.admin import cells, links
+from inventory.admin.strict_lists import unknown_value
 from inventory.counters import reading
 from inventory.expiry.cliffs import end_of, start_of
 from inventory.lists.scan_plan import Portion
@@ -95,7 +96,12 @@ class _GroupFilter(admin.SimpleListFilter):
 
     path = ""
     field = ""
-    groups: type[Fleet | Site | Batch]
+    groups: type[Fleet] | type[Site] | type[Batch]
+
+    def is_value(self, request: HttpRequest, value: str) -> bool:
+        """Tell whether there is such a group that the person sees: more of them than are offered."""
+        seen = self.groups.objects.of_fleets(fleets_of(request.user))
+        return is_key(value) and seen.filter(pk=int(value)).exists()
 
     def value(self) -> str | None:
         # The header's choice of all fleets leaves the parameter empty.
@@ -259,7 +265,7 @@ class SpanFilter(admin.ListFilter):
                 text = text[-1] if isinstance(text, list) else text
                 if text:
                     self.used_parameters[name] = text
-                    self.bounds[name] = _moment(text)
+                    self.bounds[name] = _moment(name, text)
 
     def has_output(self) -> bool:
         return True
@@ -405,10 +411,10 @@ def _said(moment: datetime) -> str:
     return moment.date().isoformat() if moment == start_of(moment.date()) else moment.strftime("%Y-%m-%d %H:%M")
 
 
-def _moment(text: str) -> datetime:
-    """Read a moment or a day, both of UTC, from an address."""
+def _moment(name: str, text: str) -> datetime:
+    """Read a moment or a day, both of UTC, from an address. Raises NotUnderstood."""
     try:
         found = parse_datetime(text) or datetime.combine(date.fromisoformat(text), time.min)
     except ValueError:
-        raise IncorrectLookupParameters from None
+        raise unknown_value(name, text) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

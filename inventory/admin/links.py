@@ -1,10 +1,12 @@
 """Addresses of admin lists that hold exactly the rows of a question, and of single pages."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
+
+from inventory.expiry.cliffs import Cliff, start_of
 
 
 def moment(at: datetime) -> str:
@@ -39,6 +41,14 @@ def expiry(start: datetime | None, end: datetime | None) -> str:
     """Return the part of an address that asks for certificates with `start <= notAfter < end`."""
     bounds = {"not_after__gte": start, "not_after__lt": end}
     return urlencode({key: moment(bound) for key, bound in bounds.items() if bound})
+
+
+def of_cliff(cliff: Cliff) -> str:
+    """Return the list of exactly the certificates that a cliff counts."""
+    start = start_of(cliff.day)
+    return certificates(
+        state="standing", fleet=cliff.fleet_id, expires_from=start, expires_before=start + timedelta(days=1)
+    )
 
 
 def audit(**question: object) -> str:

@@ -18,6 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from inventory.admin.audited import actor_of
+from inventory.admin.strict_lists import StrictChangeList, unknown_place
 from inventory.lists import pages
 from inventory.lists.cursors import Cursor, InvalidCursor
 from inventory.lists.downloads import download
@@ -35,7 +36,7 @@ class ExportLink:
     word: str
 
 
-class KeysetChangeList(ChangeList):
+class KeysetChangeList(StrictChangeList):
     """A page of a list that stands at a cursor. Never an OFFSET, and a count of millions only when asked for."""
 
     model_admin: "ListAdmin"
@@ -51,7 +52,7 @@ class KeysetChangeList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read one page. Raises IncorrectLookupParameters for a cursor of another list or order."""
+        """Read one page. Raises NotUnderstood for a cursor of another list or order."""
         text = request.GET.get(CURSOR)
         try:
             cursor = Cursor.decode(text) if text else None
@@ -59,7 +60,7 @@ class KeysetChangeList(ChangeList):
             portions = self.model_admin.portions(request, self, ordering)
             page = pages.page(self.queryset, ordering, cursor, self.list_per_page, portions)
         except InvalidCursor as error:
-            raise IncorrectLookupParameters from error
+            raise unknown_place(CURSOR, text) from error
         self.result_list = page.rows
         self.previous_url = self._at(page.previous)
         self.next_url = self._at(page.next)

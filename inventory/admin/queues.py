@@ -10,12 +10,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells, filters, links
+from inventory.admin import cells, filters, links, named
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.listing import ListAdmin
 from inventory.devices.locked_out import READINGS, Queue, in_queue
 from inventory.lists.exports import EXPIRED_DEVICES, REVOKED_DEVICES
 from inventory.models import Case, Certificate, CertificateState, CertificateStatus, Device
+from inventory.models.access import may_view
 from inventory.models.authority import RevocationAbove, RevokedAbove
 from inventory.models.certificate import LIVE_STATES
 from inventory.models.presence import BY_LAST_SEEN
@@ -61,11 +62,11 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("fleet"))
     def fleet_name(self, device: Device) -> SafeString:
-        return cells.name(device.fleet)
+        return named.from_row(device.fleet, device)
 
     @admin.display(description=_("site"))
     def site_name(self, device: Device) -> SafeString:
-        return cells.name(device.site)
+        return named.from_row(device.site, device)
 
     @admin.display(description=_("since"))
     def stopped(self, device: Device) -> SafeString:
@@ -93,10 +94,19 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
     def step(self, device: Device) -> SafeString:
         open_cases: list[Case] = device.open_cases  # type: ignore[attr-defined]  # prefetched in get_queryset
         if open_cases:
-            return cells.link(links.page("inventory_case", open_cases[0].pk), gettext("decide on its case"))
+            return self._case_step(device, open_cases[0])
         if self._above(self._certificate(device)):
             return cells.link(links.device(device.pk), gettext("enrol it anew under another authority"))
         return cells.link(links.device(device.pk), READINGS[self.queue].steps[0])
+
+    def _case_step(self, device: Device, case: Case) -> SafeString:
+        """Lead to a case by what the person who looks may do there: only some may decide, and only some may see it."""
+        viewer = device.viewer  # type: ignore[attr-defined]  # of each row of a list
+        if viewer.has_perm("inventory.decide_case"):
+            text = gettext("decide on its case")
+        else:
+            text = gettext("its case waits for who may decide")
+        return cells.link(links.page("inventory_case", case.pk), text) if may_view(viewer, Case) else cells.name(text)
 
     def _above(self, certificate: Certificate) -> RevocationAbove | None:
         """Return the revocation above a certificate that was not itself revoked, in the queue where that counts."""

@@ -34,6 +34,11 @@ class CaseQuerySet(ScopedQuerySet["Case"]):
         """Cases that wait for the decision of a second person."""
         return self.filter(closed_at=None)
 
+    def decidable_by(self, person: int) -> "CaseQuerySet":
+        """Waiting cases that another person opened, by whatever account of his or hers."""
+        own = Q(approval__proposer=person) | Q(approval__proposer__owner=person)
+        return self.waiting().exclude(own)
+
     def cleared(self) -> "CaseQuerySet":
         return self.filter(outcome=CaseOutcome.CLEARED)
 

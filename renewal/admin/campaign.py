@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
 from inventory.approvals.deciding import Refused
@@ -79,6 +79,7 @@ def steps(campaign: Campaign, funnel: Funnel) -> list[FunnelStep]:
 class SiteRow:
     """A site on the page of a campaign: the list of its targets, and each number with the list of what it counts."""
 
+    site_id: int | None
     name: str
     total: int
     url: str
@@ -94,7 +95,7 @@ def site_rows(campaign: Campaign) -> list[SiteRow]:
             FunnelStep(state, count, targets_url(campaign, site=site, state__exact=state.value))
             for state, count in line.now.items()
         ]
-        rows.append(SiteRow(line.name, line.total, targets_url(campaign, site=site), counts))
+        rows.append(SiteRow(line.site_id, line.name, line.total, targets_url(campaign, site=site), counts))
     return rows
 
 
@@ -217,7 +218,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("fleet"))
     def fleet_name(self, campaign: Campaign) -> SafeString:
-        return cells.name(campaign.fleet)
+        return named.from_row(campaign.fleet, campaign)
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_word(self, campaign: Campaign) -> SafeString:

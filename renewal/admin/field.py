@@ -12,11 +12,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter, SiteFilter, is_key
 from inventory.admin.listing import CURSOR, ExportLink, ListAdmin
@@ -127,6 +128,9 @@ class OrderCampaignFilter(admin.SimpleListFilter):
         campaigns = Campaign.objects.of_fleets(fleets_of(request.user)).order_by("-created_at")
         return [(str(pk), cells.name(name)) for pk, name in campaigns.values_list("id", "name")[:_MOST_CAMPAIGNS]]
 
+    def is_value(self, request: HttpRequest, value: str) -> bool:
+        return is_key(value) and Campaign.objects.of_fleets(fleets_of(request.user)).filter(pk=int(value)).exists()
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         if value is None:
@@ -207,7 +211,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("site"))
     def site_name(self, order: WorkOrder) -> SafeString:
-        return cells.name(order.device.site)
+        return named.from_row(order.device.site, order)
 
     @admin.display(description=gettext_lazy("due"))
     def due(self, order: WorkOrder) -> SafeString:
@@ -234,8 +238,8 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
     def team_name(self, order: WorkOrder) -> SafeString:
         if order.team is None:
             return cells.NOTHING
-        person = f", {order.assigned_to.get_username()}" if order.assigned_to else ""
-        return cells.name(f"{order.team}{person}")
+        team = named.from_row(order.team, order)
+        return format_html("{}, {}", team, cells.name(order.assigned_to.get_username())) if order.assigned_to else team
 
     @admin.display(description=gettext_lazy("state"))
     def state_word(self, order: WorkOrder) -> SafeString:
@@ -372,7 +376,7 @@ class TeamAdmin(AuditedAdmin):
 
     @admin.display(description=gettext_lazy("fleet"))
     def fleet_name(self, team: Team) -> SafeString:
-        return cells.name(team.fleet)
+        return named.from_row(team.fleet, team)
 
     @admin.display(description=gettext_lazy("members"))
     def people(self, team: Team) -> SafeString:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import AuditedAdmin, actor_of
 from inventory.admin.scoped import SharedAdmin
 from inventory.models import FleetIds, fleets_of
@@ -216,7 +216,7 @@ class GatewayAdmin(SharedAdmin, AuditedAdmin):
 
     @admin.display(description=gettext_lazy("fleet"))
     def fleet_name(self, gateway: Gateway) -> SafeString:
-        return cells.name(gateway.fleet or _("all fleets"))
+        return named.from_row(gateway.fleet, gateway) if gateway.fleet else cells.name(_("all fleets"))
 
     @admin.display(description=gettext_lazy("state"))
     def standing(self, gateway: Gateway) -> SafeString:

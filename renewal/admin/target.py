@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.admin.filters import SiteFilter, is_key
 from inventory.admin.listing import ListAdmin
@@ -291,7 +291,7 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("site"))
     def site_name(self, target: Target) -> SafeString:
-        return cells.name(target.device.site)
+        return named.from_row(target.device.site, target)
 
     @admin.display(description=_("state"))
     def state_word(self, target: Target) -> SafeString:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from inventory.admin import cells, links
+from inventory.admin import cells, links, named
 from inventory.admin.audited import ReadOnlyAdmin
 from inventory.models import Certificate, FleetIds, fleets_of
 from inventory.models.access import NO_FLEET
@@ -45,6 +45,7 @@ class CrlAdmin(ReadOnlyAdmin):
     change_form_template = "admin/revocation/crl.html"
     ordering = ["-published_at", "-id"]
     list_display = _LISTED
+    list_display_links = ["number"]
     list_filter = ["authority"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Crl]:
@@ -55,7 +56,7 @@ class CrlAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("authority"), ordering="authority__name")
     def authority_name(self, crl: Crl) -> SafeString:
-        return cells.name(crl.authority)
+        return named.from_row(crl.authority, crl)
 
     @admin.display(description=gettext_lazy("shard"), ordering="shard")
     def scope(self, crl: Crl) -> str:

@@ -260,7 +260,7 @@ def test_the_start_of_a_large_campaign_is_proposed_with_a_reason_and_shown_until
 )
 def test_what_only_the_targets_of_one_campaign_can_be_asked_is_refused_elsewhere(in_waves, page, asked):
     targets = reverse("admin:renewal_target_changelist")
-    assert page.client.get(f"{targets}?{asked}").status_code == 302
+    assert page.client.get(f"{targets}?{asked}").status_code == 400
     shown = page.client.get(targets).content.decode()
     offered = {spec.title for spec in page.client.get(targets).context["cl"].filter_specs}
     assert not offered & {"refused", "doubt", "wave", "message"}
