@@ -10,12 +10,14 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from certportal import (
     credentials,
+    expired_queue,  # noqa: F401  (registers the queue of expired devices)
     queue_pages,  # noqa: F401  (registers the pages of the queues)
 )
 from certportal.api.tokens import revoke_token
@@ -25,9 +27,11 @@ from inventory.admin import cells
 from inventory.admin.audited import AuditedAdmin, ReadOnlyAdmin, actor_of
 from inventory.admin.inlines import RowsInline
 from inventory.devices import timeline
-from inventory.models import Certificate, Device, FleetMembership, fleets_of
+from inventory.models import Case, Certificate, Device, DeviceStatus, FleetMembership, fleets_of
+from inventory.models.case import CaseOutcome
+from inventory.models.certificate import CertificateStatus
 from renewal import story as renewal_story
-from renewal.admin import planning
+from renewal.admin import enrolment_secrets, planning
 from renewal.admin.filters import CoverageFilter
 from renewal.models import EnrolmentSecret
 
@@ -49,13 +53,37 @@ class DeviceAdmin(inventory_admin.DeviceAdmin):
         # What stops a device weighs more than what a campaign would do to it.
         return own if own.tone in {"stopped", "late"} else renewal_story.outlook(device, now) or own
 
+    def get_urls(self) -> list[URLPattern]:
+        making = self.admin_site.admin_view(self.make_secret)
+        return [path("<int:pk>/secret/", making, name="inventory_device_secret"), *super().get_urls()]
+
+    def make_secret(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return enrolment_secrets.one_view(request, pk, self.admin_site, timezone.now())
+
     def page(self, device: Device, now: datetime) -> dict[str, Any]:
         secrets = EnrolmentSecret.objects.filter(device=device)
+        shown = super().page(device, now)
         return {
-            **super().page(device, now),
+            **shown,
+            "wants_secret": _enrols_anew(device, shown["current"], shown.get("case"), now),
             "usable_secrets": secrets.filter(spent_at__isnull=True, expires_at__gt=now).count(),
             "spent_secrets": secrets.filter(spent_at__isnull=False).count(),
         }
+
+
+# By which a device cannot authenticate, without being distrusted itself.
+_ENDED = {CertificateStatus.EXPIRED, CertificateStatus.SUPERSEDED, CertificateStatus.ISSUER_REVOKED}
+
+
+def _enrols_anew(device: Device, certificate: Certificate | None, case: Case | None, now: datetime) -> bool:
+    """Tell whether a device waits for a secret: nobody distrusts it, and it has nothing to authenticate with."""
+    if device.status != DeviceStatus.IN_SERVICE:
+        return False
+    if certificate is None:
+        return True
+    status = certificate.status_at(now)
+    cleared = case is not None and case.outcome == CaseOutcome.CLEARED
+    return status in _ENDED or (status == CertificateStatus.REVOKED and cleared)
 
 
 @admin.register(Certificate)
@@ -199,7 +227,7 @@ _SHOWN_OF_TOKEN = ("name", "user", "scope_list", "made", "ends", "used")
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
-    """Tokens are shown without their secrets; `manage.py api_token` makes them. Deleting one withdraws it."""
+    """The tokens of all, without their secrets; people make theirs on their own page. Deleting one withdraws it."""
 
     list_display = _SHOWN_OF_TOKEN
     list_select_related = ["user"]

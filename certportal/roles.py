@@ -46,12 +46,14 @@ ROLES: Mapping[str, frozenset[str]] = {
         "inventory.add_batch", "inventory.change_batch", "inventory.add_importrun", "inventory.change_alert",
         "inventory.add_mute", "inventory.change_mute", "inventory.add_case", "inventory.add_unexpectedsighting",
         "renewal.add_campaign", "renewal.change_campaign", "renewal.add_earlyreceipt",
+        "renewal.add_enrolmentsecret",
     },
     "PKI officer": _OPERATING
     | _view("inventory", "auditevent")
     | {
         "inventory.revoke_certificate", "inventory.add_profile", "inventory.change_profile",
         "inventory.change_authority", "inventory.add_fleet", "inventory.change_fleet", "inventory.add_case",
+        "renewal.add_enrolmentsecret",
     },
     "approver": _LOOKING | _view("inventory", "auditevent") | {"inventory.decide_case", "renewal.approve_campaign"},
     "auditor": _OVERSEEING,

@@ -20,6 +20,7 @@ EDGES = (
     "*/views.py",
     "certportal/access.py",
     "certportal/cron.py",
+    "certportal/expired_queue.py",
     "certportal/queue_pages.py",
     "certportal/site.py",
     "renewal/callbacks.py",

@@ -94,6 +94,7 @@ def _may(user: User, permissions: Sequence[str], *, shared: bool) -> bool:
 def _acts() -> Iterator[tuple[str, Sequence[str], bool]]:
     """Yield of every act of the API its scope, the permissions that it needs, and whether it is of all fleets only."""
     asked = ModelAndScopePermissions()
+    viewset: Any
     for _prefix, viewset, _name in router.registry:
         for act, method in _methods(viewset):
             reads = method == "GET" or act in getattr(viewset, "reading_acts", ())

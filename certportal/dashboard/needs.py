@@ -39,7 +39,14 @@ def read(
     scope: Scope, now: datetime, cliffs: list[Cliff], crls: list[Freshness], counted: Standings | None = None
 ) -> list[Need]:
     """Return the needs that the person may see. A constant number of queries, one less when `counted` is given."""
-    found = [*attention.needs(now, scope.fleets, chosen=scope.fleet_id, of_portal=scope.of_portal, may=scope.may)]
+    found = attention.needs(
+        now,
+        scope.fleets,
+        chosen=scope.fleet_id,
+        of_portal=scope.of_portal,
+        may=scope.may,
+        person=scope.person,
+    )
     if scope.may("revocation.view_crl"):
         found += _late_crls(crls, now)
     if scope.may("inventory.view_certificate"):
@@ -82,8 +89,13 @@ def _expired(scope: Scope, counted: Standings) -> Iterable[Need]:
             "%(count)s devices stand on expired certificates.",
             count,
         )
-        url = links.certificates(coverage=Coverage.EXPIRED.value, fleet=scope.fleet_id)
-        yield Need("late", text % {"count": cells.count(count)}, _("enrol them anew"), url)
+        text %= {"count": cells.count(count)}
+        rows = links.certificates(coverage=Coverage.EXPIRED.value, fleet=scope.fleet_id)
+        if scope.may("inventory.view_device"):
+            queue = links.changelist("inventory_expireddevice", fleet=scope.fleet_id)
+            yield Need("late", text, _("enrol them anew"), queue, rows)
+        else:
+            yield Need("late", text, _("see them"), rows)
 
 
 def _guessing(now: datetime) -> Iterable[Need]:

@@ -27,10 +27,16 @@ class Scope:
     # The fleets of the person who looks, and whether he or she has a permission.
     allowed: FleetIds = None
     may: Callable[[str], bool] = _everything
+    # Key of the person who looks, whatever the account.
+    person: int | None = None
 
     @classmethod
     def of(
-        cls, query: Mapping[str, str], allowed: FleetIds = None, may: Callable[[str], bool] = _everything
+        cls,
+        query: Mapping[str, str],
+        allowed: FleetIds = None,
+        may: Callable[[str], bool] = _everything,
+        person: int | None = None,
     ) -> "Scope":
         """Read the scope from an address; what is not understood is left at its default."""
         fleet, rows, span = query.get("fleet", ""), query.get("rows", ""), query.get("span", "")
@@ -40,6 +46,7 @@ class Scope:
             int(span) if span in map(str, SPANS) else _DEFAULT_SPAN,
             allowed,
             may,
+            person,
         )
 
     @property

@@ -68,7 +68,9 @@ _NAMES = {"map": "expiry_map"}
 
 
 def _scope(request: HttpRequest) -> Scope:
-    return Scope.of(request.GET, fleets_of(request.user), request.user.has_perm)
+    user = request.user
+    person = user.person_id if user.is_authenticated else None
+    return Scope.of(request.GET, fleets_of(user), user.has_perm, person)
 
 
 def _shown(scope: Scope) -> list[str]:

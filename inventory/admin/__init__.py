@@ -1,6 +1,7 @@
 """Pages of the inventory.
 
-The pages of devices and certificates are registered by `certportal.admin`, which adds what renewal knows of them.
+The pages of devices, expired ones among them, and certificates are registered by `certportal.admin`, which adds what
+renewal knows of them.
 """
 
 from django.contrib import admin
@@ -34,9 +35,9 @@ from inventory.models import (
     Site,
     UnexpectedSighting,
 )
-from inventory.models.device import ExpiredDevice, RevokedDevice
+from inventory.models.device import RevokedDevice
 
-__all__ = ["CertificateAdmin", "DeviceAdmin"]
+__all__ = ["CertificateAdmin", "DeviceAdmin", "ExpiredDeviceAdmin"]
 
 admin.site.register(Fleet, FleetAdmin)
 admin.site.register(Site, SiteAdmin)
@@ -54,5 +55,4 @@ admin.site.register(AlertPolicy, AlertPolicyAdmin)
 admin.site.register(Recipient, RecipientAdmin)
 admin.site.register(Mute, MuteAdmin)
 admin.site.register(Delivery, DeliveryAdmin)
-admin.site.register(ExpiredDevice, ExpiredDeviceAdmin)
 admin.site.register(RevokedDevice, RevokedDeviceAdmin)

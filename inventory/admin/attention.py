@@ -25,12 +25,16 @@ _COUNTED = 1000
 
 @dataclass(frozen=True)
 class Need:
-    """One decision. `tone` is late, stopped or attention; `step` is what to do next, at `url`."""
+    """One decision. `tone` is late, stopped or attention; `step` is what to do next, at `url`.
+
+    `rows`: the list of what the text counts, where the step leads elsewhere.
+    """
 
     tone: str
     text: str
     step: str
     url: str
+    rows: str = ""
 
 
 def needs(
@@ -40,11 +44,12 @@ def needs(
     chosen: int | None = None,
     of_portal: bool = True,
     may: Callable[[str], bool] = lambda _permission: True,
+    person: int | None = None,
 ) -> list[Need]:
     """Return what waits for a person, of some fleets or of all, that he or she `may` see.
 
-    `chosen` is the fleet to which the lists are narrowed; `of_portal`: with what belongs to no fleet. Seven queries,
-    none of which grows with the fleet.
+    `chosen` is the fleet to which the lists are narrowed; `of_portal`: with what belongs to no fleet; `person` is who
+    looks, who decides on no case of his or her own. Seven queries, none of which grows with the fleet.
     """
     found: list[Need] = []
     if of_portal and may("inventory.view_alert"):
@@ -53,8 +58,9 @@ def needs(
         found += _digests(now)
     if may("inventory.view_device"):
         found += _revoked(now, fleets, chosen)
-    if may("inventory.view_case"):
-        found += _cases(fleets, chosen)
+    # A case is a need of those who may decide on it; to all others the device's page tells who may.
+    if may("inventory.view_case") and may("inventory.decide_case"):
+        found += _cases(fleets, chosen, person)
     if may("inventory.view_alert"):
         found += _alerts(fleets, chosen)
     return found
@@ -89,12 +95,13 @@ def _revoked(now: datetime, fleets: FleetIds, chosen: int | None) -> Iterator[Ne
         yield Need("stopped", text % {"count": _said(count)}, _("look into them"), url)
 
 
-def _cases(fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
-    waiting = Case.objects.of_fleets(fleets).waiting()
+def _cases(fleets: FleetIds, chosen: int | None, person: int | None) -> Iterator[Need]:
+    waiting = Case.objects.of_fleets(fleets)
+    waiting = waiting.waiting() if person is None else waiting.decidable_by(person)
     count = _up_to(_COUNTED, waiting)
     if count.number:
         text = ngettext("%(count)s case is open.", "%(count)s cases are open.", count.number)
-        url = links.changelist("inventory_case", state="waiting", fleet=chosen)
+        url = links.changelist("inventory_case", state="waiting" if person is None else "of_others", fleet=chosen)
         yield Need("attention", text % {"count": _said(count)}, _("decide as the second person"), url)
 
 

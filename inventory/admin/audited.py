@@ -38,7 +38,7 @@ def record_change(obj: Model, changes: dict[str, Any], *, actor: Actor, now: dat
 class ReadOnlyAdmin(ScopedAdmin):
     """Lists and pages without a way to change anything."""
 
-    actions = None
+    actions: Any = None
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # one count a choice, over the whole table

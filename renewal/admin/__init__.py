@@ -1,6 +1,7 @@
 """Pages of campaigns, rehearsals, targets, work orders and gateways.
 
-Of enrolment secrets a device's page shows the number.
+Of enrolment secrets a device's page shows the number; the pages that make them hang on those of devices, which
+`certportal.admin` registers.
 """
 
 from django.contrib import admin

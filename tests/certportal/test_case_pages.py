@@ -100,3 +100,36 @@ def test_a_trusted_device_has_no_page_for_a_case(page, client):
     trusted = factories.enrolled(expires_in=100 * DAY, now=timezone.now()).device
     assert client.get(reverse("admin:inventory_device_case", args=[trusted.pk])).status_code == 404
     assert client.get(reverse("admin:inventory_device_case", args=[10**9])).status_code == 404
+
+
+def told_at_the_top(client) -> str:
+    return client.get(reverse("admin:dashboard_block", args=["needs"])).content.decode()
+
+
+def test_an_open_case_is_a_need_of_those_only_who_may_decide_on_it(page, client, revoked, second, viewer):
+    open_case(client, revoked)
+    assert "case is open" not in told_at_the_top(client)  # of who opened it
+    client.force_login(viewer)
+    assert "case is open" not in told_at_the_top(client)
+    client.force_login(second)
+    assert "1 case is open." in told_at_the_top(client)
+    viewer.user_permissions.add(Permission.objects.get(codename="decide_case"))
+    client.force_login(viewer)
+    assert "1 case is open." in told_at_the_top(client)
+
+
+def test_the_need_leads_to_the_cases_that_it_counts_and_not_to_own_ones(page, client, revoked, second):
+    open_case(client, revoked)
+    listed = reverse("admin:inventory_case_changelist")
+    assert "STOLEN-1" not in client.get(listed, {"state": "of_others"}).content.decode()
+    client.force_login(second)
+    assert "state=of_others" in told_at_the_top(client)
+    assert "STOLEN-1" in client.get(listed, {"state": "of_others"}).content.decode()
+
+
+def test_a_case_opened_by_a_service_account_is_its_owners_own(page, client, revoked, boss, second):
+    boss.owner = second
+    boss.save()
+    open_case(client, revoked)
+    client.force_login(second)
+    assert "case is open" not in told_at_the_top(client)

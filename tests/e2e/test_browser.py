@@ -102,6 +102,39 @@ def test_a_device_tells_its_story(page, portal, artifacts, look):
     assert fits(page)
 
 
+def test_a_person_makes_a_token_that_is_shown_once(page, portal, artifacts, look):
+    log_in(page, portal)
+    page.goto("/admin/")
+    page.locator("#user-menu summary").click()
+    page.get_by_role("link", name="API tokens").click()
+    keep(page, artifacts, "tokens", look)
+    assert fits(page)
+    page.get_by_label("What it is for").fill(f"shift report, {look}")
+    page.get_by_role("button", name="Make the token").click()
+    expect(page.locator("#token")).to_have_text(re.compile("^cpt_[0-9a-f]{64}$"))
+    keep(page, artifacts, "token-made", look)
+    assert fits(page)
+    page.goto("/admin/tokens/")
+    expect(page.locator("#token")).to_have_count(0)
+    expect(page.get_by_text(f"shift report, {look}")).to_be_visible()
+
+
+def test_an_expired_device_is_led_to_a_secret(page, portal, artifacts, look):
+    log_in(page, portal)
+    page.goto("/admin/inventory/expireddevice/")
+    keep(page, artifacts, "expired", look)
+    page.get_by_role("link", name="Make one-time secrets for this list").click()
+    expect(page.get_by_role("button", name=re.compile("Make .* secret"))).to_be_visible()
+    keep(page, artifacts, "secrets", look)
+    assert fits(page)
+    page.go_back()
+    page.get_by_role("link", name=re.compile("^make a one-time secret")).first.click()
+    page.get_by_role("button", name="Make the secret").click()
+    expect(page.locator("#secret")).to_be_visible()
+    keep(page, artifacts, "secret-made", look)
+    assert fits(page)
+
+
 @pytest.mark.parametrize("look", ["light"], indirect=True)
 def test_a_certificate_is_revoked_by_a_person_with_a_reason(page, portal, meter, artifacts, look):
     [(certificate,)] = portal.rows("SELECT id FROM inventory_certificate WHERE serial = %s", meter.serial_number)

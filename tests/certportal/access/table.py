@@ -15,6 +15,7 @@ ANYBODY = "anybody"  # who is not logged in, too
 STAFF = "staff"  # whoever may log in
 NOBODY = "nobody"  # not even a superuser
 FIELD = "renewal.view_workorder"
+SECRETS = "renewal.add_enrolmentsecret"
 SUPERUSER = "superusers.only"  # a permission that nobody is given
 # Stand for the permission of the model that the address names; VIEW is what who may change has too, as in the admin.
 VIEW, ADD, CHANGE, DELETE = "view", "add", "change", "delete"
@@ -65,6 +66,8 @@ RULES = (
     Rule("admin:inventory_case_decide", "inventory.decide_case", "inventory.decide_case"),
     Rule("admin:inventory_proposal_decide", VIEW, VIEW),  # a word of the form says what; without one nothing is done
     Rule("admin:inventory_device_case", "inventory.add_case", "inventory.add_case"),
+    Rule("admin:inventory_device_secret", SECRETS, SECRETS),
+    Rule("admin:inventory_expireddevice_secrets", SECRETS, SECRETS),
     Rule("admin:inventory_importrun_begin", "inventory.add_importrun", "inventory.add_importrun"),
     Rule("admin:inventory_importrun_progress", VIEW, VIEW),
     Rule("admin:inventory_importrun_rejects", NOBODY, NOBODY),  # the run has rejected nothing
