@@ -338,7 +338,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
     def unmute(self, request: HttpRequest, pk: int) -> HttpResponse:
         """End the mutes of what the alert is about."""
         if not request.user.has_perm(_UNMUTE):
-            raise PermissionDenied
+            raise PermissionDenied(_UNMUTE)
         seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
         alert = seen.filter(pk=pk).first()
         if alert is None:

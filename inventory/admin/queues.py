@@ -97,7 +97,7 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
             return self._case_step(device, open_cases[0])
         if self._above(self._certificate(device)):
             return cells.link(links.device(device.pk), gettext("enrol it anew under another authority"))
-        return cells.link(links.device(device.pk), READINGS[self.queue].steps[0])
+        return cells.link(links.device(device.pk), READINGS[self.queue].act)
 
     def _case_step(self, device: Device, case: Case) -> SafeString:
         """Lead to a case by what the person who looks may do there: only some may decide, and only some may see it."""

@@ -246,8 +246,8 @@ def test_a_fleet_is_muted_until_a_later_time_only_and_ended_by_an_earlier_one(al
     now = timezone.now()
 
     def post(address: str, until, **more: object) -> int:
-        moment = {"until_0": f"{until:%Y-%m-%d}", "until_1": f"{until:%H:%M:%S}"}
-        return page.client.post(address, {"fleet": fleet.pk, "reason": "works", **moment, **more}).status_code
+        form = {"fleet": fleet.pk, "reason": "works", "until": f"{until:%Y-%m-%d %H:%M}"}
+        return page.client.post(address, {**form, **more}).status_code
 
     assert post(add, now - DAY) == 200
     assert post(add, now + DAY, fleet="") == 200

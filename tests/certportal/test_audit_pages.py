@@ -56,11 +56,15 @@ def test_the_log_is_narrowed_by_dates_the_last_not_included(log, page):
     assert found(page, at__gte=day(9), at__lt=day(2)) == ["MTR-1", "campaign: Spring in Penang"]
     assert found(page, at__lt=day(8)) == ["campaign: Spring in Penang"]
     text = page(LIST, at__gte=day(8))
-    assert f'name="at__gte" value="{day(8)}"' in text and 'type="date" name="at__lt"' in text
+    assert f'name="at__gte" value="{day(8)}"' in text
+    assert 'name="at__lt" value=""' in text
 
 
-def test_a_date_that_no_calendar_has_narrows_nothing_and_is_no_error(log, page):
-    assert page.client.get(LIST, {"at__gte": "2027-02-30"}).status_code == 302
+def test_a_date_that_no_calendar_has_is_told_and_lists_nothing(log, page):
+    answer = page.client.get(LIST, {"at__gte": "2027-02-30"})
+    assert answer.status_code == 400
+    assert "2027-02-30" in answer.content.decode()
+    assert "result_list" not in answer.content.decode()
 
 
 def test_the_log_is_narrowed_by_who_acted(log, page):
@@ -144,8 +148,8 @@ def test_people_of_some_fleets_find_what_happened_to_their_devices_only(log, cli
     viewer.all_fleets = False
     viewer.save()
     client.force_login(viewer)
-    assert "<bdi>MTR-1</bdi>" not in client.get(LIST, {"q": "MTR-1"}).content.decode()
+    assert "<bdi>MTR-1</bdi></a>" not in client.get(LIST, {"q": "MTR-1"}).content.decode()
     viewer.fleet_memberships.create(fleet=factories.fleet())
     for term in ("MTR-1", "olga / nightly", "req-88bb"):
         text = client.get(LIST, {"q": term}).content.decode()
-        assert "<bdi>MTR-1</bdi>" in text and "recipient: ops" not in text
+        assert "<bdi>MTR-1</bdi></a>" in text and "recipient: ops" not in text

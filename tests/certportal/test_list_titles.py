@@ -62,7 +62,7 @@ def test_what_only_the_address_says_is_said_too(small_fleet, page):
     shown = chips(page(links.audit(device=device.pk)))
     assert shown["device"][0] == str(device)
     since = chips(page(links.audit(at__gte="2026-01-01T00:00:00Z")))
-    assert next(iter(since.values()))[0] == "from 2026-01-01T00:00:00Z"
+    assert next(iter(since.values()))[0] == "from 2026-01-01"
 
 
 def test_the_name_of_a_group_that_one_does_not_see_is_not_told(small_fleet, viewer, client):
@@ -70,9 +70,8 @@ def test_the_name_of_a_group_that_one_does_not_see_is_not_told(small_fleet, view
     type(viewer).objects.filter(pk=viewer.pk).update(all_fleets=False)
     viewer.fleet_memberships.create(fleet=small_fleet)
     client.force_login(viewer)
-    text = client.get(links.devices(fleet=other.pk)).content.decode()
-    assert "Secret plant" not in text
-    assert chips(text)["fleet"][0] == str(other.pk)
+    assert "Secret plant" not in client.get(links.devices(fleet=other.pk)).content.decode()
+    assert "Secret plant" not in client.get(links.audit(device=factories.device(fleet=other).pk)).content.decode()
 
 
 def test_days_near_are_offered_by_their_words(small_fleet, page):
