@@ -20,6 +20,7 @@ register = template.Library()
 register.filter("count", cells.count)
 register.filter("named", cells.name)
 register.filter("code", cells.code)
+register.filter("shortened", cells.shortened)
 register.filter("visible", cells.visible)
 register.filter("visible_lines", cells.visible_lines)
 

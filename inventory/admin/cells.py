@@ -120,16 +120,21 @@ def code(value: str, *, whole: bool = False) -> SafeString:
     """Return a serial number or fingerprint in monospace, shortened in the middle, with a button that copies it."""
     if not value:
         return NOTHING
-    short = whole or len(value) <= 2 * _KEPT_AT_EACH_END + 1
-    shown = value if short else f"{value[:_KEPT_AT_EACH_END]}…{value[-_KEPT_AT_EACH_END:]}"
     return format_html(
         '<span class="code"><code title="{}">{}</code>'
         '<button type="button" class="copy" data-copy="{}">{}</button></span>',
         value,
-        shown,
+        value if whole else shortened(value),
         value,
         _("copy"),
     )
+
+
+def shortened(value: str) -> str:
+    """Return a long serial number or fingerprint shortened in the middle."""
+    if len(value) <= 2 * _KEPT_AT_EACH_END + 1:
+        return value
+    return f"{value[:_KEPT_AT_EACH_END]}…{value[-_KEPT_AT_EACH_END:]}"
 
 
 def state(tone: str, word: object) -> SafeString:

@@ -103,7 +103,7 @@ def test_a_device_tells_its_story(page, portal, artifacts, look):
 
 
 def test_a_person_makes_a_token_that_is_shown_once(page, portal, artifacts, look):
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.goto("/admin/")
     page.locator("#user-menu summary").click()
     page.get_by_role("link", name="API tokens").click()
@@ -120,7 +120,7 @@ def test_a_person_makes_a_token_that_is_shown_once(page, portal, artifacts, look
 
 
 def test_an_expired_device_is_led_to_a_secret(page, portal, artifacts, look):
-    log_in(page, portal)
+    log_in(page, portal.password)
     page.goto("/admin/inventory/expireddevice/")
     keep(page, artifacts, "expired", look)
     page.get_by_role("link", name="Make one-time secrets for this list").click()
@@ -133,6 +133,40 @@ def test_an_expired_device_is_led_to_a_secret(page, portal, artifacts, look):
     expect(page.locator("#secret")).to_be_visible()
     keep(page, artifacts, "secret-made", look)
     assert fits(page)
+
+
+def test_a_crl_says_whether_a_certificate_is_in_it(page, portal, artifacts, look):
+    [(revoked,)] = portal.rows("SELECT serial FROM inventory_certificate WHERE state = 'revoked' ORDER BY id LIMIT 1")
+    [(crl,)] = portal.rows("SELECT id FROM revocation_crl WHERE entries > 0 ORDER BY id DESC LIMIT 1")
+    log_in(page, portal.password)
+    page.goto(f"/admin/revocation/crl/{crl}/change/")
+    page.get_by_label("Is it in? Serial number").fill(revoked.upper())
+    page.get_by_role("button", name="ask this CRL").click()
+    expect(page.get_by_role("status")).to_contain_text("this CRL")
+    keep(page, artifacts, "crl", look)
+    assert fits(page)
+
+
+def test_the_audit_log_is_searched_and_narrowed(page, portal, artifacts, look):
+    log_in(page, portal.password)
+    page.goto("/admin/inventory/auditevent/?q=Spring+renewal&at__gte=2020-01-01")
+    expect(page.locator("#result_list tbody tr").first).to_contain_text("Spring renewal")
+    keep(page, artifacts, "audit", look)
+    assert fits(page)
+
+
+def test_an_alert_is_muted_and_unmuted_on_its_page(page, portal, artifacts, look):
+    [(alert,)] = portal.rows("SELECT id FROM inventory_alert WHERE resolved_at IS NULL AND urgency = 1 LIMIT 1")
+    log_in(page, portal.password)
+    page.goto(f"/admin/inventory/alert/{alert}/mute/")
+    page.get_by_label("Until").fill("2099-01-01")
+    page.get_by_label("Reason").fill("New modem on Friday")
+    page.get_by_role("button", name="Mute it").click()
+    expect(page.get_by_text("New modem on Friday")).to_be_visible()
+    keep(page, artifacts, "alert", look)
+    assert fits(page)
+    page.get_by_role("button", name="Unmute it").click()
+    expect(page.get_by_text("New modem on Friday")).to_have_count(0)
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)
