@@ -32,7 +32,6 @@ class ExpiredDeviceAdmin(inventory_admin.ExpiredDeviceAdmin):
 
     change_list_template = "admin/inventory/expired_devices.html"
     actions = ["choose"]
-    actions_selection_counter = False
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         may = request.user.has_perm(enrolment_secrets.PERMISSION)

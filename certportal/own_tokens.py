@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
 
+from certportal.api.scopes import Resource
 from certportal.api.tokens import TokenRefused, create_token, revoke_token
 from certportal.api.usable_scopes import Usable, usable_by
 from certportal.models import ApiToken, User
@@ -133,8 +134,8 @@ def revoke(request: HttpRequest, site: admin.AdminSite, now: datetime) -> HttpRe
 
 def _curl(request: HttpRequest, token: ApiToken, secret: str) -> str:
     """Return a line for a shell that shows that a token works: on the first resource that it reads."""
-    resources = [scope.partition(":")[0] for scope in token.scopes]
-    listed = next((f"api:{each}-list" for each in resources if each not in _NOT_LISTED), "api:api-root")
+    held = {scope.partition(":")[0] for scope in token.scopes} - _NOT_LISTED
+    listed = next((f"api:{each}-list" for each in Resource.values if each in held), "api:api-root")
     return f'curl -H "Authorization: Bearer {secret}" "{request.build_absolute_uri(reverse(listed))}"'
 
 

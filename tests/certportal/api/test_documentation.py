@@ -1,5 +1,6 @@
 """The description of the API: complete, without warnings, and readable on a page without the internet."""
 
+import gzip
 import json
 
 import pytest
@@ -51,6 +52,16 @@ def test_the_description_is_built_once_a_process_and_not_sent_again_to_who_has_i
 def test_the_page_of_the_documentation_is_given_json_and_others_what_they_were(db, accept, media_type):
     answer = APIClient().get("/api/schema/", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == media_type
+
+
+def test_the_description_is_sent_compressed_to_who_takes_it_so(db):
+    headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+    whole = APIClient().get("/api/schema/", headers={"Accept": "application/json"})
+    sent = APIClient().get("/api/schema/", headers=headers)
+    assert sent.headers["Content-Encoding"] == "gzip" and len(sent.content) * 10 < len(whole.content)
+    assert gzip.decompress(sent.content) == whole.content
+    again = APIClient().get("/api/schema/", headers={**headers, "If-None-Match": sent.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_every_resource_is_described_with_its_list_and_its_objects(schema):
