@@ -91,8 +91,8 @@ class CertportalAdminSite(admin.AdminSite):
         def contents(request: HttpRequest) -> HttpResponse:
             return handbook.contents(request, self)
 
-        def page(request: HttpRequest, name: str) -> HttpResponse:
-            return handbook.page(request, name, self)
+        def handbook_page(request: HttpRequest, page: str) -> HttpResponse:
+            return handbook.page(request, page, self)
 
         def keep(request: HttpRequest) -> HttpResponse:
             return saved_filters.keep(request, timezone.now())
@@ -110,8 +110,8 @@ class CertportalAdminSite(admin.AdminSite):
             path("work/", self.admin_view(work), name="work"),
             path("configuration/", self.admin_view(self.configuration), name="configuration"),
             path("handbook/", self.admin_view(contents), name="handbook"),
-            path("handbook/images/<str:name>", self.admin_view(handbook.picture), name="handbook_picture"),
-            path("handbook/<path:name>/", self.admin_view(page), name="handbook_page"),
+            path("handbook/images/<str:picture>", self.admin_view(handbook.image), name="handbook_picture"),
+            path("handbook/<path:page>/", self.admin_view(handbook_page), name="handbook_page"),
             path("search/", self.admin_view(views.search), name="search"),
             path("saved-filters/keep/", self.admin_view(keep), name="saved_filter_keep"),
             path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),

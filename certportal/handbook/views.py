@@ -37,11 +37,11 @@ def page(request: HttpRequest, name: str, site: AdminSite) -> HttpResponse:
     return TemplateResponse(request, "certportal/handbook/page.html", context)
 
 
-def picture(_request: HttpRequest, name: str) -> FileResponse:
+def image(_request: HttpRequest, picture: str) -> FileResponse:
     """Send a picture of the handbook. Raises Http404 for one that there is not."""
-    if name not in _pictures():
+    if picture not in _pictures():
         raise Http404
-    path = settings.HANDBOOK / "images" / name
+    path = settings.HANDBOOK / "images" / picture
     return FileResponse(path.open("rb"), content_type=_PICTURES[path.suffix])
 
 

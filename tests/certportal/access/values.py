@@ -24,7 +24,8 @@ _PAGES = {
     "inventory_device_case": "inventory_revokeddevice", "twilio-receipt": "renewal_gateway",
 }  # fmt: skip
 _CONSTANT = {
-    "kind": "csv", "name": "tiles", "queue_index": 0, "connection_index": 0, "job_id": "none", "result_id": "none",
+    "kind": "csv", "name": "tiles", "page": "campaigns", "picture": "device.png", "queue_index": 0,
+    "connection_index": 0, "job_id": "none", "result_id": "none",
     "key": "none", "token": "none", "scheduler_name": "none", "cron_job_name": "none", "app_label": "inventory",
     "url": "none", "label": "none", "id": 0, "authority": "none", "scope": "all", "encoded": "MAA",
 }  # fmt: skip
