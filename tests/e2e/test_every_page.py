@@ -15,12 +15,12 @@ _GRAVE = {"serious", "critical"}
 _MOST_BYTES = 200_000
 # What is sent rather than shown, what ends something, and pages of others: django-rq's own of each job, Swagger UI.
 _NOT_PAGES = re.compile(
-    r"/export/|/pem/|/logout/|/delete/|/static/|/jsi18n/|/saved-filters/|/rejects/|/report|/images/|/download|/history/"
-    r"|/api/|\.(crl|pdf|csv|xlsx|geojson)$|/django_rq/dashboard/.+/.+"
+    r"/export/|/pem/|/file/|/logout/|/delete/|/static/|/jsi18n/|/saved-filters/|/rejects/|/report|/images/|/download"
+    r"|/history/|/stats\.json/|/api/|\.(crl|pdf|csv|xlsx|geojson)$|/django_rq/dashboard/.+/.+"
 )
 # Of pages that differ by their text alone, these stand for all.
 _HANDBOOK = re.compile(r"/admin/handbook/(?!$|campaigns/|api/|headline/)")
-# As many as a walk of half an hour would hold; fewer mean that the walk went astray.
+# Fewer mean that the walk went astray.
 _LEAST_PAGES = 50
 
 
