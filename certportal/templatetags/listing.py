@@ -14,8 +14,12 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def list_chosen(context: dict[str, Any]) -> list[Chosen]:
-    """Return what the list that the page shows is narrowed to."""
-    return chosen_filters(context["cl"], context["request"])
+    """Return what the list that the page shows is narrowed to. Names are read once, for the title and the heading."""
+    changelist = context["cl"]
+    if not hasattr(changelist, "chosen"):
+        changelist.chosen = chosen_filters(changelist, context["request"])
+    found: list[Chosen] = changelist.chosen
+    return found
 
 
 @register.simple_tag

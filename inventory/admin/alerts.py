@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -309,14 +310,16 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         alerts: AlertQuerySet = listed
         return alerts.waiting()
 
+    def _seen(self, request: HttpRequest, pk: int) -> Alert:
+        """Return an alert that the person sees. Raises Http404 otherwise."""
+        seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
+        return get_object_or_404(seen, pk=pk)
+
     def mute(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show what a mute does; make it on POST."""
         if not request.user.has_perm(_MUTE):
             raise PermissionDenied(_MUTE)
-        seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
-        alert = seen.filter(pk=pk).first()
-        if alert is None:
-            raise Http404
+        alert = self._seen(request, pk)
         form = MuteForm(request.POST or None)
         now = timezone.now()
         if request.method == "POST" and form.is_valid():
@@ -339,10 +342,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
         """End the mutes of what the alert is about."""
         if not request.user.has_perm(_UNMUTE):
             raise PermissionDenied(_UNMUTE)
-        seen = Alert.objects.of_fleets(fleets_of(request.user)).select_related("certificate__device")
-        alert = seen.filter(pk=pk).first()
-        if alert is None:
-            raise Http404
+        alert = self._seen(request, pk)
         if acknowledgement.unmute(alert, now=timezone.now(), actor=actor_of(request)):
             messages.success(request, _("Unmuted: the next sweep tells of it again."))
         else:

@@ -8,13 +8,19 @@ from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from inventory.admin import cells
 from inventory.admin.scoped import narrowed
 from inventory.models import fleets_of
 
 # What the end of a lookup means, before its value.
-_LOOKUPS = {"gte": _("from"), "gt": _("after"), "lte": _("up to"), "lt": _("before")}
+_LOOKUPS = {
+    "gte": gettext_lazy("from"),
+    "gt": gettext_lazy("after"),
+    "lte": gettext_lazy("up to"),
+    "lt": gettext_lazy("before"),
+}
 
 
 @dataclass(frozen=True)
