@@ -7,7 +7,7 @@ JOBS ?= 2
 
 PACKAGES := certportal renewal revocation inventory
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --require-hashes
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
 MANAGE := $(PY) manage.py
 # Checks that write nothing still read settings, which make secrets: not among those of a running portal.
 CHECK := CERTPORTAL_HOME=var/lint PYTHONWARNINGS=ignore::RuntimeWarning $(MANAGE)
@@ -68,11 +68,11 @@ $(PY):
 
 # The stamps are newer than the locks they were made from.
 $(VENV)/.run: requirements.lock | $(PY)
-	@echo "Installing requirements.lock, once for each change of it ..."
+	@echo "Installing the $$(grep -c == $<) packages of $<, once for each change of it ..."
 	@$(PIP) -r requirements.lock
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock | $(PY)
-	@echo "Installing requirements-dev.lock, once for each change of it ..."
+	@echo "Installing the $$(grep -c == $<) packages of $<, once for each change of it ..."
 	@$(PIP) -r requirements-dev.lock
 	@touch $@

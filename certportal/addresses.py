@@ -45,6 +45,14 @@ def refuse_busy(addresses: Sequence[Address], *, patience: float, clock: Callabl
             time.sleep(_SECONDS_BETWEEN_TRIES)
 
 
+def next_free(address: Address, *, most: int = 100) -> Address | None:
+    """Return the first of the `most` ports after that of `address` on its host that nobody listens on, if any."""
+    host, port = address.host_and_port()
+    shown = f"[{host}]" if ":" in host else host
+    nearby = (Address(address.variable, f"{shown}:{port + step}") for step in range(1, most + 1) if port + step < 65536)
+    return next((each for each in nearby if not _problem_with(each)), None)
+
+
 def _problem_with(address: Address) -> str:
     host, port = address.host_and_port()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -51,7 +51,7 @@ def _first_login(now: datetime, say: Callable[[str], None]) -> None:
         credentials.record_rights(admin, None, now=now, actor=SYSTEM)
     if not settings.ADMIN_PASSWORD:
         say(f"First login: user admin, password {password}")
-        say(f"It is shown this once and kept in {settings.HOME / 'admin-password'}.")
+        say(f"It is kept in {settings.HOME / 'admin-password'}.")
 
 
 def _authorities(made_at: datetime, now: datetime, say: Callable[[str], None]) -> Authority:

@@ -11,23 +11,46 @@ from functools import partial
 
 from django.conf import settings
 
-from certportal.addresses import Address
+from certportal.addresses import Address, AddressRefused, next_free, refuse_busy
 from certportal.embedded import stores, valkey
 from certportal.supervisor import Child, Stage
+from inventory.private_files import write_whole
 
 _PROBE_SECONDS = 2.0
 
 
 def addresses() -> list[Address]:
-    """Return every address that the processes listen on."""
+    """Return every address that the processes listen on and that the operator chooses: portal, device, status first."""
     listed = [
         Address("CERTPORTAL_PORTAL_BIND", settings.PORTAL_BIND),
         Address("CERTPORTAL_DEVICE_BIND", settings.DEVICE_BIND),
         Address("CERTPORTAL_STATUS_BIND", settings.STATUS_BIND),
     ]
-    if _has_demo_broker():
-        listed.append(Address("CERTPORTAL_DEMO_MQTT_BIND", settings.DEMO_MQTT_BIND))
+    if _has_demo_broker() and settings.DEMO_MQTT_BIND_SET:
+        listed.append(_demo_broker())
     return listed
+
+
+def settle_demo_broker(say: Callable[[str], None], *, patience: float, clock: Callable[[], float]) -> None:
+    """Give the demo's broker another port when somebody has its own, as the system's Mosquitto has the usual one.
+
+    The home remembers it, for other commands and for the next start. An address that the environment sets is kept.
+    `patience` is that of `refuse_busy`. Raises AddressRefused when no port nearby is free either.
+    """
+    if not _has_demo_broker() or settings.DEMO_MQTT_BIND_SET:
+        return
+    try:
+        refuse_busy([_demo_broker()], patience=patience, clock=clock)
+    except AddressRefused:
+        other = next_free(_demo_broker())
+        if other is None:
+            raise
+        say(f"Somebody else listens on {settings.DEMO_MQTT_BIND}: the demo's MQTT broker takes {other.value}.")
+        write_whole(settings.DEMO_MQTT_BIND_MOVED, f"{other.value}\n".encode())
+
+
+def _demo_broker() -> Address:
+    return Address("CERTPORTAL_DEMO_MQTT_BIND", settings.DEMO_MQTT_BIND)
 
 
 def embedded_stores() -> list[Child]:

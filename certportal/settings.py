@@ -43,7 +43,12 @@ PUBLIC_PORTAL_URL = env("CERTPORTAL_PUBLIC_PORTAL_URL", default=f"http://{PORTAL
 DEMO_DEVICES = env.int("CERTPORTAL_DEMO_DEVICES", default=2000)
 LAB = env.bool("CERTPORTAL_LAB", default=False)
 MQTT_URL = env("MQTT_URL", default="")
-DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="127.0.0.1:1883")
+# Where the demo's broker went when somebody else had its usual port.
+DEMO_MQTT_BIND_MOVED = HOME / "demo-broker-address"
+DEMO_MQTT_BIND_SET = bool(env("CERTPORTAL_DEMO_MQTT_BIND", default=""))
+DEMO_MQTT_BIND = env("CERTPORTAL_DEMO_MQTT_BIND", default="") or (
+    DEMO_MQTT_BIND_MOVED.read_text().strip() if DEMO_MQTT_BIND_MOVED.exists() else "127.0.0.1:1883"
+)
 MQTT_BROKER_URL = MQTT_URL or f"mqtt://{DEMO_MQTT_BIND}"
 # What the costs of messages are in.
 CURRENCY = env("CERTPORTAL_CURRENCY", default="EUR")

@@ -5,7 +5,7 @@ a clock: the same `now` and seed give the same picture.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -51,13 +51,17 @@ from revocation import orders
 
 SLUG = "demo"
 LIVE = 200
+# Of the cliff: each takes a thread, so a large demo has no more.
+_LIVE_ON_THE_CLIFF = 300
 DAY = timedelta(days=1)
 _WITHIN_A_DAY = timedelta(hours=23)
 _SEED = 20260101
 _VALIDITY = 3 * 365 * DAY
 _CAMPAIGN_SPAN = 45 * DAY
 _MINUTE = timedelta(minutes=1)
-# Fast enough to watch: who is silent gets an SMS after three minutes, and is left to people after nine.
+# Fast enough to watch: who is silent gets an SMS after three minutes, and is left to people after seven.
+# Slow enough, too: with the SMS the fleet of 2,000 takes twenty minutes.
+_TRIGGERS_A_MINUTE = 15
 _RUNGS = (Rung(Channel.MQTT, 3 * _MINUTE, 1, 3 * _MINUTE), Rung(Channel.SMS, 2 * _MINUTE, 2, 2 * _MINUTE))
 _LADDER = Ladder(dict.fromkeys(Connectivity, _RUNGS))
 # (name, latitude, longitude, share of the fleet)
@@ -87,7 +91,7 @@ class _Fate:
 
 
 def _fates(devices: int, draw: random.Random) -> list[_Fate]:
-    """Return `devices` fates: live meters soon due, a cliff, some lost ones, and a broad hill where jitter was used."""
+    """Return `devices` fates: live meters soon due, a cliff of others, some lost ones, and a broad hill where jitter was used."""
     live = min(LIVE, devices)
     rest = devices - live
 
@@ -96,10 +100,12 @@ def _fates(devices: int, draw: random.Random) -> list[_Fate]:
             _Fate(batch, timedelta(days=draw.uniform(first_day, last_day)), since) for _ in range(int(rest * share))
         ]
 
+    cliff = some(0.12, "B7", _Since.IN_USE, 81, 81)
     fates = [
         *(_Fate("B6", timedelta(days=draw.uniform(2, 44)), _Since.LIVE) for _ in range(live)),
         # Made in one day with one validity: the incident that this portal exists to prevent.
-        *some(0.12, "B7", _Since.IN_USE, 81, 81),
+        *(replace(fate, since=_Since.LIVE) for fate in cliff[:_LIVE_ON_THE_CLIFF]),
+        *cliff[_LIVE_ON_THE_CLIFF:],
         *some(0.02, "B6", _Since.SILENT, 3, 44),
         *some(0.012, "B6", _Since.SILENT, -25, -1),
         *some(0.017, "B7", _Since.REVOKED, 20, 300),
@@ -277,7 +283,7 @@ def _revoke(planted: list[_Planted], certificates: dict[int, Certificate], draw:
 
 def _plan_campaign(fleet: Fleet, now: datetime) -> None:
     selection = Selection(fleet, now, now + _CAMPAIGN_SPAN)
-    plan = Plan("Spring renewal", selection, now + 40 * DAY, _LADDER, Settings(Pace(72)))
+    plan = Plan("Spring renewal", selection, now + 40 * DAY, _LADDER, Settings(Pace(_TRIGGERS_A_MINUTE)))
     campaign = planning.plan(plan, now=now, actor=SYSTEM)
     planning.start(campaign, now=now, actor=SYSTEM, agreed=True)
 

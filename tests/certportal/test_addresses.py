@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from certportal.addresses import Address, AddressRefused, refuse_busy
+from certportal.addresses import Address, AddressRefused, next_free, refuse_busy
 
 
 @pytest.fixture
@@ -31,3 +31,16 @@ def test_an_address_that_is_none_names_its_variable(value):
 
 def test_an_ipv6_address_loses_its_brackets():
     assert Address("X", "[::1]:8443").host_and_port() == ("::1", 8443)
+
+
+def test_the_next_free_port_passes_over_those_that_are_taken(busy):
+    host, port = Address("X", busy).host_and_port()
+    found = next_free(Address("X", f"{host}:{port - 1}"))
+    assert found
+    assert found.host_and_port()[1] > port
+
+
+def test_where_all_ports_nearby_are_taken_there_is_none(busy):
+    host, port = Address("X", busy).host_and_port()
+    assert next_free(Address("X", f"{host}:{port - 1}"), most=1) is None
+    assert next_free(Address("X", f"{host}:65535")) is None

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -33,11 +34,13 @@ class Command(PlainErrorsCommand):
             with home.held(settings.HOME) as after_a_crash:
                 patience = _PATIENCE_AFTER_A_CRASH if after_a_crash else 0.0
                 addresses.refuse_busy(processes.addresses(), patience=patience, clock=time.monotonic)
+                processes.settle_demo_broker(self._say, patience=patience, clock=time.monotonic)
                 self._run()
         except launch.CannotStart as problem:
             raise CommandError(str(problem)) from problem
 
     def _run(self) -> None:
+        is_first = not self._password_file.exists()
         supervisor = Supervisor(settings.HOME / "log", notice=self._say)
         with dedicated_process(supervisor):
             try:
@@ -46,7 +49,7 @@ class Command(PlainErrorsCommand):
                 supervisor.start(processes.portal_processes(), within=_SECONDS_TO_GET_READY)
             except StopRequested:
                 return
-            self._say(self._welcome())
+            self._say(self._welcome(is_first))
             supervisor.run()
             self._say("Stopping ...")
 
@@ -54,13 +57,19 @@ class Command(PlainErrorsCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _welcome(self) -> str:
+    @property
+    def _password_file(self) -> Path:
+        return settings.HOME / "admin-password"
+
+    def _password(self, is_first: bool) -> str:
+        if settings.ADMIN_PASSWORD:
+            return "as set by CERTPORTAL_ADMIN_PASSWORD"
+        # What was said among the first lines has scrolled away by now.
+        return self._password_file.read_text().strip() if is_first else f"in {self._password_file}"
+
+    def _welcome(self, is_first: bool) -> str:
         portal = f"http://{settings.PORTAL_BIND}"
-        password = (
-            "as set by CERTPORTAL_ADMIN_PASSWORD"
-            if settings.ADMIN_PASSWORD
-            else f"in {settings.HOME / 'admin-password'}"
-        )
+        password = self._password(is_first)
         lines = [
             "",
             "certportal is running.",

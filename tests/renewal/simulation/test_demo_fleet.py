@@ -86,7 +86,15 @@ class TestTheWholeFleet:
 def test_a_fleet_has_as_many_devices_as_were_asked_for(devices):
     fates = demo_fleet._fates(devices, random.Random(1))  # noqa: S311 - a picture
     assert len(fates) == devices
-    assert sum(fate.since is demo_fleet._Since.LIVE for fate in fates) == min(devices, demo_fleet.LIVE)
+    live = [fate for fate in fates if fate.since is demo_fleet._Since.LIVE]
+    assert sum(fate.batch == "B6" for fate in live) == min(devices, demo_fleet.LIVE)
+
+
+@pytest.mark.parametrize(("devices", "live"), [(2000, 216), (100_000, 300)])
+def test_meters_of_the_cliff_are_live_but_no_more_than_one_machine_can_run(devices, live):
+    cliff = [fate for fate in demo_fleet._fates(devices, random.Random(1)) if fate.ends == 81 * DAY]  # noqa: S311
+    assert len(cliff) == int((devices - demo_fleet.LIVE) * 0.12)
+    assert sum(fate.since is demo_fleet._Since.LIVE for fate in cliff) == live
 
 
 def picture() -> list[tuple]:
