@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, tiles, weeks
+from certportal.dashboard import campaigns, crls, expiry_map, latest, needs, since_yesterday, tiles, weeks
 from certportal.dashboard import work as work_queues
 from certportal.dashboard.scope import SPANS, Scope
 from certportal.models import User
@@ -54,6 +54,7 @@ def _freshness(scope: Scope, now: datetime) -> list[Freshness]:
 # Each narrows what it shows to the scope; needs and tiles do so with permissions too.
 BLOCKS = {
     "needs": Block(_needs, 15),
+    "since": Block(lambda scope, now: since_yesterday.read(scope, now, _freshness(scope, now)), 60),
     "tiles": Block(tiles.read, 10),
     "map": Block(
         lambda scope, now: expiry_map.read(scope, now, cliffs(now, scope.fleets)), 30, "inventory.view_certificate"
@@ -85,6 +86,7 @@ def index(request: HttpRequest, site: AdminSite) -> TemplateResponse:
     found, fresh, counted = cliffs(now, scope.fleets), _freshness(scope, now), standings(now, fleets=scope.fleets)
     read_once: dict[str, Callable[[], Any]] = {
         "needs": lambda: needs.read(scope, now, found, fresh, counted),
+        "since": lambda: since_yesterday.read(scope, now, fresh),
         "tiles": lambda: tiles.read(scope, now, counted),
         "map": lambda: expiry_map.read(scope, now, found),
         "crls": lambda: crls.lines(fresh, now),

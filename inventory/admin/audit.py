@@ -38,7 +38,7 @@ class AuditEventAdmin(ListAdmin, ReadOnlyAdmin):
         return super().get_queryset(request).select_related("certificate").defer("certificate__der")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        by_field = {"device", "certificate", "source_address", "object_name"}
+        by_field = {"device", "device__fleet", "certificate", "source_address", "object_name"}
         return lookup in by_field or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def get_search_results(

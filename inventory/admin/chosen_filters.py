@@ -87,22 +87,31 @@ def _of_address(changelist: ChangeList, request: HttpRequest) -> Iterator[Chosen
 
 
 def _field(changelist: ChangeList, name: str) -> str:
-    try:
-        return str(changelist.opts.get_field(name.split("__")[0]).verbose_name)  # type: ignore[union-attr]
-    except FieldDoesNotExist:
-        return name
+    field = _last_field(changelist, name)
+    return name if field is None else str(field.verbose_name)
+
+
+def _last_field(changelist: ChangeList, path: str) -> Any:
+    """Return the field that the relations of a lookup lead to, a relation rather than the key it goes by; or None."""
+    found, options = None, changelist.opts
+    for name in path.split("__"):
+        try:
+            field: Any = options.get_field(name)
+        except FieldDoesNotExist:
+            break
+        if not isinstance(field.related_model, type):
+            return found or field
+        found, options = field, field.related_model._meta
+    return found
 
 
 def _named(changelist: ChangeList, name: str, value: str, request: HttpRequest) -> str:
     """Return the related row by its name, if the person sees it."""
-    try:
-        related = changelist.opts.get_field(name.split("__")[0]).related_model
-    except FieldDoesNotExist:
-        return str(value)
-    if not isinstance(related, type):
+    field = _last_field(changelist, name)
+    if field is None or not isinstance(field.related_model, type):
         return str(value)
     try:
-        row = narrowed(related._default_manager.all(), fleets_of(request.user)).filter(pk=value).first()
+        row = narrowed(field.related_model._default_manager.all(), fleets_of(request.user)).filter(pk=value).first()
     except (ValueError, ValidationError):
         return str(value)
     return str(value if row is None else row)
