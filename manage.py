@@ -12,7 +12,7 @@ _OWN = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
 def main() -> None:
     if sys.prefix == sys.base_prefix and _OWN.exists():
         # The system's Python lacks the packages, or has others.
-        os.execv(_OWN, [str(_OWN), *sys.argv])
+        os.execv(_OWN, [str(_OWN), *sys.argv])  # noqa: S606  (this very command, by another Python)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "certportal.settings")
     try:
         from django.core.management import execute_from_command_line

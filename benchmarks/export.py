@@ -23,7 +23,7 @@ _DJANGO_CA_SECONDS_PER_100_000 = 340
 
 
 def run(size: Size) -> list[Figure]:
-    with fleet.running(size):
+    with fleet.running(fleet.DEVICES[size]):
         user, _ = User.objects.get_or_create(username="bench", defaults={"is_superuser": True, "is_staff": True})
         user.auth_token_set.all().delete()
         secret = create_token(user, name="bench", scopes=(), lifetime=None, now=timezone.now(), actor=SYSTEM)[1]

@@ -24,6 +24,8 @@ from renewal import coverage_counts
 from renewal.campaigns.ladder import DEFAULT
 
 DEVICES = {Size.SMALL: 20_000, Size.FULL: 2_200_000}
+# What the pages of the large one are held against.
+OF_A_NEWCOMER = 2_000
 GENERATIONS = 3
 SITES, BATCHES = 120, 220
 SPIKE = "BATCH-007"
@@ -36,17 +38,17 @@ _TABLES = (*_NUMBERED, "inventory_devicepresence")
 
 
 @contextmanager
-def running(size: Size) -> Iterator[portal.Processes]:
-    """Run the stores of a home in which the fleet of this size stands."""
+def running(devices: int) -> Iterator[portal.Processes]:
+    """Run the stores of a home in which a fleet of so many devices stands."""
     with portal.running() as processes:
-        plant(size)
+        plant(devices)
         yield processes
 
 
-def plant(size: Size) -> None:
+def plant(devices: int) -> None:
     """Make the fleet unless it is there."""
     mark = settings.HOME / "fleet.json"
-    wanted = {"recipe": _RECIPE, "devices": DEVICES[size]}
+    wanted = {"recipe": _RECIPE, "devices": devices}
     if mark.exists() and json.loads(mark.read_text()) == wanted:
         return
     if Device.objects.exists():
@@ -66,7 +68,7 @@ def plant(size: Size) -> None:
             connection.execute(
                 statement,
                 {
-                    "devices": DEVICES[size],
+                    "devices": devices,
                     "fleets": [fleet.pk for fleet in fleets],
                     "profiles": [fleet.profile_id for fleet in fleets],
                     "authority": fleets[0].authority_id,
@@ -93,7 +95,7 @@ def plant(size: Size) -> None:
     coverage_counts.count_anew(datetime.now(UTC))
     print(f"  counters: {time.monotonic() - started:.0f} s", flush=True)
     mark.write_text(json.dumps(wanted))
-    print(f"  planted {DEVICES[size]:,} devices in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"  planted {devices:,} devices in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def _surroundings() -> tuple[list[Fleet], bytes]:

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from benchmarks import fleet, portal
+from benchmarks import fleet, navigation, portal
 from benchmarks.figure import Figure
 from benchmarks.filter_choices import CERTIFICATES, DEVICES, Ask, choices
 from benchmarks.measuring import Size, percentile
@@ -33,7 +33,7 @@ _DASHBOARD = ("/admin/", "/admin/?rows=batch&span=3650", *(f"/admin/dashboard/{n
 
 
 def run(size: Size) -> list[Figure]:
-    with fleet.running(size):
+    with fleet.running(fleet.DEVICES[size]):
         admin, bearer = portal.browser(), f"Bearer {_token(portal.person())}"
 
         def api(address: str) -> bytes:
@@ -48,7 +48,11 @@ def run(size: Size) -> list[Figure]:
             "dashboard": {address: _asking(admin, address) for address in _DASHBOARD},
             "api_page": {address: _asking(api, address) for address in _api_addresses()},
         }
-        return _figures(groups, ROUNDS[size]) + _depth(admin, ROUNDS[size])
+        return [
+            *_figures(groups, ROUNDS[size]),
+            *_depth(admin, ROUNDS[size]),
+            *navigation.figures(admin, ROUNDS[size]),
+        ]
 
 
 def _asking(ask: Callable[[str], bytes], address: str) -> Callable[[], object]:

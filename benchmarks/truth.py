@@ -84,7 +84,7 @@ _GROUPS = {
 
 
 def run(size: Size) -> list[Figure]:
-    with fleet.running(size):
+    with fleet.running(fleet.DEVICES[size]):
         started = time.perf_counter()
         done = check(portal.browser())
         took = Figure("truth.seconds", time.perf_counter() - started, "s")

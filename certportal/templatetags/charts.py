@@ -70,16 +70,13 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
 
 @register.simple_tag
 def heatmap_rows(expiry_map: ExpiryMap) -> SafeString:
-    """Return the cells as rows of a table."""
-    names = {row.id: cells.name(row.name) for row in expiry_map.rows}
-    return format_html_join(
-        "",
-        '<tr><td>{}</td><td>{}</td><td>{}</td><td class="number">{}</td></tr>',
-        (
-            (names[cell.row], cell.column.start.isoformat(), cell.column.end.isoformat(), cells.count(cell.count))
-            for cell in expiry_map.map.cells
-        ),
-    )
+    """Return the columns of the map in which anything ends as rows of a table, with a column for each of its rows."""
+    counts = {(cell.column, cell.row): cells.count(cell.count) for cell in expiry_map.map.cells}
+    rows = []
+    for column in dict.fromkeys(cell.column for cell in sorted(expiry_map.map.cells, key=lambda each: each.x)):
+        numbers = (counts.get((column, row.id), "") for row in expiry_map.rows)
+        rows.append((column.start, column.end, format_html_join("", '<td class="number">{}</td>', zip(numbers))))
+    return format_html_join("", "<tr><td>{}</td><td>{}</td>{}</tr>", rows)
 
 
 def _cell_titles(expiry_map: ExpiryMap) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -99,19 +100,21 @@ def _last_field(changelist: ChangeList, path: str) -> Any:
             field: Any = options.get_field(name)
         except FieldDoesNotExist:
             break
-        if not isinstance(field.related_model, type):
+        related = field.related_model
+        if not (isinstance(related, type) and issubclass(related, Model)):
             return found or field
-        found, options = field, field.related_model._meta
+        found, options = field, related._meta
     return found
 
 
 def _named(changelist: ChangeList, name: str, value: str, request: HttpRequest) -> str:
     """Return the related row by its name, if the person sees it."""
     field = _last_field(changelist, name)
-    if field is None or not isinstance(field.related_model, type):
+    related = None if field is None else field.related_model
+    if not (isinstance(related, type) and issubclass(related, Model)):
         return str(value)
     try:
-        row = narrowed(field.related_model._default_manager.all(), fleets_of(request.user)).filter(pk=value).first()
+        row = narrowed(related._default_manager.all(), fleets_of(request.user)).filter(pk=value).first()
     except (ValueError, ValidationError):
         return str(value)
     return str(value if row is None else row)

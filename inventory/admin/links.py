@@ -1,7 +1,7 @@
 """Addresses of admin lists that hold exactly the rows of a question, and of single pages."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -10,8 +10,9 @@ from inventory.expiry.cliffs import Cliff, start_of
 
 
 def moment(at: datetime) -> str:
-    """Return a moment as it stands in addresses."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a moment as it stands in addresses: midnight of UTC by its day alone, for a map has hundreds of them."""
+    utc = at.astimezone(UTC)
+    return utc.strftime("%Y-%m-%d" if utc.time() == time.min else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def changelist(model: str, **question: object) -> str:

@@ -91,7 +91,7 @@ class _Fate:
 
 
 def _fates(devices: int, draw: random.Random) -> list[_Fate]:
-    """Return `devices` fates: live meters soon due, a cliff of others, some lost ones, and a broad hill where jitter was used."""
+    """Return `devices` fates: live meters soon due, a cliff, some lost ones, and a broad hill where jitter was used."""
     live = min(LIVE, devices)
     rest = devices - live
 
