@@ -69,6 +69,16 @@ class Ladder:
         used = {rung.channel for rungs in self.rungs.values() for rung in rungs}
         return tuple(channel for channel in Channel if channel in used)
 
+    @property
+    def later_first(self) -> tuple[Channel, ...]:
+        """The channels, those that begin further on in the ladder first."""
+
+        def begins(channel: Channel) -> int:
+            climbed = ([rung.channel for rung in rungs] for rungs in self.rungs.values())
+            return max(channels.index(channel) for channels in climbed if channel in channels)
+
+        return tuple(sorted(self.channels, key=begins, reverse=True))
+
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads: durations in seconds."""
         return {

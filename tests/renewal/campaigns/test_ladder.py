@@ -178,3 +178,12 @@ def test_what_is_no_ladder_is_refused_with_the_line_and_what_is_right(text, told
 def test_json_that_is_no_ladder_is_refused(data):
     with pytest.raises(LadderError):
         Ladder.from_json(data)
+
+
+def test_channels_that_begin_further_on_go_first():
+    mqtt, sms, webhook = (Rung(channel, HOUR, 1, HOUR) for channel in (Channel.MQTT, Channel.SMS, Channel.WEBHOOK))
+    assert Ladder({Connectivity.DAILY: (mqtt, sms, mqtt)}).later_first == (Channel.SMS, Channel.MQTT)
+    assert Ladder({Connectivity.DAILY: (sms, mqtt)}).later_first == (Channel.MQTT, Channel.SMS)
+    ladders = {Connectivity.DAILY: (mqtt, sms), Connectivity.INTERMITTENT: (mqtt, sms, webhook)}
+    assert Ladder(ladders).later_first == (Channel.WEBHOOK, Channel.SMS, Channel.MQTT)
+    assert Ladder({}).later_first == ()

@@ -254,3 +254,18 @@ def test_the_statement_waits_as_the_ladder_says(left, patience, attempts, made):
         assert abs(target.next_step_at - look_again_at(step, NOW + left, NOW)) <= timedelta(microseconds=1)
     else:
         assert (target.state, target.reason) == ("escalated", step.reason)
+
+
+def test_where_the_pace_is_short_who_is_silent_comes_to_the_end_of_the_ladder_while_others_wait():
+    with_phone(9)
+    rungs = (Rung(Channel.MQTT, MINUTE, 1, MINUTE), Rung(Channel.SMS, MINUTE, 1, MINUTE))
+    campaign, mqtt, sms = (
+        running_campaign(ladder=ladder_of(*rungs), pace=Pace(2)),
+        RecordingChannel(),
+        RecordingChannel(),
+    )
+    for minute in range(6):
+        tick(campaign, NOW + minute * MINUTE, mqtt, sms=sms)
+    assert len(mqtt.sent) + len(sms.sent) == 1 + 5 * 2
+    assert len(mqtt.sent) < 9
+    assert states(campaign)[TargetState.ESCALATED] > 0
