@@ -51,7 +51,7 @@ def read(
         found += _late_crls(crls, now)
     if scope.may("inventory.view_certificate"):
         found += _expired(scope, counted or standings(now, fleets=scope.fleets))
-        found += [*_cliffs(cliffs, now), *_growing(cliffs, now)]
+        found += [*_cliffs(scope, cliffs, now), *_growing(scope, cliffs, now)]
     if scope.may("inventory.view_auditevent") and scope.of_portal:
         found += _guessing(now)
     if scope.may("renewal.view_campaign"):
@@ -91,7 +91,7 @@ def _expired(scope: Scope, counted: Standings) -> Iterable[Need]:
         )
         text %= {"count": cells.count(count)}
         rows = links.certificates(coverage=Coverage.EXPIRED.value, fleet=scope.fleet_id)
-        if scope.may("inventory.view_device"):
+        if scope.may("inventory.view_device") and scope.may("renewal.add_enrolmentsecret"):
             queue = links.changelist("inventory_expireddevice", fleet=scope.fleet_id)
             yield Need("late", text, _("enrol them anew"), queue, rows)
         else:
@@ -116,7 +116,7 @@ def _guessing(now: datetime) -> Iterable[Need]:
         yield Need("late", text, _("see who was tried"), url)
 
 
-def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
+def _cliffs(scope: Scope, cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
     """Name the days that need a campaign: cliffs within reach of one, of which too much is planned by nobody."""
     within_reach = [cliff for cliff in cliffs if cliff.day - now.astimezone(UTC).date() <= _CAMPAIGN_REACH]
     for cliff in within_reach[:_MOST_CLIFFS]:
@@ -127,10 +127,13 @@ def _cliffs(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
             continue
         words = {**_words(cliff), "unplanned": cells.count(unplanned)}
         text = _("Cliff: %(count)s of %(size)s expire on %(day)s%(cause)s, %(unplanned)s unplanned.") % words
-        yield Need("attention", text, _("plan a campaign"), plan_url(cliff))
+        if scope.may("renewal.add_campaign"):
+            yield Need("attention", text, _("plan a campaign"), plan_url(cliff))
+        else:
+            yield Need("attention", text, _("see them"), links.of_cliff(cliff))
 
 
-def _growing(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
+def _growing(scope: Scope, cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
     """Name the cliffs far ahead that issuing has made lately: it can still be issued otherwise."""
     lately = {
         (fleet, day)
@@ -139,7 +142,10 @@ def _growing(cliffs: list[Cliff], now: datetime) -> Iterable[Need]:
     far = [cliff for cliff in cliffs if cliff.day - now.astimezone(UTC).date() > _CAMPAIGN_REACH]
     for cliff in [cliff for cliff in far if (cliff.fleet_id, cliff.day) in lately][:_MOST_CLIFFS]:
         text = _("Issuing makes a cliff: %(count)s of %(size)s will expire on %(day)s%(cause)s.") % _words(cliff)
-        yield Need("attention", text, _("spread it by jitter"), spread_url(cliff))
+        if scope.may("inventory.change_profile"):
+            yield Need("attention", text, _("spread it by jitter"), spread_url(cliff))
+        else:
+            yield Need("attention", text, _("see them"), links.of_cliff(cliff))
 
 
 def spread_url(cliff: Cliff) -> str:
@@ -187,14 +193,20 @@ def _campaigns(scope: Scope, now: datetime) -> Iterable[Need]:
         .annotate(Count("id"))
     )
     for campaign in campaigns:
-        yield from _of_campaign(campaign, escalated.get(campaign.pk, 0), now)
+        yield from _of_campaign(scope, campaign, escalated.get(campaign.pk, 0), now)
 
 
-def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[Need]:
+def _of_campaign(scope: Scope, campaign: Campaign, escalated: int, now: datetime) -> Iterable[Need]:
     page = links.page("renewal_campaign", campaign.pk)
     words = {"campaign": cells.visible(campaign.name), "count": cells.count(escalated)}
+    may_steer = scope.may("renewal.change_campaign")
     if campaign.state == CampaignState.PLANNED:
-        yield Need("attention", _("Campaign “%(campaign)s” is planned and waits.") % words, _("start it"), page)
+        yield Need(
+            "attention",
+            _("Campaign “%(campaign)s” is planned and waits.") % words,
+            _("start it") if may_steer else _("see it"),
+            page,
+        )
         return
     if campaign.paused_because:
         told = " ".join(breaches(campaign))
@@ -202,7 +214,7 @@ def _of_campaign(campaign: Campaign, escalated: int, now: datetime) -> Iterable[
         yield Need("late", text, _("see why"), page)
     if campaign.sms_left == 0 and campaign.state == CampaignState.RUNNING:
         text = _("Campaign “%(campaign)s” has used up its budget of SMS.") % words
-        yield Need("attention", text, _("change its settings"), page)
+        yield Need("attention", text, _("change its settings") if may_steer else _("see it"), page)
     stuck = stuck_wave(campaign, now) if campaign.state == CampaignState.RUNNING else ""
     if stuck:
         yield Need("attention", _("Campaign “%(campaign)s”: %(stuck)s") % {**words, "stuck": stuck}, _("see it"), page)

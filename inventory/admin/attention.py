@@ -62,7 +62,7 @@ def needs(
     if may("inventory.view_case") and may("inventory.decide_case"):
         found += _cases(fleets, chosen, person)
     if may("inventory.view_alert"):
-        found += _alerts(fleets, chosen)
+        found += _alerts(fleets, chosen, may("inventory.change_alert"))
     return found
 
 
@@ -105,7 +105,7 @@ def _cases(fleets: FleetIds, chosen: int | None, person: int | None) -> Iterator
         yield Need("attention", text % {"count": _said(count)}, _("decide as the second person"), url)
 
 
-def _alerts(fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
+def _alerts(fleets: FleetIds, chosen: int | None, may_answer: bool) -> Iterator[Need]:
     alerts = Alert.objects.of_fleets(fleets).waiting().filter(urgency=Urgency.DEVICE)
     count = _up_to(_COUNTED, alerts)
     if not count.number:
@@ -120,7 +120,8 @@ def _alerts(fleets: FleetIds, chosen: int | None) -> Iterator[Need]:
     if silent.number:
         text += _(" %(climbed)s went unanswered and climbed.") % {"climbed": _said(silent)}
     url = links.changelist("inventory_alert", state="waiting", fleet=chosen)
-    yield Need("late" if silent.number else "attention", text, _("acknowledge or plan a campaign"), url)
+    step = _("acknowledge or plan a campaign") if may_answer else _("see them")
+    yield Need("late" if silent.number else "attention", text, step, url)
 
 
 def _up_to(most: int, rows: QuerySet[Any]) -> Count:

@@ -172,6 +172,18 @@ def test_a_cliff_needs_a_person_until_it_is_in_a_campaign(small_fleet, page):
     assert not [need for need in needs_now() if "Cliff" in need.text]
 
 
+def test_who_may_only_look_is_asked_to_do_nothing_else(small_fleet, viewer, client):
+    now, scope = timezone.now(), Scope(may=viewer.has_perm)
+    plan_all(small_fleet)
+    coverage_counts.count_anew(now - 1 * DAY)
+    factories.enrolled_many([factories.device() for _ in range(12)], expires_in=60 * DAY, now=now)
+    found = needs.read(scope, now, cliffs(now), [])
+    assert {need.step for need in found} <= {"see it", "see them", "look into them", "check the workers"}
+    assert [need for need in found if "is planned and waits" in need.text]
+    client.force_login(viewer)
+    assert {client.get(need.url).status_code for need in found} == {200}
+
+
 def test_what_verifiers_or_devices_suffer_from_now_stands_first(small_fleet):
     tones = [need.tone for need in needs_now()]
     assert tones == sorted(tones, key=lambda tone: tone != "late")
