@@ -344,7 +344,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'audit event',
-                'verbose_name_plural': 'audit log',
+                'verbose_name_plural': 'audit events',
                 'indexes': [
                     models.Index(fields=['-at', '-id'], name='audit_latest'),
                     models.Index(fields=['action', '-at', '-id'], name='audit_action_latest'),

@@ -111,7 +111,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         verbose_name = _("audit event")
-        verbose_name_plural = _("audit log")
+        verbose_name_plural = _("audit events")
         constraints = [
             models.CheckConstraint(
                 condition=known("action", "inventory_audit_action_known"), name="audit_action_in_vocabulary"

@@ -295,7 +295,8 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_word(self, target: Target) -> SafeString:
-        return cells.state(_TONES[TargetState(target.state)], target.get_state_display())
+        word = cells.state(_TONES[TargetState(target.state)], target.get_state_display())
+        return cells.link(links.page("renewal_target", target.pk), word)
 
     @admin.display(description=_("reason"))
     def why(self, target: Target) -> str | SafeString:

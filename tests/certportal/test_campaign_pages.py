@@ -280,7 +280,9 @@ def test_a_list_of_targets_names_the_campaign_that_it_is_narrowed_to(in_waves, p
 
 def test_the_page_of_a_target_names_its_campaign_and_device(in_waves, page):
     target = in_waves.targets.select_related("device").first()
-    text = page(reverse("admin:renewal_target_change", args=[target.pk]))
+    own = reverse("admin:renewal_target_change", args=[target.pk])
+    assert f'<a href="{own}">' in page(reverse("admin:renewal_target_changelist"))
+    text = page(own)
     heading = text[text.index("<h1>", text.index('id="content"')) :]
     heading = heading[: heading.index("</h1>")]
     assert target.device.serial in heading and f'<a href="{address("change", in_waves)}">' in heading
