@@ -11,10 +11,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.peers import peer
 from tests.e2e.running_portal import CHECKOUT, RunningPortal, running_portal, until
-from tests.e2e.windows import PHONE, QUIET, log_in
+from tests.e2e.windows import DESK, PHONE, QUIET, log_in
 
 _IMAGES = CHECKOUT / "docs" / "images"
-_DESK = {"width": 1280, "height": 900}
 _SECONDS = 1200
 _MILLISECONDS = 120_000
 # Devices for a cliff on the map of expiry, and more than a page of each list.
@@ -45,12 +44,12 @@ def _pictures(portal: RunningPortal) -> list[Picture]:
     order = portal.number("SELECT min(id) FROM renewal_workorder WHERE closed_at IS NULL")
     device = portal.number("SELECT device_id FROM renewal_workorder WHERE id = %s", order)
     return [
-        Picture("dashboard", "/admin/", _DESK),
-        Picture("campaign", f"/admin/renewal/campaign/{campaign}/change/", _DESK),
-        Picture("campaign-plan", "/admin/renewal/campaign/plan/", _DESK, first=_preview),
-        Picture("device", f"/admin/inventory/device/{device}/change/", _DESK),
-        Picture("gateway", f"/admin/renewal/gateway/{gateway}/change/", _DESK),
-        Picture("field-list", "/admin/renewal/workorder/", _DESK, whole=False),
+        Picture("dashboard", "/admin/", DESK),
+        Picture("campaign", f"/admin/renewal/campaign/{campaign}/change/", DESK),
+        Picture("campaign-plan", "/admin/renewal/campaign/plan/", DESK, first=_preview),
+        Picture("device", f"/admin/inventory/device/{device}/change/", DESK),
+        Picture("gateway", f"/admin/renewal/gateway/{gateway}/change/", DESK),
+        Picture("field-list", "/admin/renewal/workorder/", DESK, whole=False),
         Picture("field-phone", "/field/", PHONE, whole=False),
         Picture("field-order", f"/field/{order}/", PHONE, whole=False),
     ]

@@ -106,7 +106,7 @@ def _unreadable_text(text: str, encoding: Encoding) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return f"The line is not {encoding.value}; say --encoding latin-1 if that is what it is."
+        return f"The line is not {encoding.value}; say that its encoding is latin-1, if it is."
     return ""
 
 

@@ -165,7 +165,8 @@ def _word(column: str) -> str:
 def _check(wanted: Mapping[str, Target], found: str) -> None:
     if not {Target.DEVICE_SERIAL, Target.CERTIFICATE} & set(wanted.values()):
         raise SourceRefused(
-            f"{found}: none of them is mapped to device_serial or certificate. Map one with --map COLUMN=TARGET; "
+            f"{found}: none of them is mapped to device_serial or certificate. "
+            "Say what they mean, by a column mapping or --map COLUMN=TARGET; "
             f"targets are {', '.join(target.value for target in Target)}."
         )
     if len(set(wanted.values())) < len(wanted):

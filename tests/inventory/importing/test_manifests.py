@@ -292,7 +292,7 @@ def test_an_umlaut_in_latin_1_needs_to_be_said(tmp_path):
     path.write_bytes("device_serial,site\nA1,Köln\nA2,Bonn\n".encode("latin-1"))
 
     run = imported(path, fleet())
-    assert "is not utf-8; say --encoding latin-1" in rejects(run)[0]["reason"]
+    assert "is not utf-8; say that its encoding is latin-1" in rejects(run)[0]["reason"]
     assert (run.devices_new, rejects(run)[0]["original"]) == (1, "A1,K\\xf6ln")
 
     from inventory.formats.imports import Encoding
