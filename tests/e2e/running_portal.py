@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ import psycopg
 
 from certportal.embedded import postgres
 from tests.e2e.lab import LabDevice
+from tests.e2e.ports import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLEET = "demo"
@@ -53,27 +52,13 @@ def processes_of(home: Path) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if command}
 
 
-# Below those that Linux gives to connections: one of these could take the port of a portal between stop and start.
-_PORTS = range(20_000, 32_000)
-
-
-def _free_ports(count: int) -> list[int]:
-    free: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if len(free) == count:
-            break
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            free.append(port)
-    return free
-
-
 @dataclass
 class RunningPortal:
     """One home and its four addresses. `start` and `stop` may be called in turn, as an operator would."""
 
     home: Path
     devices: int
-    ports: list[int] = field(default_factory=lambda: _free_ports(4))
+    ports: list[int] = field(default_factory=lambda: free_ports(4))
     settings: Mapping[str, str] = field(default_factory=dict)
     _supervisor: subprocess.Popen[bytes] | None = None
 

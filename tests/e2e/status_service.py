@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from revocation.orders import Order, revoke
 from revocation.publishing import publish
 from revocation.scopes import scopes
 from tests import emptying, factories
+from tests.e2e.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class StatusService:
 @pytest.fixture(scope="module")
 def _furnished(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[StatusService]:
     """The service that the tests of a module ask. Its rows are committed: another process reads them."""
-    directory, url = tmp_path_factory.mktemp("status"), f"http://127.0.0.1:{_free_port()}"
+    [port] = free_ports(1)
+    directory, url = tmp_path_factory.mktemp("status"), f"http://127.0.0.1:{port}"
     with override_settings(HOME=directory, PUBLIC_STATUS_URL=url), django_db_blocker.unblock():
         try:
             _furnish(directory)
@@ -62,12 +63,6 @@ def status_service(db: None, _furnished: StatusService, tmp_path: Path) -> Statu
     for file in _furnished.directory.glob("*.pem"):
         shutil.copy(file, tmp_path)
     return StatusService(_furnished.url, tmp_path)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.e2e.lab import LabDevice
 from tests.e2e.peers import Curl, as_client, peer, run
+from tests.e2e.ports import free_ports
 from tests.e2e.running_portal import until
 
 _NGINX = """
@@ -31,6 +32,8 @@ http {{
   }}
 }}
 """
+# Whatever is waited for happens within seconds: that it happens is the rule, and a slow machine is no fault.
+_SECONDS = 300
 _MOSQUITTO = """
 listener {port} 127.0.0.1
 {user}
@@ -77,8 +80,7 @@ def crls(portal, curl, tmp_path) -> Callable[[], Path]:
 
 
 def settings(portal, directory: Path, authorities: Path, crls: Path) -> dict[str, object]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     # Root's servers would become other users, who cannot read the files of a test.
     user = "user root;" if os.geteuid() == 0 else ""
     tls = portal.home / "tls"
@@ -92,7 +94,7 @@ def settings(portal, directory: Path, authorities: Path, crls: Path) -> dict[str
 def served(argv: list[str], port: int) -> Iterator[None]:
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            until(lambda: _listens(port) or server.poll() is not None, seconds=20, what=f"The start of {argv[0]}")
+            until(lambda: _listens(port) or server.poll() is not None, seconds=_SECONDS, what=f"The start of {argv[0]}")
             assert server.poll() is None, f"{argv[0]} ended with {server.returncode}"
             yield
         finally:
@@ -158,7 +160,7 @@ def test_a_revoked_device_is_turned_away_once_the_crl_is_published(
         pem = crls().read_bytes()
         return any(each.get_revoked_certificate_by_serial_number(serial) for each in _all_crls(pem))
 
-    until(published, seconds=60, what="The publication of a CRL")
+    until(published, seconds=_SECONDS, what="The publication of a CRL")
     with start(portal, tmp_path, authorities, crls()) as verifier:
         assert verifier.lets_in(good)
         assert not verifier.lets_in(meter)

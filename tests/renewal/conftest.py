@@ -9,6 +9,7 @@ import pytest
 
 from renewal.channels.mqtt import Broker
 from tests.e2e.peers import peer
+from tests.e2e.ports import free_ports
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def loopback(settings) -> None:
 @pytest.fixture
 def broker(tmp_path) -> Iterator[Broker]:
     """A real Mosquitto, which tells all it does in `mosquitto.log` of the test's directory."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     configuration = tmp_path / "mosquitto.conf"
     configuration.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n"

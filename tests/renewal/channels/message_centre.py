@@ -1,13 +1,14 @@
 """A message centre that speaks SMPP 3.4 (the `smpp34` server), on an event loop of its own thread."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import smpp34
+
+from tests.e2e.ports import free_ports
 
 SYSTEM_ID, PASSWORD = "esme1", "secret"
 
@@ -16,8 +17,7 @@ class MessageCentre:
     """Counts what it takes. `answer` may refuse a message by the status that it returns."""
 
     def __init__(self, answer: Callable[[Any], int] = lambda _message: 0) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        [self.port] = free_ports(1)
         self.taken: list[Any] = []
         self.refused: list[Any] = []
         self._answer = answer
