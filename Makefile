@@ -25,7 +25,7 @@ test: $(VENV)/.dev  ## Run every test that needs no Debian package; ARGS="-k nam
 	@$(PY) -m pytest -m "not e2e" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e: $(VENV)/.dev  ## Run the tests against real peers; `make e2e-deps` installs those
-	@$(PY) -m pytest -m e2e $(ARGS)
+	@$(PY) -m pytest -m e2e -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 e2e-deps:  ## Install the peers of `make e2e` on Debian (needs root)
 	apt-get update

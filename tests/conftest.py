@@ -22,13 +22,22 @@ os.fsync = lambda fd: None
 django.test.TransactionTestCase = emptying.CommittingTestCase
 
 
+# Seconds that a file takes which is marked `long`, unless its mark says more.
+_LONG = 20
+
 # The collector of cycles would walk through all of Django and thousands of collected tests again and again.
 gc.set_threshold(100_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first: each is one worker's, and the short ones fill up what is left of the run."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> int:
+    """Return how long the file of `item` takes, as its mark says; 0 for a short one."""
+    marker = item.get_closest_marker("long")
+    return 0 if marker is None else int(marker.args[0]) if marker.args else _LONG
 
 
 def pytest_collection_finish() -> None:

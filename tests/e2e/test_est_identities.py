@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.e2e.lab import LabDevice, impostor, request_for, write_party
 from tests.e2e.peers import Curl, NoAnswer, as_client
 
+pytestmark = pytest.mark.long(120)
 # Every address that issues for a certificate; one that is added must be named here.
 WAYS_IN = [
     "/.well-known/est/demo/simplereenroll",

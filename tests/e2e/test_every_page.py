@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.running_portal import RunningPortal
 from tests.e2e.windows import DESK, PHONE, TABLET, fits, log_in
 
+pytestmark = pytest.mark.long(270)
 _THEMES = ("light", "dark")
 _GRAVE = {"serious", "critical"}
 _MOST_BYTES = 200_000

@@ -20,6 +20,7 @@ from tests.e2e.fleet_facts import assert_flash_is_in_the_inventory, assert_sound
 from tests.e2e.running_portal import RunningPortal, processes_of, running_portal, until
 from tests.e2e.tls_session import ask, client_context, connect
 
+pytestmark = pytest.mark.long(560)
 CHILDREN = [
     "postgres",
     "valkey",

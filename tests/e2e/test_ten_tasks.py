@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.running_portal import FLEET, RunningPortal, running_portal, until
 from tests.e2e.windows import DESK, listen, log_in
 
+pytestmark = pytest.mark.long(300)
 _MOST_CLICKS = 6
 # Workers take jobs within a minute, and machines differ.
 _SECONDS = 300
