@@ -11,10 +11,11 @@ import pytest
 from certportal.api.scopes import Resource
 from tests.e2e.running_portal import running_portal
 
+pytestmark = pytest.mark.long(430)
 _HERE = Path(__file__).parent
 # Of each operation, beside one of each kind of fault that its description allows: those it makes up by itself.
 _EXAMPLES = 10
-_SECONDS = 900
+_SECONDS = 3600
 
 
 @pytest.fixture(scope="module")

@@ -142,14 +142,14 @@ def test_two_taps_close_an_order_and_the_page_hears_of_the_device(page, portal, 
 
     request = meters[serial].renewal_request().hex()
     portal.manage("shell", "--no-imports", "-c", _RETURN.format(serial=serial, request=request))
-    expect(page.locator("#state")).to_contain_text("Seen with the new certificate", timeout=20_000)
+    expect(page.locator("#state")).to_contain_text("Seen with the new certificate")
     keep(page, artifacts, "seen", scheme)
     assert complaints == []
 
 
 def test_what_was_found_without_a_network_is_sent_when_it_is_back(page, line, portal, artifacts, scheme):
     serial = "FIELD-3" if scheme == "light" else "FIELD-4"
-    expect(page.locator("#copied")).to_contain_text("on this phone", timeout=20_000)
+    expect(page.locator("#copied")).to_contain_text("on this phone")
     line.cut()
     page.locator(f"a[data-order]:has-text('{serial}')").tap()
     expect(page.locator("h1")).to_have_text(serial)
@@ -176,7 +176,7 @@ def test_a_page_and_all_it_needs_is_small(page):
     session.send("Network.setBypassServiceWorker", {"bypass": True})
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     # The network idles once the phone has its copies.
-    expect(page.locator("#copied")).to_contain_text("on this phone", timeout=20_000)
+    expect(page.locator("#copied")).to_contain_text("on this phone")
     page.goto(page.locator("a[data-order]").first.get_attribute("href") or "", wait_until="networkidle")
     assert 0 < sum(sizes) < _MOST_BYTES
 

@@ -17,6 +17,7 @@ from tests.e2e.tls_session import ask, client_context, connect
 
 _MANY = 900
 _MOST_SECONDS = 1.0
+_MOST_RENEWALS = 12
 _REENROL = "/.well-known/est/demo/simplereenroll"
 _SLOW_POST = (
     b"POST /.well-known/est/demo/simpleenroll HTTP/1.1\r\nHost: localhost\r\n"
@@ -56,19 +57,22 @@ def slow_post(portal: RunningPortal, context: ssl.SSLContext) -> Connection:
 
 
 @pytest.fixture
-def idle(portal) -> Iterator[Callable[[Idler], None]]:
-    """Open many connections of a kind, and close them after the test."""
+def _many_files() -> Iterator[None]:
+    """Let this process have as many connections open as it wants."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4 * _MANY)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def many(idler: Idler, portal: RunningPortal) -> Iterator[None]:
+    """Hold many connections of a kind open."""
     context = client_context(portal)
     with contextlib.ExitStack() as opened:
-
-        def open_many(idler: Idler) -> None:
-            for _ in range(_MANY):
-                opened.enter_context(idler(portal, context))
-
-        yield open_many
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(_MANY):
+            opened.enter_context(idler(portal, context))
+        yield
 
 
 def renewal_seconds(portal: RunningPortal, meter: LabDevice) -> float:
@@ -84,9 +88,13 @@ def renewal_seconds(portal: RunningPortal, meter: LabDevice) -> float:
 
 
 @pytest.mark.parametrize("idler", [silent, half_a_client_hello, after_the_handshake, slow_post])
-def test_idle_clients_do_not_delay_a_renewal(portal, meter, idle, _unused_meters, idler):
-    without = renewal_seconds(portal, next(_unused_meters))
-    idle(idler)
-    # The best of three: other work on the machine may hold up one of them, idle clients would hold up all.
-    with_them = min(renewal_seconds(portal, each) for each in (meter, *islice(_unused_meters, 2)))
-    assert with_them < _MOST_SECONDS, f"{with_them:.2f} s with {_MANY} idle clients, {without:.2f} s without"
+def test_idle_clients_do_not_delay_a_renewal(portal, _many_files, _unused_meters, idler):
+    # Other work on the machine may hold up some renewals. Idle clients would hold up each: that they have come just
+    # before, since the portal turns them away after a while.
+    taken: list[float] = []
+    for meter in islice(_unused_meters, _MOST_RENEWALS):
+        with many(idler, portal):
+            taken.append(renewal_seconds(portal, meter))
+        if taken[-1] < _MOST_SECONDS:
+            return
+    pytest.fail(f"Each renewal took {_MOST_SECONDS:g} s or more with {_MANY} idle clients: {taken}")
