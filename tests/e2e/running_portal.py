@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from certportal import launch
 from certportal.embedded import postgres
 from tests.e2e.lab import LabDevice
 from tests.e2e.ports import free_ports
@@ -127,14 +128,14 @@ class RunningPortal:
     def start(self) -> None:
         """Return when the portal says that it is running."""
         with self.output.open("wb") as output:
-            self._supervisor = subprocess.Popen(
+            # It stops by itself when the test process is killed, as one of several is when they are interrupted.
+            self._supervisor = launch.start(
                 [sys.executable, "manage.py", "up"],
-                cwd=CHECKOUT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                environment=self.environment,
+                death_signal=signal.SIGINT,
+                directory=CHECKOUT,
+                output=output.fileno(),
+                errors=output.fileno(),
             )
         try:
             until(self._runs, seconds=_SECONDS_TO_START, what="The start of the portal")
