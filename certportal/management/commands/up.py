@@ -64,6 +64,8 @@ class Command(PlainErrorsCommand):
     def _password(self, is_first: bool) -> str:
         if settings.ADMIN_PASSWORD:
             return "as set by CERTPORTAL_ADMIN_PASSWORD"
+        if not self._password_file.exists():
+            return "as set at the first start"
         # What was said among the first lines has scrolled away by now.
         return self._password_file.read_text().strip() if is_first else f"in {self._password_file}"
 
