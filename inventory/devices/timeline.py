@@ -54,6 +54,8 @@ _TONES = {
     AuditAction.ENROLMENT_REFUSED: "late",
     AuditAction.RENEWAL_REFUSED: "late",
 }
+# Work orders tell of themselves, with what came of them.
+_TOLD_BY_ROWS = frozenset({AuditAction.WORK_ORDER_OPENED, AuditAction.WORK_ORDER_CLOSED})
 # The link beside an entry of the story says these already.
 _SHOWN_BY_LINK = frozenset({"serial", "issuer"})
 _WITHOUT_FUTURE = frozenset({CertificateStatus.REVOKED, CertificateStatus.SUPERSEDED, CertificateStatus.ISSUER_REVOKED})
@@ -64,6 +66,7 @@ def past(device: Device, certificates: Iterable[Certificate]) -> list[Moment]:
     """Return what the audit log tells of a device, and what its certificates tell beyond that. One query."""
     events = list(
         AuditEvent.objects.filter(device=device)
+        .exclude(action__in=_TOLD_BY_ROWS)
         .select_related("certificate")
         .defer("certificate__der")
         .order_by("-at", "-id")[:MOST_EVENTS]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-HEIGHT = 56
-AXIS = 28
+HEIGHT = 62
+AXIS = 34
 MARGIN = 12
 # Marks nearer than this are one mark.
 CLOSE = 12.0

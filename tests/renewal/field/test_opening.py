@@ -1,5 +1,6 @@
 """The list holds exactly the targets whose devices answered on no channel and end soon."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from inventory.audit.record import SYSTEM
+from inventory.devices import timeline
 from inventory.models import AuditAction, AuditEvent, Device, DeviceStatus
+from renewal import story
 from renewal.campaigns import planning
 from renewal.field import closing, opening
 from renewal.models import DeviceNote, Healing, Outcome, Target, TargetState, WorkOrder
@@ -161,6 +164,14 @@ def test_each_opened_order_is_an_event_of_its_device():
     assert {(event.device_id, event.details["order"]) for event in events} == {
         (order.device_id, order.pk) for order in orders
     }
+
+
+def test_an_order_is_told_once_in_the_story_of_its_device():
+    [meter], [order] = opened(1)
+    closing.close(order.pk, closing.Finding(Outcome.DEAD_ZONE), now=NOW + DAY, actor=SYSTEM)
+    told = [*timeline.past(meter.device, []), *story.past(meter.device)]
+    titles = Counter(str(moment.title) for moment in told if "work order" in str(moment.title))
+    assert [*titles.values()] == [1, 1]
 
 
 def test_an_order_closed_by_hand_is_not_followed_by_another():
