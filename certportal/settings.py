@@ -142,6 +142,7 @@ INSTALLED_APPS = [
 
 _PORTAL_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "certportal.compressed_pages.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

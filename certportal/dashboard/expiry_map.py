@@ -1,5 +1,6 @@
 """The expiry map: which day ends whose certificates."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -36,7 +37,7 @@ class ExpiryMap:
     map: heatmap.Heatmap
     urls: dict[heatmap.Cell, str]
     column_urls: dict[heatmap.Column, str]
-    """The list of all that ends in a column, in whatever row: also where nothing does."""
+    """The list of all that ends in a column, in whatever row: of those in which a row has no cell."""
     cliffs: list[Cliff]
 
     @property
@@ -68,7 +69,8 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
     whole = links.expiry(start_of(first), start_of(end))
     rows = [Row(key, name, groups.largest.get(key, 0), f"{lists[key]}&{whole}") for key, name in known.items()]
     urls = {cell: f"{lists[cell.row]}&{spans[cell.column]}" for cell in laid.cells}
-    of_column = {column: f"{_url(scope)}&{span}" for column, span in spans.items()}
+    cells_of = Counter(cell.column for cell in laid.cells)
+    of_column = {column: f"{_url(scope)}&{span}" for column, span in spans.items() if cells_of[column] < len(rows)}
     return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, of_column, inside)
 
 

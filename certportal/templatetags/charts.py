@@ -75,8 +75,8 @@ def heatmap_rows(expiry_map: ExpiryMap) -> SafeString:
     rows = []
     for column in dict.fromkeys(cell.column for cell in sorted(expiry_map.map.cells, key=lambda each: each.x)):
         numbers = (counts.get((column, row.id), "") for row in expiry_map.rows)
-        rows.append((column.start, column.end, format_html_join("", '<td class="number">{}</td>', zip(numbers))))
-    return format_html_join("", "<tr><td>{}</td><td>{}</td>{}</tr>", rows)
+        rows.append((column.start, column.end, format_html_join("", "<td>{}</td>", zip(numbers))))
+    return format_html_join("", "<tr><th>{}</th><th>{}</th>{}</tr>", rows)
 
 
 def _cell_titles(expiry_map: ExpiryMap) -> Iterator[str]:

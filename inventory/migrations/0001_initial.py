@@ -737,7 +737,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='certificate',
-            index=models.Index(condition=models.Q(('state__in', ('issued', 'confirmed'))), fields=['not_after', 'id'], include=('device', 'profile', 'purpose'), name='certificate_standing_expiry'),
+            index=models.Index(condition=models.Q(('state', 'revoked')), fields=['device', 'issued_at', 'id'], include=('purpose', 'authority'), name='certificate_revoked_of_device'),
+        ),
+        migrations.AddIndex(
+            model_name='certificate',
+            index=models.Index(condition=models.Q(('state__in', ('issued', 'confirmed'))), fields=['not_after', 'id'], include=('device', 'profile', 'purpose', 'issued_at', 'state'), name='certificate_standing_expiry'),
         ),
         migrations.AddConstraint(
             model_name='alertpolicy',

@@ -308,14 +308,22 @@ class Certificate(models.Model):
                 include=["serial", "revoked_at", "revocation_reason", "not_after"],
                 name="certificate_revoked_by_shard",
             ),
+            # The last word of each device that was revoked: what the queues of those cut off ask.
+            models.Index(
+                fields=["device", "issued_at", "id"],
+                condition=Q(state=CertificateState.REVOKED),
+                include=["purpose", "authority"],
+                name="certificate_revoked_of_device",
+            ),
             # One a filter of the lists, in their order: a choice that few certificates meet is read as fast as any.
             models.Index(fields=["authority", "not_after", "id"], name="certificate_by_authority"),
             models.Index(fields=["profile", "not_after", "id"], name="certificate_by_profile"),
             models.Index(
                 fields=["not_after", "id"],
                 condition=Q(state__in=LIVE_STATES),
-                # What a sweep reads of most rows: ends are in another order than rows, each would be another page.
-                include=["device", "profile", "purpose"],
+                # What a sweep and the queue of the expired read of most rows: ends are in another order than rows, each
+                # would be another page.
+                include=["device", "profile", "purpose", "issued_at", "state"],
                 name="certificate_standing_expiry",
             ),
             models.Index(

@@ -222,7 +222,7 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_word(self, campaign: Campaign) -> SafeString:
-        return cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display())
+        return _state(campaign)
 
     @admin.display(description=gettext_lazy("confirmed"))
     def progress(self, campaign: Campaign) -> str:
@@ -263,14 +263,14 @@ class CampaignAdmin(ReadOnlyAdmin):
         return {
             "now": now,
             "campaign": campaign,
-            "state": cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display()),
+            "state": _state(campaign),
             "steps": steps(campaign, funnel),
             "funnel": funnel,
             "done": funnel.done,
             "trouble": ChannelTrouble.objects.current(now).first() if running else None,
             "escalated": escalated_line(campaign, funnel.left_to_people),
             "escalated_url": targets_url(campaign, reached=TargetState.ESCALATED.value),
-            "ladder": ladder_text.written(Ladder.from_json(campaign.ladder)),
+            "ladder": _ladder(campaign),
             "preflight": preflight_lines(campaign, now) if campaign.state == CampaignState.PLANNED else [],
             "chosen_list": ChosenList.read(campaign.chosen_from),
             "waves": wave_part(campaign, now),
@@ -375,7 +375,11 @@ class CampaignAdmin(ReadOnlyAdmin):
         titles = {"start": _("Start campaign"), "pause": _("Pause campaign"), "stop": _("Stop campaign")}
         context = {
             **self.admin_site.each_context(request),
-            **self.page(campaign, timezone.now()),
+            "campaign": campaign,
+            "state": _state(campaign),
+            "devices": campaign.targets.count(),
+            "ladder": _ladder(campaign),
+            "breaches": breaches(campaign),
             "title": titles[verb],
             "verb": verb,
             "two": two,
@@ -397,3 +401,11 @@ class CampaignAdmin(ReadOnlyAdmin):
             return back
         messages.success(request, _("Proposed; the campaign starts once a second person approves it."))
         return HttpResponseRedirect(links.page("inventory_proposal", made.pk))
+
+
+def _state(campaign: Campaign) -> SafeString:
+    return cells.state(_TONES[CampaignState(campaign.state)], campaign.get_state_display())
+
+
+def _ladder(campaign: Campaign) -> str:
+    return ladder_text.written(Ladder.from_json(campaign.ladder))

@@ -1,5 +1,6 @@
 """Every number on the dashboard equals what SQL counts, and leads to exactly those rows."""
 
+import gzip
 import html
 import re
 from urllib.parse import parse_qsl
@@ -18,7 +19,7 @@ from inventory.admin.attention import Need
 from inventory.audit import record
 from inventory.audit.record import SYSTEM
 from inventory.expiry.cliffs import cliffs
-from inventory.models import AuditAction, Axis, Certificate, Fleet
+from inventory.models import AuditAction, Axis, Certificate, CertificateCount, Fleet, Site
 from renewal import coverage_counts
 from renewal.campaigns import planning
 from renewal.campaigns.choosing import Selection
@@ -85,6 +86,22 @@ class TestTheMap:
             assert rows_of(page(drawn.urls[cell])) == cell.count
         for row in drawn.rows:
             assert rows_of(page(row.url)) == row.total
+
+
+def test_the_page_of_a_full_map_is_sent_in_less_than_100_kilobytes(page):
+    fleet, today = factories.fleet(), timezone.now().date()
+    sites = [Site.objects.create(fleet=fleet, name=f"Substation {number:03}") for number in range(9)]
+    CertificateCount.objects.bulk_create(
+        CertificateCount(
+            axis=Axis.SITE, fleet_id=fleet.pk, group_id=site.pk, day=today + number * DAY,
+            issued=0, unconfirmed=0, confirmed=12_345, superseded=0, revoked=0,
+        )
+        for site in sites for number in range(-60, 400)
+    )  # fmt: skip
+    for span in SPANS:
+        sent = page.client.get("/admin/", {"span": span}, headers={"Accept-Encoding": "gzip"}).content
+        assert b"Substation 007" in gzip.decompress(sent)
+        assert len(sent) < 100_000, span
 
 
 def test_a_cell_leads_to_its_list_and_from_there_to_a_plan_for_the_same(small_fleet, page):
