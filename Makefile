@@ -7,7 +7,7 @@ JOBS ?= 2
 
 PACKAGES := certportal renewal revocation inventory
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(PY) -m pip --disable-pip-version-check install -qq --require-hashes
 MANAGE := $(PY) manage.py
 # Checks that write nothing still read settings, which make secrets: not among those of a running portal.
 CHECK := CERTPORTAL_HOME=var/lint PYTHONWARNINGS=ignore::RuntimeWarning $(MANAGE)
