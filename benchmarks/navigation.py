@@ -3,7 +3,6 @@
 The small fleet is asked by a process of its own, for settings are those of one home; rounds of the two take turns.
 """
 
-import gzip
 import json
 import os
 import re
@@ -24,7 +23,6 @@ from benchmarks.filter_choices import Ask
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _MOST_TIMES_SLOWER = 2.5
-# As sent: pages are compressed.
 _MOST_BYTES = 200_000
 _START = "/admin/"
 # What is sent rather than shown, what ends something, and pages of others.
@@ -37,7 +35,7 @@ _NOT_PAGES = re.compile(
 def figures(ask: Ask, rounds: int) -> list[Figure]:
     """Return how much slower and how large pages are, and name those beyond the limits. `ask` asks the large fleet."""
     pages = dict(walk(ask))
-    sizes = {kind: len(gzip.compress(ask(address))) for kind, address in pages.items()}
+    sizes = {kind: len(ask(address)) for kind, address in pages.items()}
     large: dict[str, list[float]] = defaultdict(list)
     small: dict[str, list[float]] = defaultdict(list)
     with _small_fleet() as beside:

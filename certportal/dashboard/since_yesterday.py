@@ -1,6 +1,6 @@
 """What changed in the last day, in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,21 +10,20 @@ from django.utils.translation import ngettext
 
 from certportal.dashboard.scope import Scope
 from inventory.admin import cells, links
-from inventory.expiry.cliffs import start_of
 from inventory.models import AuditAction, AuditEvent, CliffNotice
 from revocation.freshness import Freshness
 
 _SPAN = timedelta(days=1)
-# In the order of the line. What the portal was asked to do first, then what it refused and left to people.
-_TOLD = (
-    AuditAction.DEVICE_REGISTERED,
-    AuditAction.CERTIFICATE_ENROLLED,
-    AuditAction.CERTIFICATE_RENEWED,
-    AuditAction.RENEWAL_REFUSED,
-    AuditAction.ENROLMENT_REFUSED,
-    AuditAction.CERTIFICATE_REVOKED,
-    AuditAction.WORK_ORDER_OPENED,
-)
+# In the order of the line: what the portal was asked to do, then what it refused, and what it left to people.
+_TOLD: dict[AuditAction, Callable[[int], str]] = {
+    AuditAction.DEVICE_REGISTERED: lambda number: ngettext("device", "devices", number),
+    AuditAction.CERTIFICATE_ENROLLED: lambda number: ngettext("first certificate", "first certificates", number),
+    AuditAction.CERTIFICATE_RENEWED: lambda _number: _("renewed"),
+    AuditAction.RENEWAL_REFUSED: lambda number: ngettext("renewal refused", "renewals refused", number),
+    AuditAction.ENROLMENT_REFUSED: lambda number: ngettext("enrolment refused", "enrolments refused", number),
+    AuditAction.CERTIFICATE_REVOKED: lambda _number: _("revoked"),
+    AuditAction.WORK_ORDER_OPENED: lambda number: ngettext("work order", "work orders", number),
+}
 
 
 @dataclass(frozen=True)
@@ -57,28 +56,10 @@ def _minute(at: datetime) -> datetime:
 def _happened(scope: Scope, since: datetime) -> Iterator[Change]:
     events = AuditEvent.objects.of_fleets(scope.fleets).filter(action__in=_TOLD, at__gte=since)
     counts = dict(events.order_by().values_list("action").annotate(Count("id")))
-    for action in _TOLD:
+    for action, words in _TOLD.items():
         if number := counts.get(action, 0):
             url = links.audit(action=action.value, at__gte=links.moment(since), device__fleet=scope.fleet_id)
-            yield Change(f"+{cells.count(number)} {_words(action, number)}", url)
-
-
-def _words(action: AuditAction, number: int) -> str:
-    match action:
-        case AuditAction.DEVICE_REGISTERED:
-            return ngettext("device", "devices", number)
-        case AuditAction.CERTIFICATE_ENROLLED:
-            return ngettext("first certificate", "first certificates", number)
-        case AuditAction.CERTIFICATE_RENEWED:
-            return _("renewed")
-        case AuditAction.RENEWAL_REFUSED:
-            return ngettext("renewal refused", "renewals refused", number)
-        case AuditAction.ENROLMENT_REFUSED:
-            return ngettext("enrolment refused", "enrolments refused", number)
-        case AuditAction.CERTIFICATE_REVOKED:
-            return _("revoked")
-        case _:
-            return ngettext("work order", "work orders", number)
+            yield Change(f"+{cells.count(number)} {words(number)}", url)
 
 
 def _new_cliffs(scope: Scope, since: datetime) -> Iterator[Change]:
@@ -89,11 +70,8 @@ def _new_cliffs(scope: Scope, since: datetime) -> Iterator[Change]:
     if cliffs:
         text = ngettext("%(count)s new cliff", "%(count)s new cliffs", len(cliffs))
         # One by its rows; of several the map shows each.
-        fleet, day = cliffs[0]
-        rows = links.certificates(
-            state="standing", fleet=fleet, expires_from=start_of(day), expires_before=start_of(day) + _SPAN
-        )
-        yield Change(text % {"count": cells.count(len(cliffs))}, rows if len(cliffs) == 1 else "#map", "attention")
+        rows = links.standing_on(*cliffs[0]) if len(cliffs) == 1 else "#map"
+        yield Change(text % {"count": cells.count(len(cliffs))}, rows, "attention")
 
 
 def _late_crls(crls: list[Freshness], now: datetime) -> Iterator[Change]:

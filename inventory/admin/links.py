@@ -1,7 +1,7 @@
 """Addresses of admin lists that hold exactly the rows of a question, and of single pages."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -46,10 +46,13 @@ def expiry(start: datetime | None, end: datetime | None) -> str:
 
 def of_cliff(cliff: Cliff) -> str:
     """Return the list of exactly the certificates that a cliff counts."""
-    start = start_of(cliff.day)
-    return certificates(
-        state="standing", fleet=cliff.fleet_id, expires_from=start, expires_before=start + timedelta(days=1)
-    )
+    return standing_on(cliff.fleet_id, cliff.day)
+
+
+def standing_on(fleet_id: int, day: date) -> str:
+    """Return the list of the certificates of a fleet that stand, and end on a day of UTC."""
+    start = start_of(day)
+    return certificates(state="standing", fleet=fleet_id, expires_from=start, expires_before=start + timedelta(days=1))
 
 
 def audit(**question: object) -> str:

@@ -69,7 +69,9 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
     looked = waves.look(campaign, ladder, now)
     if looked.breaches:
         return TickReport(progress, looked=looked)
-    ways = {channel: way for channel in ladder.channels if (way := route(channel))}
+    # Where the pace is short, who was asked before goes before who was not: else nobody would come to the end of the
+    # ladder until all were asked, and no wave to its evidence.
+    ways = {channel: way for channel in ladder.later_first if (way := route(channel))}
     usable = frozenset(ways)
     left_to_people = fail_ended(campaign, now)
     left_to_people += claim(campaign, ladder, None, usable, _MOST_WITHOUT_MESSAGE, now).escalated
@@ -78,10 +80,7 @@ def _tick(campaign: Campaign, now: datetime, route: Route) -> TickReport:
             left_to_people += claim(campaign, ladder, channel, usable, _MOST_WITHOUT_MESSAGE, now).escalated
     room = pacing.room(campaign.triggers_per_minute, campaign.allowance, campaign.ticked_at, now)
     fates: Counter[Fate] = Counter()
-    # Where the pace is short, who was asked before goes before who was not: else nobody would come to the end of the
-    # ladder until all were asked, and no wave to its evidence.
-    for channel in (each for each in ladder.later_first if each in ways):
-        way = ways[channel]
+    for channel, way in ways.items():
         most = way.room(_within_budget(campaign, channel, room.messages - fates.total()), now)
         for _look in range(_MOST_LOOKS):
             if most <= 0:
