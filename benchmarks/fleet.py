@@ -20,7 +20,7 @@ from benchmarks.measuring import Size
 from inventory.counters import checking, folding
 from inventory.issuing.certificates import issue
 from inventory.models import Authority, Batch, Device, Fleet, Profile, Site
-from renewal import coverage_counts
+from renewal import coverage_counts, target_counts
 from renewal.campaigns.ladder import DEFAULT
 
 DEVICES = {Size.SMALL: 20_000, Size.FULL: 2_200_000}
@@ -92,6 +92,7 @@ def plant(devices: int) -> None:
     # No triggers ran: the counters learn here what there is.
     checking.repair()
     folding.tidy()
+    target_counts.repair()
     coverage_counts.count_anew(datetime.now(UTC))
     print(f"  counters: {time.monotonic() - started:.0f} s", flush=True)
     mark.write_text(json.dumps(wanted))

@@ -46,6 +46,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("inventory.jobs.watch_cliffs", 300, "default"),
     PeriodicJob("inventory.jobs.check_counters", 24 * 3600, "default"),
     PeriodicJob("renewal.jobs.tick_campaigns", 5, "default"),
+    PeriodicJob("renewal.jobs.check_target_counts", 24 * 3600, "default"),
     PeriodicJob("renewal.jobs.report_channel_trouble", 60, "default"),
     PeriodicJob("renewal.jobs.match_early_receipts", 60, "default"),
     PeriodicJob("renewal.jobs.tell_refusals", 60, "default"),

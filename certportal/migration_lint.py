@@ -41,6 +41,7 @@ LARGE = frozenset(
         ("renewal", "attempt"),
         ("renewal", "enrolmentsecret"),
         ("renewal", "target"),
+        ("renewal", "targetmove"),
         ("revocation", "crl"),
         ("revocation", "publicationrequest"),
     }

@@ -10,7 +10,7 @@ from django.utils import timezone
 from inventory.alerts.conditions import report
 from inventory.job_claims import Claim
 from inventory.models import AlertKind
-from renewal import brakes, coverage_counts
+from renewal import brakes, coverage_counts, target_counts
 from renewal.board import course, snapshot
 from renewal.campaigns.ticking import tick
 from renewal.channels import receipts, routes, trouble
@@ -27,10 +27,20 @@ _QUEUE = "default"
 _FAILURES_KEPT_SECONDS = 3600
 _SECONDS_FOR_A_TICKET = 10.0
 _MOST_TICKETS = 200
+# Of wrong counts, this many are named in the log; `verify_counters` names them all.
+_NAMED = 20
 
 
 def _claim(campaign: int) -> Claim:
     return Claim(_QUEUE, f"tick campaign {campaign}")
+
+
+def check_target_counts() -> None:
+    """Verify the counts of targets; log mismatches as errors and repair them."""
+    wrong = target_counts.differences()
+    if wrong:
+        log.error("counts of targets were wrong", number=len(wrong), differences=[str(each) for each in wrong[:_NAMED]])
+        target_counts.repair()
 
 
 def tick_campaigns() -> None:
@@ -38,6 +48,7 @@ def tick_campaigns() -> None:
 
     Each has a job of its own, so one that fails or takes long does not hold up the others.
     """
+    target_counts.fold()
     for campaign in Campaign.objects.filter(state__in=_OPEN).values_list("pk", flat=True).order_by("pk"):
         _claim(campaign).enqueue("renewal.jobs.tick_campaign", campaign, failure_ttl=_FAILURES_KEPT_SECONDS)
 

@@ -10,6 +10,7 @@ from inventory.counters import checking
 from inventory.importing import runs
 from inventory.models import ImportRun, ImportState
 from inventory.models.authority import ABOVE
+from renewal import target_counts
 
 # The sweep takes up an import a minute after its worker died.
 _AN_IMPORT_MAY_STAND_STILL = timedelta(minutes=5)
@@ -22,7 +23,7 @@ def _broken(statement: str) -> Iterator[str]:
 
 
 def counters_equal_the_rows_they_count(_now: datetime) -> Iterator[str]:
-    yield from map(str, checking.differences())
+    yield from map(str, [*checking.differences(), *target_counts.differences()])
 
 
 def each_certificate_of_ours_was_issued_by_one_audit_event(_now: datetime) -> Iterator[str]:

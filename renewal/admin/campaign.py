@@ -23,7 +23,7 @@ from inventory.admin.audited import ReadOnlyAdmin, actor_of
 from inventory.admin.filters import NONE, FleetFilter
 from inventory.approvals.deciding import Refused
 from inventory.formats import spans
-from renewal import story
+from renewal import story, target_counts
 from renewal.admin import campaign_board
 from renewal.admin.adjusting import adjust_view
 from renewal.admin.campaign_board import targets_url
@@ -308,7 +308,7 @@ class CampaignAdmin(ReadOnlyAdmin):
         if campaign is None:
             raise Http404
         now = timezone.now()
-        board = snapshot.shown(campaign, campaign.targets.count(), now)
+        board = snapshot.shown(campaign, target_counts.total(campaign), now)
         context = {"campaign": campaign, "now": now, **campaign_board.context(campaign, board)}
         return TemplateResponse(request, "admin/renewal/campaign_board.html", context)
 
@@ -377,7 +377,7 @@ class CampaignAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "campaign": campaign,
             "state": _state(campaign),
-            "devices": campaign.targets.count(),
+            "devices": target_counts.total(campaign),
             "ladder": _ladder(campaign),
             "breaches": breaches(campaign),
             "title": titles[verb],

@@ -12,9 +12,10 @@ from inventory.api.exports import ExportMixin
 from inventory.api.rest.read_views import ListViewSet, ReadViewSet
 from inventory.api.rest.references import ID, CertificateReferenceSerializer, DeviceReferenceSerializer, NameOf, SlugOf
 from inventory.models import fleets_of
+from renewal import target_counts
 from renewal.exporting import TARGETS
 from renewal.filters import CampaignFilter, TargetFilter
-from renewal.models import Campaign, Channel, Target, TargetReason, TargetState, Wave
+from renewal.models import Campaign, Channel, Target, TargetReason, Wave
 
 
 class TargetCountsSerializer(serializers.Serializer[dict[str, int]]):
@@ -152,9 +153,9 @@ class CampaignViewSet(ReadViewSet[Campaign]):
 
 def _counted(campaigns: list[Any]) -> list[Campaign]:
     """Give each campaign its `target_counts`, in one query for all."""
-    counts = Target.objects.filter(campaign__in=campaigns).counts()
+    counts = target_counts.by_state(campaigns)
     for campaign in campaigns:
-        campaign.target_counts = counts.get(campaign.pk, dict.fromkeys(TargetState.values, 0))
+        campaign.target_counts = counts[campaign.pk]
     return campaigns
 
 

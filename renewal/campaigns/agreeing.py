@@ -9,6 +9,7 @@ from inventory.approvals.deciding import Refused, propose
 from inventory.approvals.kinds import Overtaken, Payload, Rules
 from inventory.audit.record import Actor
 from inventory.models import Proposal, ProposalKind
+from renewal import target_counts
 from renewal.campaigns import planning, settings
 from renewal.campaigns.planning import CampaignError
 from renewal.models import Campaign
@@ -47,7 +48,7 @@ def _payload(campaign: Campaign) -> dict[str, Any]:
         "campaign": campaign.pk,
         "name": campaign.name,
         "fleet": campaign.fleet_id,
-        "targets": campaign.targets.count(),
+        "targets": target_counts.total(campaign),
         "ladder": campaign.ladder,
         "canary": campaign.canary,
         "wave_size": campaign.wave_size,

@@ -19,6 +19,7 @@ from renewal.models.healing import Healing
 from renewal.models.refusal_tally import RefusalTally
 from renewal.models.rehearsal import Rehearsal, RehearsalState
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
+from renewal.models.target_count import TargetCount
 from renewal.models.team import Team
 from renewal.models.ticket import Ticket
 from renewal.models.wave import Wave
@@ -48,6 +49,7 @@ __all__ = [
     "Rehearsal",
     "RehearsalState",
     "Target",
+    "TargetCount",
     "TargetMove",
     "TargetReason",
     "TargetState",

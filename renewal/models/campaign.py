@@ -198,16 +198,6 @@ class TargetQuerySet(ScopedQuerySet["Target"]):
     def open(self) -> "TargetQuerySet":
         return self.filter(state__in=OPEN_STATES)
 
-    def counts(self) -> dict[int, dict[str, int]]:
-        """Return how many targets each campaign has in each state: by the campaign's id, then by every TargetState."""
-        counts: dict[int, dict[str, int]] = {}
-        # Ordered by nothing: an ordering would become part of the grouping.
-        for campaign_id, state, number in (
-            self.order_by().values_list("campaign_id", "state").annotate(number=models.Count("id"))
-        ):
-            counts.setdefault(campaign_id, dict.fromkeys(TargetState.values, 0))[state] = number
-        return counts
-
 
 class Target(models.Model):
     """One device in one campaign. Hot state stands here, away from device and certificate.

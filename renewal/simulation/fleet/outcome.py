@@ -8,7 +8,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, QuerySet
 
-from renewal.models import Attempt, Campaign, Target, TargetState, WorkOrder
+from renewal import target_counts
+from renewal.models import Attempt, Campaign, TargetState, WorkOrder
 from renewal.models.work_order import BY_HAND
 from renewal.simulation.fleet.planting import number_of
 
@@ -99,7 +100,7 @@ def course(campaign: Campaign, moments: Sequence[datetime]) -> list[dict[str, in
             if until < len(moments):
                 changes[until][before] -= number
                 changes[until][state] += number
-    counts = dict.fromkeys(TargetState.values, 0) | {planned: campaign.targets.count()}
+    counts = dict.fromkeys(TargetState.values, 0) | {planned: target_counts.total(campaign)}
     found = []
     for change in changes:
         counts = {state: number + change[state] for state, number in counts.items()}
@@ -109,5 +110,4 @@ def course(campaign: Campaign, moments: Sequence[datetime]) -> list[dict[str, in
 
 def states(campaign: Campaign) -> dict[str, int]:
     """Return how many targets are in each state. One query."""
-    none = dict.fromkeys(TargetState.values, 0)
-    return Target.objects.filter(campaign=campaign).counts().get(campaign.pk, none)
+    return {state.value: number for state, number in target_counts.by_state([campaign])[campaign.pk].items()}

@@ -8,7 +8,9 @@ from django.core.management import CommandError, call_command
 
 from inventory.counters.folding import fold_all
 from inventory.models import CertificateCount
+from renewal.models import TargetCount
 from tests import factories
+from tests.renewal.rows import running_campaign
 
 
 def run(*arguments: str) -> str:
@@ -38,4 +40,12 @@ def test_each_wrong_counter_is_named(wrong):
 
 def test_repair_puts_right_and_the_next_check_agrees(wrong):
     assert "counted 7, there are 1" in run("--repair")
+    assert run() == "Every counter equals what it counts.\n"
+
+
+def test_counts_of_targets_are_compared_and_put_right_too(db):
+    factories.enrolled()
+    campaign = running_campaign()
+    TargetCount.objects.update(number=7)
+    assert f"planned targets of campaign {campaign.pk}: counted 7, there are 1" in run("--repair")
     assert run() == "Every counter equals what it counts.\n"

@@ -7,13 +7,15 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from inventory.counters import checking
+from inventory.counters.checking import Difference
 from inventory.management.plain_errors import PlainErrorsCommand
+from renewal import target_counts
 
 
 class Command(PlainErrorsCommand):
     help = (
-        "Compare the counters of certificates and devices with GROUP BY, in one snapshot; name each that differs and "
-        "exit 1. Example: manage.py verify_counters --repair"
+        "Compare the counters of certificates, devices and targets with GROUP BY, each in one snapshot; name each that "
+        "differs and exit 1. Example: manage.py verify_counters --repair"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,7 +23,7 @@ class Command(PlainErrorsCommand):
         parser.add_argument("--json", action="store_true", help="print the differences as a list of objects")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = checking.differences()
+        found = _differences()
         if options["json"]:
             self.stdout.write(json.dumps([asdict(each) for each in found], indent=1))
         else:
@@ -33,8 +35,13 @@ class Command(PlainErrorsCommand):
             return
         if options["repair"]:
             checking.repair()
-            found = checking.differences()
+            target_counts.repair()
+            found = _differences()
             if not found:
                 self.stderr.write("Put right: every counter equals what it counts.")
                 return
         raise CommandError(f"Wrong counters: {len(found)}. --repair puts them right.", returncode=1)
+
+
+def _differences() -> list[Difference]:
+    return [*checking.differences(), *target_counts.differences()]
