@@ -75,7 +75,7 @@ class CertportalAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         # Imported here: the site is made while the models, which those pages need, are still being loaded.
         from certportal import own_tokens, saved_filters
-        from certportal.dashboard import jitter, views
+        from certportal.dashboard import ends, jitter, views
         from certportal.handbook import views as handbook
         from revocation.admin.revoking import revoke_view
 
@@ -116,6 +116,8 @@ class CertportalAdminSite(admin.AdminSite):
             path("saved-filters/keep/", self.admin_view(keep), name="saved_filter_keep"),
             path("saved-filters/<int:pk>/", self.admin_view(saved_filters.open_), name="saved_filter"),
             path("saved-filters/<int:pk>/forget/", self.admin_view(saved_filters.forget), name="saved_filter_forget"),
+            path("ends/<slug:period>/", self.admin_view(ends.show), name="ends"),
+            path("ends/<slug:axis>/<slug:row>/<slug:period>/", self.admin_view(ends.show), name="ends_of_row"),
             path("dashboard/<slug:name>/", self.admin_view(views.block), name="dashboard_block"),
             path("inventory/certificate/<int:pk>/revoke/", self.admin_view(revoke), name="revoke_certificate"),
         ]

@@ -8,17 +8,19 @@ from typing import Any
 from django.db.models import Model
 from django.db.models.query import QuerySet
 
+from certportal.dashboard import ends
 from certportal.dashboard.geometry import heatmap
 from certportal.dashboard.scope import Scope
 from inventory.admin import links
 from inventory.counters import reading
+from inventory.expiry import buckets
 from inventory.expiry.cliffs import GROUPS, Cliff, cliffs, start_of
 from inventory.models import Axis
 
-# What the list of certificates calls each axis in its address.
-_PARAMETERS = {Axis.PROFILE: "profile__id__exact", Axis.AUTHORITY: "authority__id__exact"}
 # More rows than these do not fit above the fold; the largest are shown, and the list by the filter holds all.
 MOST_ROWS = 8
+# Each cell is a link with a sentence: of long spans there are fewer rows, or the page would grow beyond 200 kB.
+MOST_CELLS = 850
 _WIDTH = 1250
 
 
@@ -50,11 +52,11 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
     today = now.astimezone(UTC).date()
     columns = heatmap.columns(scope.first_day(now), scope.days, _WIDTH)
     first, end = columns[0].start, columns[-1].end
-    names = _names(scope)
-    groups = reading.largest_groups(scope.axis, first, end, most=MOST_ROWS, fleets=scope.fleets)
+    names, most = _names(scope), min(MOST_ROWS, MOST_CELLS // len(columns))
+    groups = reading.largest_groups(scope.axis, first, end, most=most, fleets=scope.fleets)
     bounds = [*(column.start for column in columns), end]
     counts = reading.cells(scope.axis, bounds, list(groups.largest), fleets=scope.fleets)
-    known = _named(scope, names, groups)
+    known = _named(scope, names, groups, most)
     inside = [cliff for cliff in (cliffs(now, scope.fleets) if found is None else found) if first <= cliff.day < end]
     laid = heatmap.layout(
         counts,
@@ -64,14 +66,18 @@ def read(scope: Scope, now: datetime, found: list[Cliff] | None = None) -> Expir
         cliffs=_by_day(inside),
         width=_WIDTH,
     )
-    lists = {key: _url_of_row(scope, key) for key in known}
-    spans = {column: links.expiry(start_of(column.start), start_of(column.end)) for column in columns}
-    whole = links.expiry(start_of(first), start_of(end))
-    rows = [Row(key, name, groups.largest.get(key, 0), f"{lists[key]}&{whole}") for key, name in known.items()]
-    urls = {cell: f"{lists[cell.row]}&{spans[cell.column]}" for cell in laid.cells}
+    span = links.expiry(start_of(first), start_of(end))
+    rows = [
+        Row(key, name, groups.largest.get(key, 0), f"{ends.of_row(scope, key)}&{span}") for key, name in known.items()
+    ]
+    bucket = heatmap.bucket_of(scope.days)
+    periods = {column: buckets.name(column.start, bucket) for column in columns}
+    urls = {cell: ends.of_cell(scope, cell.row, periods[cell.column]) for cell in laid.cells}
     cells_of = Counter(cell.column for cell in laid.cells)
-    of_column = {column: f"{_url(scope)}&{span}" for column, span in spans.items() if cells_of[column] < len(rows)}
-    return ExpiryMap(rows, max(names.count() + (None in groups.largest) - MOST_ROWS, 0), laid, urls, of_column, inside)
+    of_column = {
+        column: ends.of_column(scope, period) for column, period in periods.items() if cells_of[column] < len(rows)
+    }
+    return ExpiryMap(rows, max(names.count() + (None in groups.largest) - most, 0), laid, urls, of_column, inside)
 
 
 def _names(scope: Scope) -> "QuerySet[Model]":
@@ -83,12 +89,12 @@ def _names(scope: Scope) -> "QuerySet[Model]":
     return found
 
 
-def _named(scope: Scope, names: "QuerySet[Model]", groups: reading.Groups) -> dict[int | None, str]:
+def _named(scope: Scope, names: "QuerySet[Model]", groups: reading.Groups, most: int) -> dict[int | None, str]:
     """Return the rows with their names: the largest groups first, then, where there is room, some that hold nothing."""
     found = dict(GROUPS[scope.axis]._default_manager.filter(pk__in=[*groups.largest]).values_list("id", "name"))
     rows: dict[int | None, str] = {key: found.get(key, "") for key in groups.largest}
-    empty = names.exclude(pk__in=[*found]).order_by("pk").values_list("id", "name")[: MOST_ROWS - len(rows)]
-    return {**rows, **dict(empty)} if len(rows) < MOST_ROWS else rows
+    empty = names.exclude(pk__in=[*found]).order_by("pk").values_list("id", "name")[: most - len(rows)]
+    return {**rows, **dict(empty)} if len(rows) < most else rows
 
 
 def _by_day(cliffs: list[Cliff]) -> dict[date, int]:
@@ -96,17 +102,3 @@ def _by_day(cliffs: list[Cliff]) -> dict[date, int]:
     for cliff in cliffs:
         days[cliff.day] = days.get(cliff.day, 0) + cliff.count
     return days
-
-
-def _url(scope: Scope, **group: object) -> str:
-    question: dict[str, Any] = {"fleet": scope.fleet_id, **group}
-    return links.certificates(state="standing", **question)
-
-
-def _url_of_row(scope: Scope, row: int | None) -> str:
-    """Return the list of exactly the certificates that a row counts; with a span of expiry those of a cell."""
-    if row is None and scope.axis in _PARAMETERS:
-        # A field of the certificate itself, whose filter says it otherwise.
-        return _url(scope, **{f"{scope.axis.value}__isnull": "True"})
-    parameter = _PARAMETERS.get(scope.axis, scope.axis.value)
-    return _url(scope, **{parameter: "none" if row is None else row})

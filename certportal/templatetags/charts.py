@@ -34,17 +34,9 @@ def heatmap(expiry_map: ExpiryMap) -> dict[str, Any]:
     drawn = expiry_map.map
     cells_ = format_html_join(
         "\n",
-        '<a href="{}"><rect x="{}" y="{}" width="{}" height="{}" class="heat-{}"><title>{}</title></rect></a>',
+        '<a href="{}"><use href="#cell" x="{}" y="{}" class="heat-{}"/><title>{}</title></a>',
         (
-            (
-                expiry_map.urls[cell],
-                cell.x,
-                cell.y,
-                drawn.cell_width,
-                drawn.cell_height,
-                cell.step,
-                title,
-            )
+            (expiry_map.urls[cell], cell.x, cell.y, cell.step, title)
             for cell, title in zip(drawn.cells, _cell_titles(expiry_map), strict=True)
         ),
     )

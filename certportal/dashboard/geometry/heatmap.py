@@ -80,10 +80,14 @@ class Heatmap:
     """Where the columns are that hold a cliff: each is outlined from the first row to the last."""
 
 
+def bucket_of(days: int) -> Bucket:
+    """Return what a cell is of a map of so many days."""
+    return Bucket.DAY if days <= MOST_DAYS_BY_DAY else Bucket.WEEK if days <= MOST_DAYS_BY_WEEK else Bucket.MONTH
+
+
 def columns(first: date, days: int, width: int) -> list[Column]:
     """Divide `days` days from `first` into cells that fill about `width`: days, weeks from Monday or months."""
-    bucket = Bucket.DAY if days <= MOST_DAYS_BY_DAY else Bucket.WEEK if days <= MOST_DAYS_BY_WEEK else Bucket.MONTH
-    starts = whole(first, first + timedelta(days=days - 1), bucket)
+    starts = whole(first, first + timedelta(days=days - 1), bucket_of(days))
     pitch = max(width // (len(starts) - 1), 4)
     return [Column(start, end, pitch * i) for i, (start, end) in enumerate(pairwise(starts))]
 

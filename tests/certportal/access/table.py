@@ -48,6 +48,7 @@ RULES = (
     Rule("admin:handbook_page", STAFF, STAFF),
     Rule("admin:handbook_picture", STAFF, STAFF),
     Rule("admin:dashboard_block", STAFF, STAFF),  # tiles; each of them needs its permission
+    Rule("admin:ends*", "inventory.view_certificate"),
     Rule("admin:password_change_done", STAFF),
     Rule("admin:password_change", STAFF, STAFF),
     Rule("admin:own_tokens", STAFF, STAFF),

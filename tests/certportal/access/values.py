@@ -28,6 +28,7 @@ _CONSTANT = {
     "connection_index": 0, "job_id": "none", "result_id": "none",
     "key": "none", "token": "none", "scheduler_name": "none", "cron_job_name": "none", "app_label": "inventory",
     "url": "none", "label": "none", "id": 0, "authority": "none", "scope": "all", "encoded": "MAA",
+    "axis": "site", "row": "none", "period": "2026-W48",
 }  # fmt: skip
 
 
