@@ -49,7 +49,8 @@ class QueueAdmin(ListAdmin, ReadOnlyAdmin):
         held = Prefetch("certificates", ended, to_attr="ended")
         waiting = Prefetch("cases", Case.objects.waiting(), to_attr="open_cases")
         devices = in_queue(super().get_queryset(request), self.queue, timezone.now())
-        return devices.select_related("fleet", "site", "presence").prefetch_related(held, waiting)
+        # Presences are joined to no search: PostgreSQL would read all of them for the devices of one site.
+        return devices.select_related("fleet", "site").prefetch_related("presence", held, waiting)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         queue = {"reading": READINGS[self.queue], "queue": self.queue}

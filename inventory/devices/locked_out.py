@@ -65,9 +65,12 @@ READINGS = {
 def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "QuerySet[Device]":
     """Return those of `devices` that stand in a queue: in service, and no certificate to use. One query, at once."""
     revoked = Authority.objects.revoked_ids()
-    first, *others = (part.order_by().values("device_id") for part in _stranding(queue, now, revoked))
+    able = Exists(_able(OuterRef("device"), now, revoked))
+    first, *others = (
+        part.filter(~able).order_by().values("device_id") for part in _stranding(queue, now, revoked)
+    )
     stranded = first.union(*others, all=True) if others else first
-    return devices.filter(~Exists(_able(OuterRef("pk"), now, revoked)), status=DeviceStatus.IN_SERVICE, pk__in=stranded)
+    return devices.filter(status=DeviceStatus.IN_SERVICE, pk__in=stranded)
 
 
 def count_up_to(most: int, queue: Queue, now: datetime, fleets: FleetIds = None) -> Count:
@@ -80,7 +83,7 @@ def count_up_to(most: int, queue: Queue, now: datetime, fleets: FleetIds = None)
     found: list[int] = []
     for part in _stranding(queue, now, revoked):
         ended = part.filter(~able, device__status=DeviceStatus.IN_SERVICE).of_fleets(fleets)
-        found += ended.order_by().values_list("device_id", flat=True)[: most - len(found)]
+        found += ended.values_list("device_id", flat=True)[: most - len(found)]
     return Count(len(set(found)), exact=len(found) < most)
 
 
@@ -106,6 +109,8 @@ def _stranding(queue: Queue, now: datetime, revoked_issuers: Sequence[int]) -> l
     if revoked_issuers:
         later_cut_off = Exists(Certificate.objects.standing().filter(under_revoked).newer())
         ended = ended.exclude(under_revoked).exclude(later_cut_off)
+    # Who reads only some begins where most of them are: of what ended long ago, most has been followed by another one.
+    ended = ended.order_by("-not_after", "-pk")
     # Once it is cleared nobody distrusts the device any more.
     return [ended, revoked.filter(cleared)]
 

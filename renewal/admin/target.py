@@ -21,7 +21,7 @@ from renewal.board.step_yield import Stage, Step
 from renewal.board.waiting import Waiting, targets_by_waiting
 from renewal.campaigns.preflight import Doubt, in_doubt
 from renewal.exporting import TARGETS
-from renewal.models import Campaign, Target, TargetState
+from renewal.models import Campaign, Target, TargetReason, TargetState
 from renewal.models.campaign import ANSWERED_IN_VAIN, GIVEN_UP_STATES
 from renewal.refusals import RefusalCode
 
@@ -295,13 +295,14 @@ class TargetAdmin(ListAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_word(self, target: Target) -> SafeString:
-        word = cells.state(_TONES[TargetState(target.state)], target.get_state_display())
+        state = TargetState(target.state)
+        word = cells.state(_TONES[state], state.label)
         return cells.link(links.page("renewal_target", target.pk), word)
 
     @admin.display(description=_("reason"))
     def why(self, target: Target) -> str | SafeString:
         refused = _("refused: %(code)s") % {"code": target.refusal} if target.refusal else ""
-        return target.get_reason_display() or refused or cells.NOTHING
+        return str(TargetReason(target.reason).label) if target.reason else refused or cells.NOTHING
 
     @admin.display(description=_("next step"))
     def next(self, target: Target) -> SafeString:
