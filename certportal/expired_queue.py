@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -60,6 +60,11 @@ class ExpiredDeviceAdmin(inventory_admin.ExpiredDeviceAdmin):
             raise Http404
         return super().response_action(request, queryset, *where, **more)
 
+    def action_checkbox(self, device: Device) -> SafeString:
+        """Return the box of a row. The admin asks a template for each, which took a fifth of the page."""
+        box = '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">'
+        return format_html(box, ACTION_CHECKBOX_NAME, device.pk, gettext("mark %(device)s") % {"device": device.serial})
+
     @admin.action(description=_("Make one-time secrets…"), permissions=["choose"])
     def choose(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Lead to the page that says what secrets for the marked devices do."""
@@ -79,10 +84,7 @@ class ExpiredDeviceAdmin(inventory_admin.ExpiredDeviceAdmin):
             keys = [int(key) for key in request.GET.getlist("device") if is_key(key)]
             chosen = queue.filter(pk__in=keys)
         else:
-            try:
-                chosen = self.get_changelist_instance(request).queryset
-            except IncorrectLookupParameters as error:
-                raise Http404 from error
+            chosen = self.all_rows(request)
         return enrolment_secrets.many_view(request, chosen, queue, self.admin_site, timezone.now())
 
 

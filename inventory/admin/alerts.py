@@ -9,7 +9,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -303,10 +303,7 @@ class AlertAdmin(ListAdmin, ReadOnlyAdmin):
 
     def _chosen(self, request: HttpRequest) -> AlertQuerySet:
         """Return the waiting alerts of the list that the same filters show."""
-        try:
-            listed: Any = self.get_changelist_instance(request).get_queryset(request)
-        except IncorrectLookupParameters:
-            raise Http404 from None
+        listed: Any = self.all_rows(request)
         alerts: AlertQuerySet = listed
         return alerts.waiting()
 

@@ -85,6 +85,13 @@ class KeysetChangeList(StrictChangeList):
         return self.get_query_string({CURSOR: cursor.encode()}, [PAGE_VAR]) if cursor else None
 
 
+class UnreadChangeList(KeysetChangeList):
+    """What a list holds, for who asks for all of it: no page is read."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.result_list = []
+
+
 class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
     """A list of many rows. `listing` says what its exports hold, `list_order` its order: columns that have an index."""
 
@@ -101,7 +108,20 @@ class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
         return None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeysetChangeList
+        return UnreadChangeList if getattr(request, "reads_no_page", False) else KeysetChangeList
+
+    def all_rows(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return every row that the list at this address holds. Raises Http404 for a filter that it does not know.
+
+        An address that filters by something unknown must not choose everything.
+        """
+        request.reads_no_page = True  # type: ignore[attr-defined]
+        build: Callable[[HttpRequest], ChangeList] = self.get_changelist_instance
+        try:
+            rows: QuerySet[Any] = build(request).queryset
+        except IncorrectLookupParameters as error:
+            raise Http404 from error
+        return rows
 
     def get_urls(self) -> list[URLPattern]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
@@ -125,15 +145,10 @@ class ListAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in 
             raise PermissionDenied
         if kind not in Format.values:
             raise Http404
-        # An address that filters by something unknown must not export everything.
-        build: Callable[[HttpRequest], ChangeList] = self.get_changelist_instance
-        try:
-            queryset = build(request).queryset
-        except IncorrectLookupParameters as error:
-            raise Http404 from error
+        rows = self.all_rows(request)
         try:
             return download(
-                Export(self.listing, queryset, Format(kind), request.GET.urlencode(), actor_of(request)), timezone.now
+                Export(self.listing, rows, Format(kind), request.GET.urlencode(), actor_of(request)), timezone.now
             )
         except ExportRefused as refusal:
             return HttpResponse(str(refusal), status=503, content_type="text/plain; charset=utf-8")

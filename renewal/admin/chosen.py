@@ -2,13 +2,13 @@
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import Http404, HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -58,14 +58,14 @@ def of_list(request: HttpRequest, site: AdminSite, chosen: ChosenList) -> Q:
     """
     app, _underscore, name = chosen.listed.partition("_")
     model = apps.get_model(app, name)
-    model_admin = site.get_model_admin(model)
+    model_admin: Any = site.get_model_admin(model)
     asked = copy(request)
     asked.GET = QueryDict(chosen.query)
     if not model_admin.has_view_permission(asked):
         raise PermissionDenied
     try:
-        rows: QuerySet[Device] = model_admin.get_changelist_instance(asked).queryset
-    except IncorrectLookupParameters as error:
+        rows: QuerySet[Device] = model_admin.all_rows(asked)
+    except Http404 as error:
         raise NotChosen(_("The list does not know this filter any more; open it and choose anew.")) from error
     keys = rows.order_by().values("pk")
     return Q(device__in=keys) if model is Device else Q(pk__in=keys)

@@ -98,10 +98,10 @@ def many_view(
     if request.method == "POST" and form.is_valid():
         keys, protocol = form.cleaned_data["devices"], EnrolmentProtocol(form.cleaned_data["protocol"])
         return _file(request, _loaded(queue.filter(pk__in=keys)), len(keys), protocol, now)
-    devices = _loaded(chosen)
-    too_many = len(devices) > MOST
-    hindered = {} if too_many else hindrances.of_devices(devices)
-    free = [] if too_many else [device for device in devices if device.pk not in hindered]
+    too_many = len(chosen.order_by("pk").values_list("pk")[: MOST + 1]) > MOST
+    devices = [] if too_many else _loaded(chosen)
+    hindered = hindrances.of_devices(devices)
+    free = [device for device in devices if device.pk not in hindered]
     act = ngettext("Make %(count)s secret", "Make %(count)s secrets", len(free)) % {"count": cells.count(len(free))}
     context = {
         **site.each_context(request),

@@ -8,7 +8,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -314,10 +314,7 @@ class WorkOrderAdmin(ListAdmin, ReadOnlyAdmin):
 
     def _chosen(self, request: HttpRequest) -> WorkOrderQuerySet:
         """Return what the list at this address holds. Raises Http404 where it chooses by something unknown."""
-        try:
-            listed: Any = self.get_changelist_instance(request).get_queryset(request)
-        except IncorrectLookupParameters:
-            raise Http404 from None
+        listed: Any = self.all_rows(request)
         orders: WorkOrderQuerySet = listed
         return orders
 
