@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from django.conf import settings
@@ -32,7 +32,7 @@ SPIKE = "BATCH-007"
 """The batch whose certificates all end within one day."""
 
 # Another number when the statements below make other rows.
-_RECIPE = 8
+_RECIPE = 9
 _NUMBERED = ("inventory_device", "inventory_certificate", "inventory_auditevent", "renewal_target")
 _TABLES = (*_NUMBERED, "inventory_devicepresence")
 
@@ -75,6 +75,11 @@ def plant(devices: int) -> None:
                     "sites": list(Site.objects.order_by("id").values_list("id", flat=True)),
                     "batches": list(Batch.objects.order_by("id").values_list("id", flat=True)),
                     "now": datetime.now(UTC),
+                    # How long ago the first ones ended, and one of how many is revoked or left to people: the lists of
+                    # these have a page of rows in any fleet.
+                    "past": max(timedelta(days=7), timedelta(days=3 * 365) * 100 / devices),
+                    "rare": min(200, devices // 50),
+                    "lost": min(100, devices // 300),
                     "der": sample,
                     "ladder": json.dumps(DEFAULT.to_json()),
                 },
@@ -149,7 +154,7 @@ def _without_indexes(connection: "psycopg.Connection[tuple[str, ...]]") -> Itera
     ]
 
 
-# Batches are made one after another and end in the same order, spread over three years from a week ago on.
+# Batches are made one after another and end in the same order, spread over three years from `past` ago on.
 _STATEMENTS = {
     "devices": """
         INSERT INTO inventory_device (id, fleet_id, serial, batch_id, site_id, mqtt_id, phone_number, connectivity,
@@ -194,10 +199,10 @@ _STATEMENTS = {
         FROM (
             SELECT n, generation, generation * %(devices)s + n + 1000 AS id, spread,
                    sha256(int8send(generation * %(devices)s + n)) AS digest,
-                   %(now)s::timestamptz - interval '7 days' - (2 - generation) * interval '3 years'
+                   %(now)s::timestamptz - %(past)s::interval - (2 - generation) * interval '3 years'
                        + (n::float8 / %(devices)s) * interval '3 years' + spread AS ends,
-                   CASE WHEN generation = 2 THEN CASE WHEN n %% 200 = 3 THEN 'revoked' WHEN unconfirmed THEN 'issued'
-                                                      ELSE 'confirmed' END
+                   CASE WHEN generation = 2 THEN CASE WHEN n %% %(rare)s = 3 THEN 'revoked'
+                                                      WHEN unconfirmed THEN 'issued' ELSE 'confirmed' END
                         WHEN generation = 1 AND unconfirmed THEN 'confirmed'
                         ELSE 'superseded' END AS state
             FROM generate_series(0, 2) generation, generate_series(1, %(devices)s::bigint) n,
@@ -211,9 +216,10 @@ _STATEMENTS = {
                                           object_name, device_id, certificate_id, details)
         SELECT 1000 + row_number() OVER (ORDER BY issued_at), issued_at, issued_at,
                CASE WHEN device_id %% 100 = 0 THEN 'certificate:renewal:refused'
-                    WHEN device_id %% 200 = 3 THEN 'certificate:revocation:done' ELSE 'certificate:renewal:issued' END,
-               CASE WHEN device_id %% 200 = 3 THEN 'user' ELSE 'device' END,
-               CASE WHEN device_id %% 200 = 3 THEN 'admin' ELSE 'MTR-' || lpad(device_id::text, 8, '0') END,
+                    WHEN device_id %% %(rare)s = 3 THEN 'certificate:revocation:done'
+                    ELSE 'certificate:renewal:issued' END,
+               CASE WHEN device_id %% %(rare)s = 3 THEN 'user' ELSE 'device' END,
+               CASE WHEN device_id %% %(rare)s = 3 THEN 'admin' ELSE 'MTR-' || lpad(device_id::text, 8, '0') END,
                '10.20.30.40', '', subject, device_id, id, jsonb_build_object('serial', serial)
         FROM inventory_certificate WHERE id > 2 * %(devices)s + 1000
     """,
@@ -230,14 +236,14 @@ _STATEMENTS = {
                                     rung_attempts, channel, asked_over, unanswered, wave, refusal, next_step_at,
                                     triggered_at, escalated_at)
         SELECT (SELECT max(id) FROM renewal_campaign), device_id, id, not_after,
-               CASE WHEN device_id %% 100 = 1 THEN 'escalated' WHEN device_id %% 3 = 0 THEN 'triggered'
+               CASE WHEN device_id %% %(lost)s = 1 THEN 'escalated' WHEN device_id %% 3 = 0 THEN 'triggered'
                     ELSE 'planned' END,
-               CASE WHEN device_id %% 100 = 1 THEN 'no_answer' ELSE '' END, device_id %% 3, 0, device_id %% 3,
-               CASE WHEN device_id %% 100 = 1 THEN '' ELSE 'mqtt' END,
+               CASE WHEN device_id %% %(lost)s = 1 THEN 'no_answer' ELSE '' END, device_id %% 3, 0, device_id %% 3,
+               CASE WHEN device_id %% %(lost)s = 1 THEN '' ELSE 'mqtt' END,
                CASE WHEN device_id %% 3 = 0 THEN 'mqtt' ELSE '' END, false, 0, '',
-               CASE WHEN device_id %% 100 <> 1 THEN %(now)s::timestamptz + random() * interval '3 days' END,
+               CASE WHEN device_id %% %(lost)s <> 1 THEN %(now)s::timestamptz + random() * interval '3 days' END,
                CASE WHEN device_id %% 3 = 0 THEN %(now)s::timestamptz END,
-               CASE WHEN device_id %% 100 = 1 THEN %(now)s::timestamptz END
+               CASE WHEN device_id %% %(lost)s = 1 THEN %(now)s::timestamptz END
         FROM inventory_certificate
         WHERE id > 2 * %(devices)s + 1000 AND state = 'confirmed'
           AND not_after < %(now)s::timestamptz + interval '180 days'

@@ -28,7 +28,7 @@ _START = "/admin/"
 # What is sent rather than shown, what ends something, and pages of others.
 _NOT_PAGES = re.compile(
     r"/export/|/pem/|/file/|/logout/|/delete/|/static/|/jsi18n/|/saved-filters/|/rejects/|/report|/images/|/download"
-    r"|/history/|/stats\.json/|/api/|/handbook/.|/django_rq/|\.(crl|pdf|csv|xlsx|geojson)$"
+    r"|/ends/|/history/|/stats\.json/|/api/|/handbook/.|/django_rq/|\.(crl|pdf|csv|xlsx|geojson)$"
 )
 
 
