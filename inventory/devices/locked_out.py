@@ -66,9 +66,7 @@ def in_queue(devices: "QuerySet[Device]", queue: Queue, now: datetime) -> "Query
     """Return those of `devices` that stand in a queue: in service, and no certificate to use. One query, at once."""
     revoked = Authority.objects.revoked_ids()
     able = Exists(_able(OuterRef("device"), now, revoked))
-    first, *others = (
-        part.filter(~able).order_by().values("device_id") for part in _stranding(queue, now, revoked)
-    )
+    first, *others = (part.filter(~able).order_by().values("device_id") for part in _stranding(queue, now, revoked))
     stranded = first.union(*others, all=True) if others else first
     return devices.filter(status=DeviceStatus.IN_SERVICE, pk__in=stranded)
 
