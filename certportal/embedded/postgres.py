@@ -50,8 +50,6 @@ DURABLE: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
-    # To start workers takes ten milliseconds or more: as long as what a page asks.
-    "parallel_setup_cost": "10000",
     # Compiling costs more than it saves on short queries.
     "jit": "off",
     "timezone": "UTC",
