@@ -11,7 +11,7 @@ LEAST = 2.0
 # The first Monday of a month is its seventh day at the latest.
 _FIRST_MONDAY = 7
 _WEEK_DAYS = 7
-_TICK_WIDTH = 44
+_TICK_WIDTH = 48
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _MOST_TICK_DAYS = 45
 _WEEK_DAYS = 7
 # With more weeks than these, every third month is labelled.
 _MOST_WEEKS_BY_MONTH = 80
-# A label of the axis this near to that of today is left out.
+# A label of the axis this near to that of today is left out, as is one that the right edge would cut.
 _TICK_WIDTH = 48
 
 Key = tuple[int | None, date]
@@ -129,7 +129,11 @@ def layout(
         height=HEAD + height_of_rows + FOOT,
         today_x=today_x,
         foot=HEAD + height_of_rows,
-        ticks=tuple(tick for tick in _ticks(cells) if abs(tick.x - today_x) >= _TICK_WIDTH),
+        ticks=tuple(
+            tick
+            for tick in _ticks(cells)
+            if abs(tick.x - today_x) >= _TICK_WIDTH and tick.x <= pitch * len(cells) - _TICK_WIDTH
+        ),
         cliffs=tuple(_labels(cells, cliffs, pitch)),
         outlined=tuple(column.x for column in cells if any(day in column for day in cliffs)),
     )

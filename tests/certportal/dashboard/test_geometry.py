@@ -164,6 +164,17 @@ def test_a_cluster_on_the_line_of_time_shows_its_worst():
 def test_each_month_is_labelled_where_a_cell_is_a_day(number):
     columns = heatmap.columns(TODAY - timedelta(days=14), number, 1250)
     laid = heatmap.layout({}, [1], columns, today=TODAY, cliffs={}, width=1250)
-    firsts = [column for column in columns if column.start.day == 1 and abs(column.x - laid.today_x) >= 48]
+    firsts = [
+        column
+        for column in columns
+        if column.start.day == 1 and abs(column.x - laid.today_x) >= 48 and column.x <= laid.width - 48
+    ]
     assert [tick.text for tick in laid.ticks] == [f"{column.start:%Y-%m}" for column in firsts]
     assert firsts
+
+
+@pytest.mark.parametrize("span", [37, 104, 393, 1123, 3710, 7360])
+def test_no_label_of_the_axis_is_cut_by_the_right_edge(span):
+    for first in (TODAY - timedelta(days=number) for number in range(60)):
+        laid = heatmap.layout({}, [1], heatmap.columns(first, span, 1250), today=TODAY, cliffs={}, width=1250)
+        assert all(tick.x + 48 <= laid.width for tick in laid.ticks)
