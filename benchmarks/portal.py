@@ -72,10 +72,22 @@ def person() -> User:
     return user
 
 
-def browser() -> Callable[[str], bytes]:
-    """Return a way to the pages of the portal, in this process: what is between is everything but the socket."""
+def led_to(address: str) -> str:
+    """Return where a page sends the browser."""
+    answer = _client().get(address)
+    assert answer.status_code == 302, (address, answer.status_code)
+    return answer.headers["Location"]
+
+
+def _client() -> Client:
     client = Client(headers={"host": "localhost"})
     client.force_login(person())
+    return client
+
+
+def browser() -> Callable[[str], bytes]:
+    """Return a way to the pages of the portal, in this process: what is between is everything but the socket."""
+    client = _client()
 
     def ask(address: str) -> bytes:
         answer = client.get(address)

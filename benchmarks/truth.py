@@ -131,7 +131,7 @@ def _cells(ask: Ask) -> Iterator[Comparison]:
             values = {"group": cell.row, "start": start_of(cell.column.start), "end": start_of(cell.column.end)}
 
             def shown(cell: Cell = cell, url: str = drawn.urls[cell]) -> list[int]:
-                return [cell.count, _listed(ask, url)]
+                return [cell.count, _listed(ask, portal.led_to(url))]
 
             yield (
                 f"cell of {axis} {cell.row} from {cell.column.start} on",
