@@ -6,12 +6,14 @@ As with the counters of certificates nobody who writes updates a row that anothe
 
 from collections.abc import Collection
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 
 from inventory.counters.checking import Difference
 from renewal.models import Campaign, TargetCount, TargetState
 
+# The bytes of "targets", as PostgreSQL's advisory locks have numbers for names.
+_LOCK = int.from_bytes(b"targets")
 # Who comes second waits for the rows that the first one takes, and finds them gone.
 _FOLD = """
     WITH many AS (
@@ -69,5 +71,7 @@ def differences() -> list[Difference]:
 
 def repair() -> None:
     """Add to every wrong count what it lacks. No writer waits: what they write meanwhile is theirs to add."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Before the statement below takes its snapshot: of two who repair, the second finds nothing lacking.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         cursor.execute(_REPAIR)

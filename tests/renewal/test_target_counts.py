@@ -9,7 +9,7 @@ from renewal import target_counts
 from renewal.models import Campaign, Target, TargetCount, TargetState
 from renewal.models.campaign import CampaignState
 from tests.factories import NOW, device, enrolled
-from tests.parallel import beside
+from tests.parallel import beside, until_blocked
 from tests.renewal.rows import running_campaign
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +96,17 @@ def test_a_wrong_count_is_named_and_put_right(campaign):
     target_counts.repair()
     assert target_counts.differences() == []
     assert counted(campaign) == {TargetState.PLANNED: 3}
+
+
+def test_two_who_repair_at_once_add_what_lacks_once(campaign):
+    TargetCount.objects.update(number=1)
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            target_counts.repair()
+            second = beside(threads, target_counts.repair)
+            until_blocked()
+        second.result()
+    assert target_counts.differences() == []
 
 
 def test_any_number_of_campaigns_is_counted_by_one_query(campaign, django_assert_num_queries):
