@@ -7,7 +7,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 from django.utils.translation import gettext_lazy as _
 
-from inventory.models import Authority
+from inventory.models import Authority, DelegatedKey
 from inventory.models.access import ScopedQuerySet
 
 
@@ -85,20 +85,9 @@ class PublicationRequest(models.Model):
         return f"{self.authority} {_('all') if self.shard is None else self.shard}"
 
 
-class OcspSigner(models.Model):
+class OcspSigner(DelegatedKey):
     """A key that answers for an authority, with the short-lived certificate that says so (RFC 6960 4.2.2.2)."""
-
-    authority = models.ForeignKey(
-        "inventory.Authority", models.PROTECT, related_name="ocsp_signers", verbose_name=_("authority")
-    )
-    certificate = models.OneToOneField(
-        "inventory.Certificate", models.PROTECT, related_name="ocsp_signer", verbose_name=_("certificate")
-    )
-    key_name = models.CharField(_("key"), max_length=100, unique=True, editable=False)
 
     class Meta:
         verbose_name = _("OCSP signer")
         verbose_name_plural = _("OCSP signers")
-
-    def __str__(self) -> str:
-        return str(self.certificate)

@@ -27,6 +27,7 @@ from inventory.models.counters import (
     DeviceCount,
     DeviceDelta,
 )
+from inventory.models.delegated_key import DelegatedKey
 from inventory.models.device import Connectivity, Device, DeviceStatus
 from inventory.models.fleet import Batch, Fleet, Site
 from inventory.models.importing import ColumnMapping, ImportRun, ImportState
@@ -58,6 +59,7 @@ __all__ = [
     "CliffNotice",
     "ColumnMapping",
     "Connectivity",
+    "DelegatedKey",
     "Delivery",
     "Device",
     "DeviceCount",
