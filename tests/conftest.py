@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, settings
 
-from renewal.protocols import est
+from renewal.protocols.directory import directory
 from tests import emptying, factories
 
 # How long an example takes is no property of ours, and differs on a busy machine.
@@ -80,7 +80,7 @@ def module_db(django_db_setup, django_db_blocker) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _begin_as_a_new_process():
     """Let no test answer devices from what the one before had in its database."""
-    est.directory.forget()
+    directory.forget()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ EDGES = (
     "certportal/queue_pages.py",
     "certportal/site.py",
     "renewal/callbacks.py",
-    "renewal/protocols/est.py",
+    "renewal/protocols/est/views.py",
     # It compares the clock of this host with that of the database.
     "certportal/health/stores.py",
 )

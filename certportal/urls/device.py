@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from renewal.protocols import est
+from renewal.protocols.est import views as est
 
 _OPERATIONS = {
     "cacerts": est.cacerts,

@@ -1,4 +1,4 @@
-"""What EST says to everybody alike: which fleets there are, and the certificates that their devices need to trust.
+"""What a protocol says to everybody alike: which fleets there are, and the authorities that their devices trust.
 
 Anybody may ask for it, as often as he likes, so it is answered from the memory of the process. It is read again when it
 is older than STALE_AFTER, and for a label that is not in it when it is older than STALE_FOR_UNKNOWN: so whatever is
@@ -6,30 +6,25 @@ asked, the database is asked at most once a second by each process, and a change
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from inventory.models import Authority, Fleet
-from renewal.protocols.est_messages import certs_only
 
 STALE_AFTER = timedelta(seconds=10)
 STALE_FOR_UNKNOWN = timedelta(seconds=1)
 
 
-class Anchors:
-    """The certificates from a fleet's authority up to its root, and the answer that carries them."""
+class Served(NamedTuple):
+    """A fleet by its label, and its authorities: the one that signs for it first, then those above it to the root."""
 
-    def __init__(self, chain: list[Authority]) -> None:
-        self._chain = chain
-        self._bodies: dict[bool, bytes] = {}
+    label: str
+    chain: list[Authority]
 
-    def body(self, *, one_line: bool) -> bytes:
-        """Return the certs-only message, encoded when it is first asked for."""
-        known = self._bodies.get(one_line)
-        if known is None:
-            certificates = [authority.x509.public_bytes(Encoding.DER) for authority in self._chain]
-            known = self._bodies[one_line] = certs_only(certificates, one_line=one_line)
-        return known
+    def certificates(self) -> list[bytes]:
+        """Return the certificates of the authorities in DER."""
+        return [authority.x509.public_bytes(Encoding.DER) for authority in self.chain]
 
 
 class Directory:
@@ -37,14 +32,14 @@ class Directory:
 
     def __init__(self) -> None:
         self._read_at: datetime | None = None
-        self._fleets: dict[str, Anchors] = {}
+        self._fleets: dict[str, Served] = {}
 
     def forget(self) -> None:
         """Drop everything from memory, as in a new process."""
         self._read_at = None
 
-    def find(self, label: str | None, now: datetime) -> tuple[str, Anchors] | None:
-        """Return the fleet called `label` and its anchors; without a label the only fleet, when there is just one."""
+    def find(self, label: str | None, now: datetime) -> Served | None:
+        """Return the fleet called `label`; without a label the only fleet, when there is just one."""
         self._read_if_older(STALE_AFTER, now)
         found = self._known(label)
         if found is None:
@@ -52,11 +47,10 @@ class Directory:
             found = self._known(label)
         return found
 
-    def _known(self, label: str | None) -> tuple[str, Anchors] | None:
+    def _known(self, label: str | None) -> Served | None:
         if label is None:
-            return next(iter(self._fleets.items())) if len(self._fleets) == 1 else None
-        anchors = self._fleets.get(label)
-        return (label, anchors) if anchors else None
+            return next(iter(self._fleets.values())) if len(self._fleets) == 1 else None
+        return self._fleets.get(label)
 
     def _read_if_older(self, age: timedelta, now: datetime) -> None:
         # A clock that was set back makes it old too. No lock: two reads at once cost two queries more.
@@ -66,12 +60,12 @@ class Directory:
         self._read_at = now
 
 
-def _read() -> dict[str, Anchors]:
+def _read() -> dict[str, Served]:
     own = Authority.objects.own().filter(certificate__isnull=False).select_related("certificate")
     authorities = {authority.pk: authority for authority in own}
-    anchors = {pk: Anchors(_chain(authority, authorities)) for pk, authority in authorities.items()}
+    chains = {pk: _chain(authority, authorities) for pk, authority in authorities.items()}
     fleets = Fleet.objects.order_by("slug").values_list("slug", "authority_id")
-    return {slug: anchors[authority_id] for slug, authority_id in fleets if authority_id in anchors}
+    return {slug: Served(slug, chains[authority_id]) for slug, authority_id in fleets if authority_id in chains}
 
 
 def _chain(authority: Authority, authorities: dict[int, Authority]) -> list[Authority]:
@@ -80,3 +74,7 @@ def _chain(authority: Authority, authorities: dict[int, Authority]) -> list[Auth
     while chain[-1].parent_id is not None:
         chain.append(authorities[chain[-1].parent_id])
     return chain
+
+
+# Of this process: what it says without asking the database.
+directory = Directory()

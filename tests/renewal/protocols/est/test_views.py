@@ -16,8 +16,7 @@ from inventory.audit.record import SYSTEM
 from inventory.models import AuditAction, AuditEvent, Certificate, CertificateState, Device, DeviceStatus
 from renewal import brakes, secrets
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
-from renewal.protocols import est
-from renewal.protocols.est_directory import STALE_AFTER, STALE_FOR_UNKNOWN, Directory
+from renewal.protocols.directory import STALE_AFTER, STALE_FOR_UNKNOWN, Directory, directory
 from tests.factories import DAY, Enrolled, csr_der, device, enrolled, fleet, key, profile
 from tests.inventory.x509.test_csr import RSA_PSS
 
@@ -97,7 +96,7 @@ def test_cacerts_without_a_label_serves_the_only_fleet(client):
     fleet()
     assert len(certificates(client.get("/.well-known/est/cacerts"))) == 2
     fleet("other")
-    est.directory.forget()
+    directory.forget()
     response = client.get("/.well-known/est/cacerts")
     assert response.status_code == 404
     assert "use /.well-known/est/LABEL/" in line(response)

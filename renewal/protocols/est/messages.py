@@ -5,13 +5,10 @@ import binascii
 import re
 from collections.abc import Sequence
 
-from inventory.x509 import der
+from renewal.protocols import cms
 
 _WHITESPACE = re.compile(rb"[ \t\r\n\v\f]+")
 _LINE = 64
-_SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
-_DATA = der.object_identifier("1.2.840.113549.1.7.1")
-_EMPTY_SET = der.element(der.SET)
 
 
 class MalformedBody(ValueError):
@@ -31,16 +28,7 @@ def certs_only(certificates: Sequence[bytes], *, one_line: bool) -> bytes:
 
     libest needs lines of 64, strongSwan 5.9.8 needs a single line.
     """
-    signed_data = der.element(
-        der.SEQUENCE,
-        der.integer(1),
-        _EMPTY_SET,
-        der.element(der.SEQUENCE, _DATA),
-        # A SET OF, which DER orders (X.690 11.6).
-        der.element(der.explicit(0), *sorted(certificates)),
-        _EMPTY_SET,
-    )
-    text = base64.b64encode(der.element(der.SEQUENCE, _SIGNED_DATA, der.element(der.explicit(0), signed_data)))
+    text = base64.b64encode(cms.certs_only(certificates))
     if one_line:
         return text
     return b"".join(text[start : start + _LINE] + b"\n" for start in range(0, len(text), _LINE))

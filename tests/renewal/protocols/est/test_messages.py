@@ -5,7 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from renewal.protocols.est_messages import certs_only
+from renewal.protocols.est.messages import certs_only
 from tests.factories import authority, enrolled, root
 
 pytestmark = pytest.mark.django_db

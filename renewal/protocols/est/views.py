@@ -19,15 +19,13 @@ from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
 from renewal.models import EnrolmentProtocol
 from renewal.protocols.client_identity import client_certificate, tls_unique
-from renewal.protocols.est_directory import Directory
-from renewal.protocols.est_messages import MalformedBody, basic_credentials, certs_only, decode_base64
+from renewal.protocols.directory import directory
+from renewal.protocols.est.messages import MalformedBody, basic_credentials, certs_only, decode_base64
 from renewal.refusals import Refusal, RefusalCode
 from renewal.requests import Enrolment, Renewal
 from renewal.together import Gathering
 
 log = structlog.get_logger(__name__)
-# Of this process: what it says without asking the database.
-directory = Directory()
 _GATHERING = Gathering(timezone.now)
 
 # RFC 7030 4.1.3 names the type bare; libest refuses an enrolment answer without the parameter (RFC 5273 has it).
@@ -126,8 +124,7 @@ def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:
     if found is None:
         return _unknown_label(label)
     _note_sighting(request)
-    _label, anchors = found
-    return _certs_only(anchors.body(one_line=_wants_one_line(request)))
+    return _certs_only(certs_only(found.certificates(), one_line=_wants_one_line(request)))
 
 
 def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
@@ -166,7 +163,7 @@ def simpleenroll(request: HttpRequest, label: str | None = None) -> HttpResponse
             serial,
             secret,
             certification_request,
-            label=found[0],
+            label=found.label,
             protocol=EnrolmentProtocol.EST,
             source_address=_source_address(request),
             request_id=current_request_id(),
