@@ -31,7 +31,7 @@ e2e-deps:  ## Install the peers of `make e2e` on Debian (needs root)
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 		strongswan-pki libstrongswan-extra-plugins libstrongswan-standard-plugins gnutls-bin openssl faketime \
-		curl chromium nginx-light mosquitto mosquitto-clients softhsm2
+		curl chromium nginx-light mosquitto mosquitto-clients scep softhsm2
 
 lint: $(VENV)/.dev  ## Check style, types, imports, migrations, deployment settings and the API schema
 	@$(PY) -m ruff check .

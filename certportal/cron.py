@@ -49,6 +49,7 @@ PERIODIC_JOBS: tuple[PeriodicJob, ...] = (
     PeriodicJob("renewal.jobs.check_target_counts", 24 * 3600, "default"),
     PeriodicJob("renewal.jobs.report_channel_trouble", 60, "default"),
     PeriodicJob("renewal.jobs.match_early_receipts", 60, "default"),
+    PeriodicJob("renewal.jobs.renew_registration_authorities", 60, "default"),
     PeriodicJob("renewal.jobs.tell_refusals", 60, "default"),
     PeriodicJob("renewal.jobs.keep_work_orders", 60, "default"),
     PeriodicJob("renewal.jobs.keep_tickets", 60, "default"),

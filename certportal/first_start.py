@@ -13,6 +13,7 @@ from inventory.alerts import policies
 from inventory.audit.record import SYSTEM
 from inventory.issuing.authorities import AuthorityPlan
 from inventory.models import Authority, Fleet
+from renewal.jobs import renew_registration_authorities
 from renewal.simulation import demo_fleet
 from revocation.authorities import establish
 from revocation.jobs import renew_ocsp_signers
@@ -38,6 +39,7 @@ def prepare(now: datetime, say: Callable[[str], None]) -> None:
     if settings.DEMO_DEVICES and not Fleet.objects.filter(slug=demo_fleet.SLUG).exists():
         say(f"Making a demo fleet of {settings.DEMO_DEVICES:,} devices with real certificates ...")
         demo_fleet.plant(settings.DEMO_DEVICES, authority=issuing, home=settings.HOME, now=now)
+    renew_registration_authorities()
     _publish(now, say)
 
 

@@ -236,7 +236,9 @@ class _Batch:
         if isinstance(asked, Renewal):
             kind, name = ActorKind.DEVICE, self._facts[number].device.serial
         else:
-            kind, name = ActorKind.DEVICE if number in self._known else ActorKind.UNKNOWN, asked.serial
+            known = self._facts.get(number)
+            kind = ActorKind.DEVICE if number in self._known else ActorKind.UNKNOWN
+            name = known.device.serial if known else asked.claimed_name
         return Actor(kind, name, asked.source_address, request_id=asked.request_id)
 
 

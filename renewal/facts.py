@@ -48,6 +48,12 @@ _FIND = """
         JOIN inventory_device d ON d.fleet_id = f.id AND d.serial = asked.serial
         LEFT JOIN renewal_enrolmentsecret s
             ON s.sha256 = asked.sha256 AND s.device_id = d.id AND s.protocol = asked.protocol
+        UNION ALL
+        SELECT asked.number, d.id, NULL, s.id
+        FROM unnest(%s::integer[], %s::bytea[], %s::varchar[], %s::varchar[]) AS asked (number, sha256, protocol, label)
+        JOIN renewal_enrolmentsecret s ON s.sha256 = asked.sha256 AND s.protocol = asked.protocol
+        JOIN inventory_device d ON d.id = s.device_id
+        JOIN inventory_fleet f ON f.id = d.fleet_id AND f.slug = asked.label
     ), known AS MATERIALIZED (
         SELECT number, device_id FROM found WHERE certificate_id IS NOT NULL OR secret_id IS NOT NULL
     ), held AS MATERIALIZED (
@@ -248,16 +254,22 @@ def find(requests: Sequence[Request]) -> dict[int, Sender]:
     """
     renewals = {number: each for number, each in enumerate(requests) if isinstance(each, Renewal)}
     enrolments = {number: each for number, each in enumerate(requests) if isinstance(each, Enrolment)}
+    named = {number: each for number, each in enrolments.items() if each.serial is not None}
+    unnamed = {number: each for number, each in enrolments.items() if each.serial is None}
     rows = selected(
         _FIND,
         [
             pg_arrays.integers(renewals),
             pg_arrays.octets(each.sha256 for each in renewals.values()),
-            pg_arrays.integers(enrolments),
-            pg_arrays.octets(each.secret_sha256 for each in enrolments.values()),
-            [each.protocol.value for each in enrolments.values()],
-            [each.serial for each in enrolments.values()],
-            [each.label for each in enrolments.values()],
+            pg_arrays.integers(named),
+            pg_arrays.octets(each.secret_sha256 for each in named.values()),
+            [each.protocol.value for each in named.values()],
+            [each.serial for each in named.values()],
+            [each.label for each in named.values()],
+            pg_arrays.integers(unnamed),
+            pg_arrays.octets(each.secret_sha256 for each in unnamed.values()),
+            [each.protocol.value for each in unnamed.values()],
+            [each.label for each in unnamed.values()],
             pg_arrays.integers(range(len(requests))),
             pg_arrays.integers(_lock_number(each.request) for each in requests),
         ],

@@ -8,9 +8,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from inventory.alerts.conditions import report
+from inventory.issuing.keys.software import KeyUnavailable
 from inventory.job_claims import Claim
-from inventory.models import AlertKind
-from renewal import brakes, coverage_counts, target_counts
+from inventory.models import AlertKind, Authority
+from renewal import brakes, coverage_counts, registration_authorities, target_counts
 from renewal.board import course, snapshot
 from renewal.campaigns.ticking import tick
 from renewal.channels import receipts, routes, trouble
@@ -41,6 +42,22 @@ def check_target_counts() -> None:
     if wrong:
         log.error("counts of targets were wrong", number=len(wrong), differences=[str(each) for each in wrong[:_NAMED]])
         target_counts.repair()
+
+
+def renew_registration_authorities() -> None:
+    """Renew the SCEP registration authorities of fleets that are missing or near their end."""
+    now = timezone.now()
+    able = Authority.objects.own().filter(fleets__isnull=False, certificate__not_after__gt=now)
+    for authority in able.exclude(pk__in=Authority.objects.revoked()).select_related("certificate").distinct():
+        try:
+            made = registration_authorities.renew_if_due(authority, now)
+        except KeyUnavailable as error:
+            # The others still get theirs; the doctor reports this one.
+            log.error("registration_authority_not_renewed", authority=authority.slug, why=str(error))
+            continue
+        if made:
+            ends = made.certificate.not_after.isoformat()
+            log.info("registration_authority_renewed", authority=authority.slug, ends=ends)
 
 
 def tick_campaigns() -> None:

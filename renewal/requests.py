@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
 from renewal.models import EnrolmentProtocol
 
@@ -34,15 +35,26 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Somebody who says to be device `serial` of fleet `label` asks for a certificate by a one-time secret."""
+    """Somebody asks for a certificate of fleet `label` by the one-time secret of a device.
 
-    serial: str
+    `serial` is the device that he says to be, None where the protocol has no place for it: then the secret alone tells.
+    """
+
+    serial: str | None
     secret: str
     request: CertificationRequest
     label: str
     protocol: EnrolmentProtocol
     source_address: str | None = None
     request_id: str | None = None
+
+    @cached_property
+    def claimed_name(self) -> str:
+        """Who the sender says to be, as far as he says it."""
+        if self.serial is not None:
+            return self.serial
+        # The log cannot hold a NUL.
+        return next(iter(names.common_names(self.request.subject)), "").replace("\0", "")
 
     @cached_property
     def secret_sha256(self) -> bytes:

@@ -12,3 +12,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "certportal.settings")
 
 bind = settings.STATUS_BIND
 workers = 1
+# A SCEP message may come in the address (RFC 8894 4.1). gunicorn takes no longer line.
+limit_request_line = 8190

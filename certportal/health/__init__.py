@@ -29,6 +29,7 @@ _CHECKS: tuple[_Check, ...] = (
     certificates.crls,
     certificates.issuing,
     certificates.ocsp_signers,
+    certificates.scep_registration_authorities,
     certificates.own_certificates,
 )
 

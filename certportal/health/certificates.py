@@ -9,6 +9,7 @@ from certportal.health.findings import Finding
 from inventory.alerts.infrastructure import certificates
 from inventory.models import Authority
 from inventory.models.authority import ABOVE
+from renewal import registration_authorities
 from revocation import signers
 from revocation.freshness import freshness
 
@@ -63,6 +64,20 @@ def ocsp_signers(now: datetime) -> Iterator[Finding]:
             yield Finding(check, "none", f"OCSP answers tryLater for {slug}: {error}")
         else:
             yield Finding(check, f"{signer.certificate.not_valid_after_utc:%Y-%m-%d}")
+
+
+def scep_registration_authorities(now: datetime) -> Iterator[Finding]:
+    """Each authority that signs for a fleet needs one with its key, or no device of the fleet is served over SCEP."""
+    signing = Authority.objects.own().filter(fleets__isnull=False, certificate__not_after__gt=now)
+    usable = signing.exclude(pk__in=Authority.objects.revoked()).order_by("slug").distinct()
+    for pk, slug in usable.values_list("pk", "slug"):
+        check = f"SCEP registration authority of {slug}"
+        try:
+            latest = registration_authorities.load(pk, now)[0]
+        except registration_authorities.NobodyAnswers as error:
+            yield Finding(check, "none", f"SCEP answers 503 for {slug}: {error}")
+        else:
+            yield Finding(check, f"{latest.certificate.not_valid_after_utc:%Y-%m-%d}")
 
 
 def own_certificates(now: datetime) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
+from renewal.protocols.scep.views import scep
 from revocation import views
 
 _SLUG = "[-a-zA-Z0-9_]{1,50}"
@@ -13,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Clients append the request to the address with a slash or without, so there may be none, one or two.
     re_path(rf"^ocsp/(?P<authority>{_SLUG})(?:/(?P<encoded>.*))?$", views.ocsp_status),
     re_path(rf"^ca/(?P<authority>{_SLUG})\.cer$", views.issuer_certificate),
+    # Old clients end the address as the first SCEP server did.
+    re_path(rf"^scep(?:/(?P<label>{_SLUG}))?(?:/|/pkiclient\.exe)?$", scep),
     re_path(rf"^bundle/(?P<name>{_SLUG})\.pem$", views.trust_bundle),
 ]
 

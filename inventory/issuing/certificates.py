@@ -306,7 +306,7 @@ def name_values(device: Device) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class InfrastructureRequest:
-    """A certificate for a part of the portal itself: an OCSP signer, or the server of the device plane."""
+    """A certificate for a part of the portal itself, as the server of the device plane."""
 
     purpose: Purpose
     public_key: CertificateIssuerPublicKeyTypes
@@ -315,8 +315,10 @@ class InfrastructureRequest:
     hosts: Sequence[str] = ()
 
 
-_INFRASTRUCTURE_USAGES = {
+_INFRASTRUCTURE_USAGES: dict[Purpose, list[x509.ObjectIdentifier]] = {
     Purpose.OCSP_SIGNER: [ExtendedKeyUsageOID.OCSP_SIGNING],
+    # RFC 8894 names none; the key usage says that it signs and deciphers.
+    Purpose.SCEP_RA: [],
     Purpose.TLS_SERVER: [ExtendedKeyUsageOID.SERVER_AUTH],
 }
 

@@ -21,6 +21,7 @@ class Purpose(models.TextChoices):
     DEVICE = "device", _("device")
     AUTHORITY = "authority", _("certificate authority")
     OCSP_SIGNER = "ocsp_signer", _("OCSP signer")
+    SCEP_RA = "scep_ra", _("SCEP registration authority")
     TLS_SERVER = "tls_server", _("TLS server")
     TRACKED = "tracked", _("tracked, of no device")
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,12 @@ PERMISSION = "renewal.add_enrolmentsecret"
 MOST = 1000
 _SAMPLE = 8
 _COLUMNS = ("fleet", "serial", "protocol", "secret", "expires_at", "refused")
+
+
+_ADDRESSES: Mapping[EnrolmentProtocol, Callable[[str], str]] = {
+    EnrolmentProtocol.EST: lambda label: f"{settings.PUBLIC_DEVICE_URL}/.well-known/est/{label}/simpleenroll",
+    EnrolmentProtocol.SCEP: lambda label: f"{settings.PUBLIC_STATUS_URL}/scep/{label}",
+}
 
 
 class ProtocolForm(forms.Form):
@@ -77,7 +83,7 @@ def one_view(request: HttpRequest, pk: int, site: AdminSite, now: datetime) -> H
         "secret": ShownOnce(secret),
         "by_est": protocol == EnrolmentProtocol.EST,
         "protocol": protocol.label,
-        "address": f"{settings.PUBLIC_DEVICE_URL}/.well-known/est/{device.fleet.slug}/simpleenroll",
+        "address": _ADDRESSES[protocol](device.fleet.slug),
         "now": now,
         "ends": now + secrets.LIFETIME,
         "lifetime": cells.span(secrets.LIFETIME),

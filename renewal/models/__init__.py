@@ -17,6 +17,7 @@ from renewal.models.forecast import CampaignDay, Forecast
 from renewal.models.gateway import Driver, EarlyReceipt, Gateway, GatewayDay, ReceiptResult
 from renewal.models.healing import Healing
 from renewal.models.refusal_tally import RefusalTally
+from renewal.models.registration_authority import RegistrationAuthority
 from renewal.models.rehearsal import Rehearsal, RehearsalState
 from renewal.models.secret import EnrolmentProtocol, EnrolmentSecret
 from renewal.models.target_count import TargetCount
@@ -46,6 +47,7 @@ __all__ = [
     "Outcome",
     "ReceiptResult",
     "RefusalTally",
+    "RegistrationAuthority",
     "Rehearsal",
     "RehearsalState",
     "Target",

@@ -39,6 +39,7 @@ from inventory.models.audit import ActorKind
 from inventory.private_files import write_whole
 from inventory.sightings import record_sighting
 from inventory.x509.csr import parse
+from inventory.x509.keys import KeyType
 from renewal.campaigns import planning
 from renewal.campaigns.choosing import Selection
 from renewal.campaigns.ladder import Ladder, Rung
@@ -158,7 +159,13 @@ def _mqtt_id(serial: str) -> str:
 
 
 def _fleet(authority: Authority) -> Fleet:
-    rules = {"validity": _VALIDITY, "renewal_window": 90 * DAY, "subject_template": "CN={serial},O=Demo Grid"}
+    rules = {
+        "validity": _VALIDITY,
+        "renewal_window": 90 * DAY,
+        "subject_template": "CN={serial},O=Demo Grid",
+        # SCEP needs RSA.
+        "key_types": [KeyType.EC_P256, KeyType.RSA_2048],
+    }
     profile = Profile.objects.create(slug="meter", name="Meter, 3 years + jitter", jitter_max=30 * DAY, **rules)
     Profile.objects.create(slug="meter-2023", name="Meter, 3 years, no real jitter", jitter_max=_WITHIN_A_DAY, **rules)
     return Fleet.objects.create(slug=SLUG, name="Demo meters", authority=authority, profile=profile)

@@ -18,7 +18,8 @@ from inventory.issuing.certificates import InfrastructureRequest, issue_infrastr
 from inventory.models import Certificate, Purpose, RevocationReason
 from renewal.channels import trouble
 from renewal.channels.messages import Delivery, Fate
-from renewal.models import Channel
+from renewal.jobs import renew_registration_authorities
+from renewal.models import Channel, RegistrationAuthority
 from revocation import jobs, signers
 from revocation.authorities import establish
 from revocation.models import OcspSigner
@@ -74,12 +75,24 @@ def published(now: datetime) -> None:
 def test_a_portal_that_does_its_work_has_no_problem():
     now = timezone.now()
     published(now)
+    fleet()
     jobs.renew_ocsp_signers()
+    renew_registration_authorities()
     cron.beat()
     worker = Worker(["default"], connection=django_rq.get_connection("default"))
     worker.register_birth()  # type: ignore[no-untyped-call]
     assert problems(now) == {}
     assert facts(now)["workers"] == "1 alive"
+
+
+def test_a_fleet_without_a_scep_registration_authority_or_its_key_is_named():
+    fleet()
+    name = "SCEP registration authority of mfg-1"
+    assert "has no SCEP registration authority" in problems()[name]
+    renew_registration_authorities()
+    assert name not in problems()
+    RegistrationAuthority.objects.update(key_name="away")
+    assert "key of the SCEP registration authority cannot be used" in problems()[name]
 
 
 def worker_at_rest() -> Worker:

@@ -23,6 +23,7 @@ _PACKAGES = {
     "ocsptool": "gnutls-bin",
     "openssl": "openssl",
     "pki": "strongswan-pki libstrongswan-extra-plugins",
+    "scepclient": "scep",
 }
 _SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/bin"])
 

@@ -107,3 +107,15 @@ def test_ocsp_answers_every_one_of_them_and_never_good(portal, session):
             assert parsed.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL or (
                 parsed.certificate_status != ocsp.OCSPCertStatus.GOOD
             ), name
+
+
+def test_scep_takes_none_of_them_for_a_message(portal, session):
+    for name, body in cases(corpus("pkcs7", "x509/requests")).items():
+        answer = session.post(
+            f"{portal.status_url}/scep/demo?operation=PKIOperation",
+            data=body,
+            headers={"Content-Type": "application/x-pki-message"},
+            timeout=15,
+        )
+        assert answer.status_code in (400, 413), (name, answer.status_code, answer.text[:200])
+        assert answer.text.count("\n") == 1, (name, answer.text[:200])
