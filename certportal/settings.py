@@ -317,6 +317,7 @@ SPECTACULAR_SETTINGS = {
         "ProposalState": "inventory.models.ProposalState",
         "RowOutcome": "inventory.devices.bulk_results.RowOutcome",
         "SightingOutcome": "inventory.sightings.SightingOutcome",
+        "EnrolmentOutcome": "renewal.api.enrolments.EnrolmentOutcome",
         "ExpiryAxis": "inventory.models.Axis",
         "ExpiryBucket": "inventory.expiry.buckets.Bucket",
         "ImportEncoding": "inventory.models.importing.ENCODINGS",

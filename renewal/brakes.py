@@ -119,8 +119,11 @@ def _event(refused: Refused, now: datetime) -> AuditEvent:
 
 
 def _answer(refused: Refused, brake: _Brake | None, counts: dict[tuple[AuditAction, str], int]) -> Refusal:
-    """Return the answer to a refusal, which is one more of its network when it was counted."""
-    if brake is None:
+    """Return the answer to a refusal, which is one more of its network when it was counted.
+
+    A service account guesses nothing: it hears the reason of each, however many rows of a factory line are wrong.
+    """
+    if brake is None or refused.actor.kind == ActorKind.USER:
         return refused.refusal
     counts[refused.action, brake.network] += 1
     return _too_many() if brake.too_many or counts[refused.action, brake.network] > MOST_OF_NETWORK else refused.refusal

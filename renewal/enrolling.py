@@ -22,10 +22,18 @@ from inventory.x509.csr import CertificationRequest
 from renewal import brakes, facts
 from renewal.brakes import Refused
 from renewal.facts import Facts, Sender
-from renewal.gate import AlreadyIssued, Decision, admit_enrolment, admit_renewal, wrong_secret
+from renewal.gate import (
+    AlreadyIssued,
+    Decision,
+    admit_enrolment,
+    admit_renewal,
+    admit_vouched,
+    unknown_device,
+    wrong_secret,
+)
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.refusals import Refusal, RefusalCode
-from renewal.requests import Enrolment, Renewal, Request
+from renewal.requests import Enrolment, Renewal, Request, Vouched
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +97,7 @@ def admit_many(
     with transaction.atomic():
         if longest_lock is not None:
             prepared.execute(_LONGEST_LOCK, [f"{longest_lock.total_seconds()}s"])
-        batch = _Batch(requests, facts.find(requests), now)
+        batch = _Batch(requests, facts.find(requests, now), now)
         batch.carry_out()
         return batch.answers()
 
@@ -101,11 +109,7 @@ class _Batch:
         self._requests = requests
         self._senders = senders
         self._now = now
-        self._known = {
-            number: sender
-            for number, sender in senders.items()
-            if sender.certificate_id is not None or sender.secret_id is not None
-        }
+        self._known = {number: sender for number, sender in senders.items() if sender.known}
         self._facts: dict[int, Facts] = {}
         self._secrets: dict[int, EnrolmentSecret] = {}
         self._outcomes: dict[int, EnrolmentResult] = {}
@@ -141,6 +145,8 @@ class _Batch:
             return admit_renewal(
                 known, asked.request, label=asked.label, repeats_names=asked.repeats_names, now=now, actor=actor
             )
+        if isinstance(asked, Vouched):
+            return admit_vouched(known, asked.request, now=now, actor=actor)
         secret = self._secret(number)
         return admit_enrolment(secret, known, asked.request, now=now, actor=actor) if secret else wrong_secret()
 
@@ -150,7 +156,8 @@ class _Batch:
         uses = [
             CertificateUse(known.certificate, known.device, self._actor(number))
             for number, known in served.items()
-            if known.certificate
+            # Who speaks for a device has not seen its certificate at work.
+            if known.certificate and isinstance(self._requests[number], Renewal)
         ]
         sightings.confirm_first_uses(uses, self._now)
         admitted = {number: each for number, each in decisions.items() if isinstance(each, Admission)}
@@ -158,7 +165,7 @@ class _Batch:
         for (number, admission), outcome in zip(admitted.items(), issued, strict=True):
             self._outcomes[number] = outcome if isinstance(outcome, Certificate) else _not_issued(admission, outcome)
         before = {number: each.certificate_id for number, each in decisions.items() if isinstance(each, AlreadyIssued)}
-        known_answers = Certificate.objects.in_bulk(before.values()) if before else {}
+        known_answers = Certificate.objects.select_related("authority").in_bulk(before.values()) if before else {}
         self._outcomes |= {number: known_answers[pk] for number, pk in before.items()}
         self._outcomes |= {number: each for number, each in decisions.items() if isinstance(each, Refusal)}
         self._spend(admitted)
@@ -197,8 +204,11 @@ class _Batch:
 
     def _stranger(self, asked: Request) -> Refusal:
         """Return the answer to who shows a certificate that is not ours, or a secret that is none."""
-        if isinstance(asked, Enrolment):
-            return wrong_secret()
+        match asked:
+            case Enrolment():
+                return wrong_secret()
+            case Vouched():
+                return unknown_device(asked.serial, asked.label)
         log.warning(
             "renewal refused",
             reason=RefusalCode.UNKNOWN_CERTIFICATE,
@@ -232,11 +242,12 @@ class _Batch:
                 yield OddKey(oddity, name, holder, each.device.pk, each.actor)
 
     def _actor(self, number: int) -> Actor:
-        asked = self._requests[number]
+        asked, known = self._requests[number], self._facts.get(number)
+        if isinstance(asked, Vouched):
+            return asked.account
         if isinstance(asked, Renewal):
             kind, name = ActorKind.DEVICE, self._facts[number].device.serial
         else:
-            known = self._facts.get(number)
             kind = ActorKind.DEVICE if number in self._known else ActorKind.UNKNOWN
             name = known.device.serial if known else asked.claimed_name
         return Actor(kind, name, asked.source_address, request_id=asked.request_id)

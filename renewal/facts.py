@@ -31,17 +31,17 @@ from inventory.prepared import selected
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
 from renewal.models import EnrolmentSecret
-from renewal.requests import Enrolment, Renewal, Request
+from renewal.requests import Enrolment, Renewal, Request, Vouched
 
 # A name that is taken by nobody has no row; a secret that is wrong has one without it, and takes no lock.
 _FIND = """
     WITH found AS MATERIALIZED (
-        SELECT asked.number, c.device_id, c.id AS certificate_id, NULL::bigint AS secret_id
+        SELECT asked.number, c.device_id, c.id AS certificate_id, NULL::bigint AS secret_id, true AS known
         FROM unnest(%s::integer[], %s::bytea[]) AS asked (number, sha256)
         JOIN inventory_certificate c ON c.sha256 = asked.sha256 AND c.purpose = 'device'
         JOIN inventory_authority a ON a.id = c.authority_id AND a.key_name IS NOT NULL
         UNION ALL
-        SELECT asked.number, d.id, NULL, s.id
+        SELECT asked.number, d.id, NULL, s.id, s.id IS NOT NULL
         FROM unnest(%s::integer[], %s::bytea[], %s::varchar[], %s::varchar[], %s::varchar[])
             AS asked (number, sha256, protocol, serial, label)
         JOIN inventory_fleet f ON f.slug = asked.label
@@ -49,13 +49,24 @@ _FIND = """
         LEFT JOIN renewal_enrolmentsecret s
             ON s.sha256 = asked.sha256 AND s.device_id = d.id AND s.protocol = asked.protocol
         UNION ALL
-        SELECT asked.number, d.id, NULL, s.id
+        SELECT asked.number, d.id, NULL, s.id, true
         FROM unnest(%s::integer[], %s::bytea[], %s::varchar[], %s::varchar[]) AS asked (number, sha256, protocol, label)
         JOIN renewal_enrolmentsecret s ON s.sha256 = asked.sha256 AND s.protocol = asked.protocol
         JOIN inventory_device d ON d.id = s.device_id
         JOIN inventory_fleet f ON f.id = d.fleet_id AND f.slug = asked.label
+        UNION ALL
+        SELECT asked.number, d.id, current.id, NULL, true
+        FROM unnest(%s::integer[], %s::varchar[], %s::varchar[]) AS asked (number, serial, label)
+        JOIN inventory_fleet f ON f.slug = asked.label
+        JOIN inventory_device d ON d.fleet_id = f.id AND d.serial = asked.serial
+        LEFT JOIN LATERAL (
+            SELECT c.id FROM inventory_certificate c
+            JOIN inventory_authority a ON a.id = c.authority_id AND a.key_name IS NOT NULL
+            WHERE c.device_id = d.id AND c.state = ANY(%s::varchar[]) AND c.not_after >= %s::timestamptz
+            ORDER BY c.state = 'confirmed' DESC, c.issued_at DESC, c.id DESC LIMIT 1
+        ) AS current ON true
     ), known AS MATERIALIZED (
-        SELECT number, device_id FROM found WHERE certificate_id IS NOT NULL OR secret_id IS NOT NULL
+        SELECT number, device_id FROM found WHERE known
     ), held AS MATERIALIZED (
         SELECT pg_advisory_xact_lock(key)::text AS lock FROM (
             SELECT hashtextextended('certificates of device ' || device_id, 0) AS key FROM known
@@ -64,7 +75,7 @@ _FIND = """
             ORDER BY key
         ) AS keys
     )
-    SELECT number, device_id, certificate_id, secret_id FROM found WHERE (SELECT count(lock) FROM held) >= 0"""
+    SELECT number, device_id, certificate_id, secret_id, known FROM found WHERE (SELECT count(lock) FROM held) >= 0"""
 
 
 # What a certificate is decided and issued on, and no more: on the busiest route, each column costs time.
@@ -155,13 +166,18 @@ _READ = f"""
                bool_or(locked.revocation_reason = ANY(%s::varchar[])) AS compromised,
                bool_or(locked.id IS DISTINCT FROM asked.certificate_id) AS used,
                min(locked.id) FILTER (WHERE locked.device_id <> asked.device_id) AS held_by,
-               min(locked.id) FILTER (WHERE locked.predecessor_id = asked.certificate_id) AS answer
+               min(locked.id) FILTER (WHERE locked.predecessor_id = asked.certificate_id) AS answer,
+               max(locked.id) FILTER (WHERE locked.device_id = asked.device_id AND locked.state = ANY(%s::varchar[])
+                                      AND locked.not_after >= %s::timestamptz) AS own
         FROM asked JOIN locked USING (spki_sha256) GROUP BY asked.number
     ), compromised AS MATERIALIZED (
         SELECT DISTINCT spki_sha256 FROM locked WHERE revocation_reason = ANY(%s::varchar[])
     ), successors AS MATERIALIZED (
         SELECT predecessor_id, count(*) AS number FROM locked
         WHERE state = 'issued' AND not_after >= %s::timestamptz GROUP BY predecessor_id
+    ), unused AS MATERIALIZED (
+        SELECT device_id, count(*) AS number FROM locked
+        WHERE state = 'issued' AND not_after >= %s::timestamptz GROUP BY device_id
     ), misnamed AS MATERIALIZED (
         SELECT DISTINCT asked.number FROM unnest(%s::integer[], %s::varchar[]) AS claim (number, name)
         JOIN asked USING (number)
@@ -169,8 +185,9 @@ _READ = f"""
             ON other.fleet_id = asked.fleet_id AND other.serial = claim.name AND other.id <> asked.device_id
     )
     SELECT asked.number, issuer_above.slug, signer_above.slug, revoked.device_id IS NOT NULL, coalesce(key.used, false),
-           coalesce(key.compromised, false), key.held_by, key.answer, answer.state, compromised.spki_sha256 IS NOT NULL,
-           coalesce(successors.number, 0), misnamed.number IS NOT NULL,
+           coalesce(key.compromised, false), key.held_by, key.answer, answer.state, key.own,
+           compromised.spki_sha256 IS NOT NULL, coalesce(successors.number, 0), coalesce(unused.number, 0),
+           misnamed.number IS NOT NULL,
            {", ".join(part.columns for part in _PARTS.values())}
     FROM asked
     JOIN devices d ON d.id = asked.device_id
@@ -190,6 +207,7 @@ _READ = f"""
     LEFT JOIN locked answer ON answer.id = key.answer
     LEFT JOIN compromised ON compromised.spki_sha256 = asked.own_spki_sha256
     LEFT JOIN successors ON successors.predecessor_id = asked.certificate_id
+    LEFT JOIN unused ON unused.device_id = asked.device_id
     LEFT JOIN misnamed ON misnamed.number = asked.number"""  # noqa: S608 - of constants
 
 
@@ -204,6 +222,8 @@ class KeyFacts(NamedTuple):
     # The certificate that answered the same request before, and its state.
     answer: int | None
     answer_state: str | None
+    # The newest certificate of the device itself that has it, live and not ended.
+    own: int | None
 
     @property
     def answer_is_live(self) -> bool:
@@ -229,6 +249,8 @@ class Facts(NamedTuple):
     certificate_key_compromised: bool
     # Renewals of `certificate` that were never used and have not ended.
     unconfirmed: int
+    # The same of all certificates of the device.
+    unused: int
     # The request names another device of the fleet.
     names_another: bool
 
@@ -236,15 +258,17 @@ class Facts(NamedTuple):
 class Sender(NamedTuple):
     """Whose request it is, by the keys of their rows.
 
-    Who has neither a certificate nor a secret only names the device.
+    Who is not `known` has neither a certificate nor a secret, and only names the device. For whom somebody vouches,
+    `certificate_id` is the one that the device uses, or else the newest that it might.
     """
 
     device_id: int
     certificate_id: int | None
     secret_id: int | None
+    known: bool
 
 
-def find(requests: Sequence[Request]) -> dict[int, Sender]:
+def find(requests: Sequence[Request], now: datetime) -> dict[int, Sender]:
     """Return who sent requests, by the numbers of these, and take the locks of their devices and keys. One statement.
 
     Missing is who shows a certificate that is of no device, or that we did not sign, and who names no device of the
@@ -256,6 +280,7 @@ def find(requests: Sequence[Request]) -> dict[int, Sender]:
     enrolments = {number: each for number, each in enumerate(requests) if isinstance(each, Enrolment)}
     named = {number: each for number, each in enrolments.items() if each.serial is not None}
     unnamed = {number: each for number, each in enrolments.items() if each.serial is None}
+    vouched = {number: each for number, each in enumerate(requests) if isinstance(each, Vouched) and each.in_reach}
     rows = selected(
         _FIND,
         [
@@ -270,6 +295,11 @@ def find(requests: Sequence[Request]) -> dict[int, Sender]:
             pg_arrays.octets(each.secret_sha256 for each in unnamed.values()),
             [each.protocol.value for each in unnamed.values()],
             [each.label for each in unnamed.values()],
+            pg_arrays.integers(vouched),
+            [each.serial for each in vouched.values()],
+            [each.label for each in vouched.values()],
+            list(LIVE_STATES),
+            now,
             pg_arrays.integers(range(len(requests))),
             pg_arrays.integers(_lock_number(each.request) for each in requests),
         ],
@@ -310,7 +340,10 @@ def read(senders: Mapping[int, Sender], requests: Sequence[Request], now: dateti
             pg_arrays.octets(request.spki_sha256 for request in asked.values()),
             list(LIVE_STATES),
             compromises,
+            list(LIVE_STATES),
+            now,
             compromises,
+            now,
             now,
             pg_arrays.integers(number for number, _name in claims),
             [name for _number, name in claims],
@@ -326,8 +359,8 @@ def _claimed_names(request: CertificationRequest) -> list[str]:
 
 
 def _facts(row: tuple[Any, ...], known: dict[tuple[str, Any], Any]) -> Facts:
-    (_number, issuer_revoked, signer_revoked, device_revoked, used, compromised, held_by, answer, answer_state,
-     own_compromised, unconfirmed, names_another, *columns) = row  # fmt: skip
+    (_number, issuer_revoked, signer_revoked, device_revoked, used, compromised, held_by, answer, answer_state, own,
+     own_compromised, unconfirmed, unused, names_another, *columns) = row  # fmt: skip
     parts = _models(columns, known)
     device, fleet, signer = parts["device"], parts["fleet"], parts["signer"]
     join(signer, certificate=parts["signer_certificate"])
@@ -342,9 +375,10 @@ def _facts(row: tuple[Any, ...], known: dict[tuple[str, Any], Any]) -> Facts:
         issuer_revoked=issuer_revoked,
         signer_revoked=signer_revoked,
         device_revoked=device_revoked,
-        key=KeyFacts(used, compromised, held_by, answer, answer_state),
+        key=KeyFacts(used, compromised, held_by, answer, answer_state, own),
         certificate_key_compromised=own_compromised,
         unconfirmed=unconfirmed,
+        unused=unused,
         names_another=names_another,
     )
 

@@ -62,7 +62,7 @@ def admit_renewal(
         or _refuse_key_type(profile, request)
         or _refuse_used_key(facts, certificate, request)
         or _refuse_too_many(facts, certificate)
-        or _admission(facts, request, actor)
+        or _admission(facts, request, actor, predecessor=facts.certificate)
     )
 
 
@@ -87,13 +87,51 @@ def admit_enrolment(
         _refuse_name_of_another(facts)
         or _refuse_key_type(facts.device.fleet.profile, request)
         or (_key_reused() if facts.key.used else None)
-        or _admission(facts, request, actor)
+        or _admission(facts, request, actor, predecessor=facts.certificate)
     )
 
 
-def _admission(facts: Facts, request: CertificationRequest, actor: Actor) -> Admission:
+def admit_vouched(facts: Facts, request: CertificationRequest, *, now: datetime, actor: Actor) -> Decision:
+    """Decide whether a device that a service account speaks for may have a certificate for the key in `request`.
+
+    What the device uses is renewed, in the window of the profile; what it never used holds nothing up but too many of
+    its kind. The name comes from the profile, as of all that is enrolled.
+    """
+    current, profile = facts.certificate, facts.device.fleet.profile
+    refusal = (
+        (_refuse_certificate(facts, current, now) if current else None)
+        or _refuse_device(facts)
+        or _refuse_name_of_another(facts)
+        or _refuse_key(facts)
+    )
+    if refusal:
+        return refusal
+    early = _refuse_early(current, profile, now) if current else None
+    renews_same_key = profile.allow_same_key and current and not early and facts.key.own == current.pk
+    if facts.key.own is not None and not renews_same_key:
+        return AlreadyIssued(facts.key.own)
+    if early and current and current.state != CertificateState.CONFIRMED:
+        # It never came into use: the device asks for its first certificate still.
+        early, current = None, None
+    return (
+        early
+        or _refuse_key_type(profile, request)
+        or (_key_reused() if facts.key.used else None)
+        or _refuse_too_many_unused(facts)
+        or _admission(facts, request, actor, predecessor=current)
+    )
+
+
+def _admission(
+    facts: Facts, request: CertificationRequest, actor: Actor, *, predecessor: Certificate | None
+) -> Admission:
     fleet = facts.device.fleet
-    return Admission(facts.device, fleet.profile, fleet.authority, request, actor, predecessor=facts.certificate)
+    return Admission(facts.device, fleet.profile, fleet.authority, request, actor, predecessor=predecessor)
+
+
+def unknown_device(serial: str, label: str) -> Refusal:
+    """Return the answer to who speaks for a device that there is not."""
+    return Refusal(RefusalCode.UNKNOWN_DEVICE, f"There is no device {serial!r} in fleet {label!r}; register it first.")
 
 
 def wrong_secret() -> Refusal:
@@ -258,4 +296,16 @@ def _refuse_too_many(facts: Facts, certificate: Certificate) -> Refusal | None:
         f"{profile.max_unconfirmed} until the certificate ends on {day(certificate.not_after)}. "
         "Use one of them, ask again with the key of one, or enrol with a one-time secret.",
         details={"unconfirmed": facts.unconfirmed, "until": certificate.not_after.isoformat()},
+    )
+
+
+def _refuse_too_many_unused(facts: Facts) -> Refusal | None:
+    profile = facts.device.fleet.profile
+    if facts.unused < profile.max_unconfirmed:
+        return None
+    return Refusal(
+        RefusalCode.TOO_MANY_UNCONFIRMED,
+        f"The device {facts.device.serial} has {facts.unused} certificates that were never used; the profile "
+        f"{profile.slug} allows {profile.max_unconfirmed}. Use one of them, or ask again with the key of one.",
+        details={"unconfirmed": facts.unused},
     )

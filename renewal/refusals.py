@@ -12,6 +12,7 @@ class RefusalCode(StrEnum):
     NO_CREDENTIAL = "no_credential"
     WRONG_SECRET = "wrong_secret"
     TOO_MANY_REFUSALS = "too_many_refusals"
+    UNKNOWN_DEVICE = "unknown_device"
     UNKNOWN_CERTIFICATE = "unknown_certificate"
     CERTIFICATE_REVOKED = "certificate_revoked"
     ISSUER_REVOKED = "issuer_revoked"

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from inventory.audit.record import Actor
 from inventory.x509 import names
 from inventory.x509.csr import CertificationRequest
 from renewal.models import EnrolmentProtocol
@@ -61,4 +62,19 @@ class Enrolment:
         return hashlib.sha256(self.secret.encode()).digest()
 
 
-Request = Renewal | Enrolment
+@dataclass(frozen=True)
+class Vouched:
+    """A service account asks in the name of device `serial` of fleet `label`, which it knows by a channel of its own.
+
+    `account` is who speaks for the device, with its address. Not `in_reach` are the devices of fleets that the account
+    may not speak for: to it there are none.
+    """
+
+    serial: str
+    request: CertificationRequest
+    label: str
+    account: Actor
+    in_reach: bool = True
+
+
+Request = Renewal | Enrolment | Vouched

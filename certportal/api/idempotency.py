@@ -96,16 +96,24 @@ def _once(view: Any, request: Request, act: Callable[[], Response]) -> Response:
         digest.update(part)
     user_id = request.user.pk
     assert user_id is not None  # by the permissions, which were asked before
+    if getattr(view, "answers_anew", False):
+        _remember(user_id, key, digest.digest())
+        return act()
     with transaction.atomic():
         # Of two at once the second waits here for the commit of the first.
-        kept, is_new = KeptAnswer.objects.get_or_create(
-            user_id=user_id, key=key, defaults={"request_sha256": digest.digest(), "at": timezone.now()}
-        )
+        kept, is_new = _remember(user_id, key, digest.digest())
         if not is_new:
-            if bytes(kept.request_sha256) != digest.digest():
-                raise KeyReused
             return Response(kept.body, kept.status, headers={**kept.headers, "Idempotency-Replayed": "true"})
         answer = act()
         headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
         KeptAnswer.objects.filter(pk=kept.pk).update(status=answer.status_code, body=answer.data, headers=headers)
         return answer
+
+
+def _remember(user_id: int, key: str, request_sha256: bytes) -> tuple[KeptAnswer, bool]:
+    """Return what is kept under a key, and whether it is new. Raises KeyReused when it is of another request."""
+    defaults = {"request_sha256": request_sha256, "at": timezone.now()}
+    kept, is_new = KeptAnswer.objects.get_or_create(user_id=user_id, key=key, defaults=defaults)
+    if bytes(kept.request_sha256) != request_sha256:
+        raise KeyReused
+    return kept, is_new

@@ -22,6 +22,7 @@ class Resource(models.TextChoices):
     AUTHORITIES = "authorities", _("authorities")
     IMPORTS = "imports", _("imports")
     COLUMN_MAPPINGS = "column-mappings", _("column mappings")
+    ENROLMENTS = "enrolments", _("enrolments")
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
     ESCALATIONS = "escalations", _("work orders")

@@ -25,6 +25,7 @@ from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
 from renewal.api.campaigns import CampaignViewSet, TargetViewSet
+from renewal.api.enrolments import EnrolmentViewSet
 from renewal.api.field import DeviceNoteViewSet, TeamViewSet, WorkOrderViewSet
 from renewal.api.gateways import GatewayViewSet, ReceiptViewSet
 from revocation.api import CrlViewSet
@@ -56,6 +57,7 @@ for viewset in (
     AuthorityViewSet,
     ImportViewSet,
     ColumnMappingViewSet,
+    EnrolmentViewSet,
     SightingViewSet,
     CampaignViewSet,
     WorkOrderViewSet,

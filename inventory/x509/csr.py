@@ -1,6 +1,8 @@
 """Certification requests (PKCS #10, RFC 2986): parsed, bounded and proven before anything else looks at them."""
 
+import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import get_args
 
@@ -23,6 +25,10 @@ _CHALLENGE_PASSWORD = object_identifier(AttributeOID.CHALLENGE_PASSWORD.dotted_s
 _EXTENSION_REQUESTS = (object_identifier("1.2.840.113549.1.9.14"), object_identifier("1.3.6.1.4.1.311.2.1.14"))
 
 
+# RFC 7468 7; older software says NEW.
+_ARMOUR = re.compile(r"-----BEGIN (NEW )?CERTIFICATE REQUEST-----(.*?)-----END \1?CERTIFICATE REQUEST-----", re.DOTALL)
+
+
 class MalformedRequest(ValueError):
     """The bytes are no certification request, or its signature does not prove possession of its key."""
 
@@ -43,6 +49,17 @@ class CertificationRequest:
     sha256: bytes
     # What EST links the request to its TLS connection by (RFC 7030 3.5). It is no secret of ours.
     challenge_password: bytes | None = None
+
+
+def from_text(text: str) -> bytes:
+    """Return the DER in PEM, or in base64 without its armour. Raises MalformedRequest; what it is, `parse` tells."""
+    armoured = _ARMOUR.search(text)
+    if armoured is None and "-----" in text:
+        raise MalformedRequest("The text is PEM of something else than a CERTIFICATE REQUEST (RFC 7468 7).")
+    try:
+        return base64.b64decode("".join((armoured[2] if armoured else text).split()), validate=True)
+    except ValueError as error:
+        raise MalformedRequest("The text is neither a PEM certification request nor the base64 of one.") from error
 
 
 def parse(der: bytes) -> CertificationRequest:

@@ -51,7 +51,7 @@ def requests() -> list[Renewal]:
 
 
 def read(requests: list[Renewal]) -> list[facts.Facts | None]:
-    found = facts.read(facts.find(requests), requests, NOW)
+    found = facts.read(facts.find(requests, NOW), requests, NOW)
     return [found.get(number) for number in range(len(requests))]
 
 

@@ -105,7 +105,7 @@ def test_honest_devices_do_not_wait_for_each_other():
     first, second, third = enrolled(), by_certificate(), by_secret()
     with ThreadPoolExecutor(2) as threads, transaction.atomic():
         requests = [Renewal(first.der, parse(first.renewal_request()))]
-        assert facts.read(facts.find(requests), requests, NOW)
+        assert facts.read(facts.find(requests, NOW), requests, NOW)
         for ask in (second, third):
             assert isinstance(beside(threads, lambda ask=ask: ask(key())).result(timeout=20), Certificate)
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -58,7 +59,8 @@ class WayIn:
     module: str
     refusal: AuditAction
     prepare: Callable[[Party], Ask]
-    by_secret: bool = False
+    without_certificate: bool = False
+    """Whether another credential than a certificate of the device opens it."""
     make_key: Callable[[], CertificateIssuerPrivateKeyTypes] = key
 
     def party(self, now: datetime) -> Party:
@@ -139,13 +141,30 @@ def _scep_by_certificate(message_type: str) -> Callable[[Party], Ask]:
     return prepare
 
 
+def _by_service_account(meter: Party) -> Ask:
+    backend = get_user_model().objects.filter(username="backend").first()
+    backend = backend or get_user_model().objects.create_superuser("backend", "", "password")
+    body = {"fleet": "demo", "device": meter.device.serial, "csr": base64.b64encode(csr_der(key())).decode()}
+
+    def ask() -> bool:
+        client = Client()
+        client.force_login(backend)
+        with override_settings(ROOT_URLCONF="certportal.urls.portal"):
+            response = client.post("/api/v1/enrolments/", body, content_type="application/json")
+        assert response.status_code in (200, 201, 403), response.content
+        return response.status_code != 403
+
+    return ask
+
+
 _EST, _SCEP = "renewal.protocols.est.views", "renewal.protocols.scep.views"
 _ENROLMENT, _RENEWAL = AuditAction.ENROLMENT_REFUSED, AuditAction.RENEWAL_REFUSED
 WAYS_IN = {
-    "simpleenroll by secret": WayIn(_EST, _ENROLMENT, _est_by_secret, by_secret=True),
+    "simpleenroll by secret": WayIn(_EST, _ENROLMENT, _est_by_secret, without_certificate=True),
     "simpleenroll by TLS": WayIn(_EST, _RENEWAL, _est_by_certificate("simpleenroll")),
     "simplereenroll": WayIn(_EST, _RENEWAL, _est_by_certificate("simplereenroll")),
-    "PKCSReq by challenge": WayIn(_SCEP, _ENROLMENT, _scep_by_secret, by_secret=True, make_key=rsa_key),
+    "PKCSReq by challenge": WayIn(_SCEP, _ENROLMENT, _scep_by_secret, without_certificate=True, make_key=rsa_key),
     "PKCSReq by certificate": WayIn(_SCEP, _RENEWAL, _scep_by_certificate("19"), make_key=rsa_key),
+    "by a service account": WayIn("renewal.api.enrolments", _ENROLMENT, _by_service_account, without_certificate=True),
     "RenewalReq": WayIn(_SCEP, _RENEWAL, _scep_by_certificate("17"), make_key=rsa_key),
 }

@@ -246,7 +246,7 @@ def test_a_renewal_under_way_does_not_escape_the_revocation_of_its_device():
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             requests = [Renewal(enrolled.der, request)]
-            assert facts.read(facts.find(requests), requests, NOW)
+            assert facts.read(facts.find(requests, NOW), requests, NOW)
             revocation = pool.submit(revoke_the_device)
             until_blocked()
             factories.enrolled(enrolled.device, expires_in=300 * DAY, used=False)

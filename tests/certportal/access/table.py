@@ -176,6 +176,7 @@ RULES = (
     Rule("api:escalations-close", "", "renewal.change_workorder"),
     Rule("api:cases-decide", "", "inventory.decide_case"),
     Rule("api:receipts-list", "", ADD),
+    Rule("api:enrolments-list", "", "renewal.add_enrolmentsecret"),
     Rule("api:devices-list", VIEW, ADD, CHANGE),
     Rule("api:sites-list", VIEW, ADD),
     Rule("api:batches-list", VIEW, ADD),
