@@ -316,6 +316,8 @@ SPECTACULAR_SETTINGS = {
         "ProposalKind": "inventory.models.ProposalKind",
         "ProposalState": "inventory.models.ProposalState",
         "RowOutcome": "inventory.devices.bulk_results.RowOutcome",
+        "SecretOutcome": "renewal.api.enrolment_secrets.SecretOutcome",
+        "EnrolmentProtocol": "renewal.models.EnrolmentProtocol",
         "SightingOutcome": "inventory.sightings.SightingOutcome",
         "EnrolmentOutcome": "renewal.api.enrolments.EnrolmentOutcome",
         "ExpiryAxis": "inventory.models.Axis",

@@ -23,6 +23,7 @@ class Resource(models.TextChoices):
     IMPORTS = "imports", _("imports")
     COLUMN_MAPPINGS = "column-mappings", _("column mappings")
     ENROLMENTS = "enrolments", _("enrolments")
+    ENROLMENT_SECRETS = "enrolment-secrets", _("one-time secrets")
     SIGHTINGS = "sightings", _("sightings")
     CAMPAIGNS = "campaigns", _("campaigns")
     ESCALATIONS = "escalations", _("work orders")

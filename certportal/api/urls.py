@@ -25,6 +25,7 @@ from inventory.api.groups import BatchViewSet, SiteViewSet
 from inventory.api.imports import ColumnMappingViewSet, ImportViewSet
 from inventory.api.sightings import SightingViewSet
 from renewal.api.campaigns import CampaignViewSet, TargetViewSet
+from renewal.api.enrolment_secrets import EnrolmentSecretViewSet
 from renewal.api.enrolments import EnrolmentViewSet
 from renewal.api.field import DeviceNoteViewSet, TeamViewSet, WorkOrderViewSet
 from renewal.api.gateways import GatewayViewSet, ReceiptViewSet
@@ -58,6 +59,7 @@ for viewset in (
     ImportViewSet,
     ColumnMappingViewSet,
     EnrolmentViewSet,
+    EnrolmentSecretViewSet,
     SightingViewSet,
     CampaignViewSet,
     WorkOrderViewSet,

@@ -41,6 +41,7 @@ SENTENCES: dict[str, Promise] = {
     "imports:write": _("Hand over files to import, and go on with imports that stopped."),
     "column-mappings": _("See what the columns of files mean."),
     "enrolments:write": _("Ask for certificates in the name of devices."),
+    "enrolment-secrets:write": _("Make the one-time secrets by which devices enrol."),
     "sightings": _("See what should not have been seen."),
     "sightings:write": _("Report that devices were seen."),
     "campaigns": _("See campaigns and how far each of their devices has come."),

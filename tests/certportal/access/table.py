@@ -177,6 +177,7 @@ RULES = (
     Rule("api:cases-decide", "", "inventory.decide_case"),
     Rule("api:receipts-list", "", ADD),
     Rule("api:enrolments-list", "", "renewal.add_enrolmentsecret"),
+    Rule("api:enrolment-secrets-list", "", "renewal.add_enrolmentsecret"),
     Rule("api:devices-list", VIEW, ADD, CHANGE),
     Rule("api:sites-list", VIEW, ADD),
     Rule("api:batches-list", VIEW, ADD),

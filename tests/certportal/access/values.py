@@ -11,7 +11,7 @@ RESOURCES = {
     "certificates": "inventory_certificate", "profiles": "slug_profile", "authorities": "slug_authority",
     "imports": "inventory_importrun", "column-mappings": "inventory_columnmapping",
     "sightings": "inventory_unexpectedsighting", "campaigns": "renewal_campaign", "crls": "revocation_crl",
-    "enrolments": "", "gateways": "renewal_gateway", "receipts": "renewal_earlyreceipt",
+    "enrolments": "", "enrolment-secrets": "", "gateways": "renewal_gateway", "receipts": "renewal_earlyreceipt",
     "alerts": "inventory_alert", "alert-policies": "inventory_alertpolicy",
     "alert-recipients": "inventory_recipient", "mutes": "inventory_mute", "saved-filters": "certportal_savedfilter",
     "cases": "inventory_case",

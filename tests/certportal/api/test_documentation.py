@@ -67,8 +67,8 @@ def test_the_description_is_sent_compressed_to_who_takes_it_so(db):
 def test_every_resource_is_described_with_its_list_and_its_objects(schema):
     for resource in Resource.values:
         assert f"/api/v1/{resource}/" in schema["paths"]
-        # Counts are no objects; receipts are told and enrolments asked for, not read.
-        if resource not in (Resource.EXPIRY, Resource.RECEIPTS, Resource.ENROLMENTS):
+        # Counts are no objects; receipts are told, enrolments asked for, secrets shown once: they are not read.
+        if resource not in {"expiry", "receipts", "enrolments", "enrolment-secrets"}:
             assert any(path.startswith(f"/api/v1/{resource}/{{") for path in schema["paths"])
 
 
@@ -99,6 +99,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "Connectivity",
         "DeviceStatus",
         "EnrolmentOutcome",
+        "EnrolmentProtocol",
         "ExpiryAxis",
         "ExpiryBucket",
         "GatewayDriver",
@@ -116,6 +117,7 @@ def test_the_names_of_vocabularies_stay(schema):
         "RevocationReason",
         "RowOutcome",
         "SavedList",
+        "SecretOutcome",
         "SeenKeyType",
         "SightingOutcome",
         "TargetReason",
