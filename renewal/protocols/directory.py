@@ -11,16 +11,21 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from inventory.models import Authority, Fleet
+from inventory.x509.keys import KeyType
 
 STALE_AFTER = timedelta(seconds=10)
 STALE_FOR_UNKNOWN = timedelta(seconds=1)
 
 
 class Served(NamedTuple):
-    """A fleet by its label, and its authorities: the one that signs for it first, then those above it to the root."""
+    """A fleet by its label, its authorities and the keys that its devices may have.
+
+    The authority that signs for it comes first, then those above it to the root; of key types, the preferred one.
+    """
 
     label: str
     chain: list[Authority]
+    key_types: list[KeyType]
 
     def certificates(self) -> list[bytes]:
         """Return the certificates of the authorities in DER."""
@@ -64,8 +69,12 @@ def _read() -> dict[str, Served]:
     own = Authority.objects.own().filter(certificate__isnull=False).select_related("certificate")
     authorities = {authority.pk: authority for authority in own}
     chains = {pk: _chain(authority, authorities) for pk, authority in authorities.items()}
-    fleets = Fleet.objects.order_by("slug").values_list("slug", "authority_id")
-    return {slug: Served(slug, chains[authority_id]) for slug, authority_id in fleets if authority_id in chains}
+    fleets = Fleet.objects.order_by("slug").values_list("slug", "authority_id", "profile__key_types")
+    return {
+        slug: Served(slug, chains[authority_id], [KeyType(each) for each in key_types])
+        for slug, authority_id, key_types in fleets
+        if authority_id in chains
+    }
 
 
 def _chain(authority: Authority, authorities: dict[int, Authority]) -> list[Authority]:

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.e2e.lab import request_for
-from tests.e2e.peers import Answer, as_client
+from tests.e2e.peers import Answer, as_client, run
 
 _CERTS_ONLY = "application/pkcs7-mime; smime-type=certs-only"
 # strongSwan 5.9.8 reads 1,024 bytes of headers.
@@ -34,8 +34,11 @@ class TestAnswers:
         assert len(answer.body.split()) == 1
         assert len(answer.certificates) == 2
 
-    def test_csrattrs_asks_for_nothing(self, portal, curl):
-        assert curl.get(f"{portal.est_url}/csrattrs").status == 204
+    def test_csrattrs_are_what_openssl_reads(self, portal, curl):
+        answer = curl.get(f"{portal.est_url}/csrattrs")
+        assert (answer.status, answer.header("Content-Type")) == (200, "application/csrattrs")
+        read = run("openssl", "asn1parse", "-inform", "DER", stdin=base64.b64decode(answer.body))
+        assert "id-ecPublicKey" in read.output and "prime256v1" in read.output
 
     def test_a_renewal_is_exactly_the_new_certificate(self, portal, meter, curl):
         request = meter.renewal_request()

@@ -5,6 +5,8 @@ import binascii
 import re
 from collections.abc import Sequence
 
+from inventory.x509 import der
+from inventory.x509.keys import KeyType
 from renewal.protocols import cms
 
 _WHITESPACE = re.compile(rb"[ \t\r\n\v\f]+")
@@ -32,6 +34,35 @@ def certs_only(certificates: Sequence[bytes], *, one_line: bool) -> bytes:
     if one_line:
         return text
     return b"".join(text[start : start + _LINE] + b"\n" for start in range(0, len(text), _LINE))
+
+
+# RFC 5480 2.1.1, RFC 5758 3.2, RFC 8410 3, RFC 8017 A.2.
+_EC, _RSA = "1.2.840.10045.2.1", "1.2.840.113549.1.1.1"
+_SHA256_WITH_RSA = "1.2.840.113549.1.1.11"
+_CURVES = {
+    KeyType.EC_P256: ("1.2.840.10045.3.1.7", "1.2.840.10045.4.3.2"),
+    KeyType.EC_P384: ("1.3.132.0.34", "1.2.840.10045.4.3.3"),
+}
+_ED25519 = "1.3.101.112"
+
+
+def csr_attributes(key_type: KeyType) -> bytes:
+    """Return the base64 of CsrAttrs (RFC 7030 4.5.2) that ask for a key of `key_type` and a hash that fits it.
+
+    A client must follow all of them (RFC 8951 3.3), so there is one key type among them, whatever else is taken.
+    """
+    if key_type == KeyType.ED25519:
+        wanted = [der.object_identifier(_ED25519)]
+    elif curve := _CURVES.get(key_type):
+        wanted = [_attribute(_EC, der.object_identifier(curve[0])), der.object_identifier(curve[1])]
+    else:
+        size = der.integer(int(key_type.removeprefix("rsa-")))
+        wanted = [_attribute(_RSA, size), der.object_identifier(_SHA256_WITH_RSA)]
+    return base64.b64encode(der.element(der.SEQUENCE, *wanted))
+
+
+def _attribute(kind: str, value: bytes) -> bytes:
+    return der.element(der.SEQUENCE, der.object_identifier(kind), der.element(der.SET, value))
 
 
 def basic_credentials(header: str) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
 from renewal.models import EnrolmentProtocol
 from renewal.protocols.client_identity import client_certificate, tls_unique
 from renewal.protocols.directory import directory
-from renewal.protocols.est.messages import MalformedBody, basic_credentials, certs_only, decode_base64
+from renewal.protocols.est.messages import MalformedBody, basic_credentials, certs_only, csr_attributes, decode_base64
 from renewal.refusals import Refusal, RefusalCode
 from renewal.requests import Enrolment, Renewal
 from renewal.together import Gathering
@@ -57,19 +57,16 @@ def answer(outcome: Certificate | Refusal, request: HttpRequest) -> HttpResponse
         if response.status_code in (429, 503):
             response["Retry-After"] = str(outcome.retry_after or 3600)
         return response
-    return _certs_only(certs_only([bytes(outcome.der)], one_line=_wants_one_line(request)))
+    return _base64(certs_only([bytes(outcome.der)], one_line=_wants_one_line(request)), _CERTS_ONLY)
 
 
 def _wants_one_line(request: HttpRequest) -> bool:
     return "User-Agent" not in request.headers
 
 
-def _certs_only(body: bytes) -> HttpResponse:
-    return HttpResponse(
-        body,
-        content_type=_CERTS_ONLY,
-        headers={"Content-Transfer-Encoding": "base64", "Content-Length": str(len(body))},
-    )
+def _base64(body: bytes, content_type: str) -> HttpResponse:
+    headers = {"Content-Transfer-Encoding": "base64", "Content-Length": str(len(body))}
+    return HttpResponse(body, content_type=content_type, headers=headers)
 
 
 def _method_not_allowed(allowed: str) -> HttpResponse:
@@ -124,17 +121,19 @@ def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:
     if found is None:
         return _unknown_label(label)
     _note_sighting(request)
-    return _certs_only(certs_only(found.certificates(), one_line=_wants_one_line(request)))
+    return _base64(certs_only(found.certificates(), one_line=_wants_one_line(request)), _CERTS_ONLY)
 
 
 def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
-    """RFC 7030 4.5.2: no attribute is asked of a request, since names and extensions come from the profile."""
+    """RFC 7030 4.5.2: the key that the profile prefers. Names and extensions come from the profile, not the request."""
     if request.method not in ("GET", "HEAD"):
         return _method_not_allowed("GET")
-    if directory.find(label, timezone.now()) is None:
+    found = directory.find(label, timezone.now())
+    if found is None:
         return _unknown_label(label)
     _note_sighting(request)
-    return HttpResponse(status=204)
+    body = csr_attributes(found.key_types[0])
+    return _base64(body, "application/csrattrs")
 
 
 @csrf_exempt

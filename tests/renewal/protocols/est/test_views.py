@@ -5,6 +5,7 @@ import hashlib
 from datetime import timedelta
 
 import pytest
+from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -314,10 +315,36 @@ def test_another_method_is_not_allowed(client, method, operation):
     assert response["Allow"]
 
 
-def test_csrattrs_asks_for_nothing(client):
-    fleet()
+class Values(core.SetOf):
+    _child_spec = core.Any
+
+
+class Attribute(core.Sequence):
+    _fields = [("type", core.ObjectIdentifier), ("values", Values)]
+
+
+@pytest.mark.parametrize(
+    ("key_types", "wanted"),
+    [
+        (["ec-p256"], [{"1.2.840.10045.2.1": "1.2.840.10045.3.1.7"}, "1.2.840.10045.4.3.2"]),
+        (["ec-p384", "ec-p256"], [{"1.2.840.10045.2.1": "1.3.132.0.34"}, "1.2.840.10045.4.3.3"]),
+        (["rsa-3072"], [{"1.2.840.113549.1.1.1": 3072}, "1.2.840.113549.1.1.11"]),
+        (["ed25519"], ["1.3.101.112"]),
+    ],
+)
+def test_csrattrs_asks_for_the_key_that_the_profile_prefers(client, key_types, wanted):
+    fleet(profile=profile(key_types=key_types))
     response = client.get(f"{BASE}/csrattrs")
-    assert (response.status_code, response.content) == (204, b"")
+    assert (response.status_code, response["Content-Type"]) == (200, "application/csrattrs")
+    assert int(response["Content-Length"]) == len(response.content)
+    found: list[object] = []
+    for each in core.SequenceOf.load(base64.b64decode(response.content), spec=core.Any):
+        if isinstance(each.parsed, core.ObjectIdentifier):
+            found.append(each.parsed.dotted)
+        else:
+            [value] = each.parse(Attribute)["values"]
+            found.append({each.parse(Attribute)["type"].dotted: getattr(value.parsed, "dotted", value.native)})
+    assert found == wanted
 
 
 def test_hashes_of_secrets_are_stored_never_secrets(now):
@@ -467,7 +494,7 @@ def test_anonymous_requests_ask_no_database_and_see_a_change_within_seconds(clie
     with django_assert_num_queries(0):
         for _ in range(3):
             assert set(certificates(client.get(f"{BASE}/cacerts"))) == {demo.authority.x509, demo.authority.parent.x509}
-            assert client.get(f"{BASE}/csrattrs").status_code == 204
+            assert client.get(f"{BASE}/csrattrs").status_code == 200
             assert client.get("/.well-known/est/nowhere/cacerts").status_code == 404
 
 
