@@ -15,8 +15,8 @@ from certportal.handbook.rendering import Rendered, render
 _PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
 # By the first question of whoever opens it; what is for developers of the portal comes last, by its name.
 _FIRST = (
-    "first-device", "campaigns", "field", "channels", "alerts", "expiry", "revocation", "lists", "importing", "sightings", "approvals",
-    "access", "est", "scep", "api", "operations", "configuration", "headline",
+    "first-device", "campaigns", "field", "channels", "alerts", "expiry", "revocation", "lists", "importing",
+    "sightings", "approvals", "access", "est", "scep", "api", "operations", "configuration", "headline",
 )  # fmt: skip
 
 
