@@ -4,11 +4,12 @@ Who signs a message decides what it asks for, whatever type it says to be of: a 
 challenge speaks, asks for a first certificate, one of ours for the next. So old clients renew by PKCSReq as well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
@@ -25,6 +26,8 @@ from renewal.refusals import Refusal, RefusalCode
 from renewal.requests import Enrolment, Renewal, Request
 from revocation import crl_files
 from revocation.scopes import Scope
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ def answer(encoded: bytes, at: Circumstances) -> bytes:
     registrars = registration_authorities.load(at.fleet.chain[0].pk, at.now)
     voice = Voice(*registrars[0], at.nonce)
     try:
+        if message.message_type not in _ANSWERED:
+            text = "The message is of a type that is not answered here (RFC 8894 3.2.1.2)."
+            raise Unacceptable(FailInfo.BAD_REQUEST, text)
         signer = messages.verify(message)
         sealed = messages.envelope(message.content)
         registrar = next((each for each in registrars if each.certificate.serial_number in sealed.serials), None)
@@ -64,31 +70,25 @@ def answer(encoded: bytes, at: Circumstances) -> bytes:
         # The device knows the one that it sealed to, and perhaps no other.
         voice = Voice(*registrar, at.nonce)
         content = sealed.open(registrar.certificate.serial_number, registrar.key)
-        found = _found(_Asked(message, signer, content, at))
+        # Each returns a SignedData that nobody signed.
+        found = _ANSWERED[message.message_type](_Asked(message, signer, content, at))
         return messages.success(message, found, signer, sealed.cipher, voice)
     except Unacceptable as refused:
+        # What the sender must not be told, the log may hold.
+        log.info(
+            "SCEP message refused",
+            fail_info=refused.fail_info.name,
+            why=str(refused.__cause__ or refused),
+            address=at.source_address,
+        )
         return messages.failure(message, refused.fail_info, str(refused), voice)
-
-
-def _found(asked: _Asked) -> bytes:
-    """Return what a message asks for, as a SignedData that nobody signed. Raises Unacceptable."""
-    match asked.message.message_type:
-        case MessageType.PKCS_REQ | MessageType.RENEWAL_REQ:
-            return _issued(asked)
-        case MessageType.GET_CERT:
-            return cms.certs_only([bytes(_named(asked, of_sender=True).der)])
-        case MessageType.GET_CRL:
-            return cms.certs_only([], crls=[_crl(_named(asked, of_sender=False))])
-        case MessageType.CERT_POLL:
-            return _issued_before(asked)
-    raise Unacceptable(FailInfo.BAD_REQUEST, "The message is of a type that is not answered here (RFC 8894 3.2.1.2).")
 
 
 def _issued(asked: _Asked) -> bytes:
     try:
         request = csr.parse(asked.content)
     except csr.MalformedRequest as error:
-        raise Unacceptable(FailInfo.BAD_REQUEST, str(error)) from error
+        raise Unacceptable(FailInfo.BAD_MESSAGE_CHECK, messages.UNREADABLE) from error
     outcome = asked.at.outcome(_request(asked, request))
     if isinstance(outcome, Refusal):
         raise Unacceptable(_FAIL_INFO.get(outcome.code, FailInfo.BAD_REQUEST), outcome.message)
@@ -132,6 +132,7 @@ def _request(asked: _Asked, request: csr.CertificationRequest) -> Request:
 
 def _issued_before(asked: _Asked) -> bytes:
     """Answer CertPoll (RFC 8894 3.3.3): who lost the answer to his request has the key that it was for."""
+    messages.check_poll(asked.content)
     own = (
         Certificate.objects.valid(asked.at.now)
         .trusted()
@@ -172,3 +173,20 @@ def _crl(certificate: Certificate) -> bytes:
         return crl_files.path(scope).read_bytes()
     except FileNotFoundError as error:
         raise Unacceptable(FailInfo.BAD_CERT_ID, "The CRL of this certificate was not published yet.") from error
+
+
+def _certificate(asked: _Asked) -> bytes:
+    return cms.certs_only([bytes(_named(asked, of_sender=True).der)])
+
+
+def _revocation_list(asked: _Asked) -> bytes:
+    return cms.certs_only([], crls=[_crl(_named(asked, of_sender=False))])
+
+
+_ANSWERED: Mapping[str, Callable[[_Asked], bytes]] = {
+    MessageType.PKCS_REQ: _issued,
+    MessageType.RENEWAL_REQ: _issued,
+    MessageType.CERT_POLL: _issued_before,
+    MessageType.GET_CERT: _certificate,
+    MessageType.GET_CRL: _revocation_list,
+}

@@ -60,6 +60,14 @@ class NotAMessage(ValueError):
     """The bytes are no SCEP message, or say of none which transaction it belongs to: there is nobody to answer."""
 
 
+# Whoever captures a message may send its content again under a signature of his own. If he could tell what does not
+# open from what opens to nothing of sense, he could read it, octet by octet (RFC 3218; padding oracles of CBC).
+UNREADABLE = (
+    "The message does not open by the key that it is sealed to, or what is in it is not what its type asks for: "
+    "for a certificate, a PKCS #10 request whose signature proves its key."
+)
+
+
 class Unacceptable(Exception):
     """A message that is answered by a failure; the text says why."""
 
@@ -231,11 +239,7 @@ class Envelope:
     _encrypted: bytes = field(repr=False)
 
     def open(self, serial: int, key: rsa.RSAPrivateKey) -> bytes:
-        """Return the content by the key of the certificate with `serial`. Raises Unacceptable.
-
-        What does not open does so for one reason only: else the answers would be an oracle for the key that it is
-        sealed by (RFC 3218).
-        """
+        """Return the content by the key of the certificate with `serial`. Raises Unacceptable, always by UNREADABLE."""
         try:
             # The library's RSA gives a random key for a padding that is none.
             content_key = key.decrypt(self._keys.get(serial, b""), padding.PKCS1v15())
@@ -245,8 +249,8 @@ class Envelope:
             padded = decryptor.update(self._encrypted) + decryptor.finalize()
             unpadder = PKCS7(_AES_BLOCK_BITS).unpadder()
             return unpadder.update(padded) + unpadder.finalize()
-        except ValueError:
-            raise Unacceptable(FailInfo.BAD_MESSAGE_CHECK, "The message's envelope does not open.") from None
+        except ValueError as error:
+            raise Unacceptable(FailInfo.BAD_MESSAGE_CHECK, UNREADABLE) from error
 
 
 def envelope(content: bytes) -> Envelope:
@@ -287,9 +291,8 @@ class CertificateName:
 
 
 def certificate_name(content: bytes) -> CertificateName:
-    """Return the IssuerAndSerialNumber in the opened content of GetCert and GetCRL. Raises Unacceptable."""
-    problem = Unacceptable(FailInfo.BAD_REQUEST, "The message names no certificate by issuer and serial number.")
-    return _readable(lambda: _certificate_name(content), problem)
+    """Return the IssuerAndSerialNumber in the opened content of GetCert and GetCRL. Raises Unacceptable as `open`."""
+    return _readable(lambda: _certificate_name(content), Unacceptable(FailInfo.BAD_MESSAGE_CHECK, UNREADABLE))
 
 
 def _certificate_name(content: bytes) -> CertificateName:
@@ -298,6 +301,18 @@ def _certificate_name(content: bytes) -> CertificateName:
     walk.finish()
     # The library reads names as parts of other structures only.
     return CertificateName(_name(issuer.der), serial.as_integer())
+
+
+def check_poll(content: bytes) -> None:
+    """Raise Unacceptable, as `open`, unless the content is the IssuerAndSubject of a CertPoll (RFC 8894 3.3.3)."""
+    _readable(lambda: _issuer_and_subject(content), Unacceptable(FailInfo.BAD_MESSAGE_CHECK, UNREADABLE))
+
+
+def _issuer_and_subject(content: bytes) -> tuple[x509.Name, x509.Name]:
+    walk = der.only_element(content, der.SEQUENCE).inside()
+    names = _name(walk.take(der.SEQUENCE).der), _name(walk.take(der.SEQUENCE).der)
+    walk.finish()
+    return names
 
 
 def _name(encoded: bytes) -> x509.Name:

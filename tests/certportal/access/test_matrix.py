@@ -264,7 +264,7 @@ PATHS = {
     address.name: path
     for address, path in zip(
         [each for each in addresses("status") if each.name != "healthz"],
-        ["/crl/none/all.crl", "/ocsp/none/", "/ca/none.cer", "/bundle/none.pem"],
+        ["/crl/none/all.crl", "/ocsp/none/", "/ca/none.cer", "/scep/none", "/bundle/none.pem"],
         strict=True,
     )
 }

@@ -142,7 +142,7 @@ def test_whatever_does_not_open_is_told_in_the_same_words(registrar, request_der
     with pytest.raises(Unacceptable) as refused:
         sealed.open(registrar.certificate.serial_number, rsa_key(2))
     texts.add((refused.value.fail_info, str(refused.value)))
-    assert texts == {(FailInfo.BAD_MESSAGE_CHECK, "The message's envelope does not open.")}
+    assert texts == {(FailInfo.BAD_MESSAGE_CHECK, messages.UNREADABLE)}
 
 
 def test_an_answer_is_what_openssl_verifies(sender, registrar, request_der, tmp_path):
