@@ -13,7 +13,10 @@ from pathlib import Path
 from benchmarks.figure import keep, table
 from benchmarks.measuring import Size
 
-NAMES = ("issue", "est", "crl", "imports", "sightings", "alerts", "lists", "export", "truth", "expiry_map", "campaign")
+NAMES = (
+    *("issue", "est", "line", "crl", "imports", "sightings", "alerts", "lists", "export", "truth", "expiry_map"),
+    "campaign",
+)
 # These ask a fleet that takes minutes to make: its home is kept.
 _OF_THE_FLEET = frozenset({"lists", "export", "truth"})
 _CHECKOUT = Path(__file__).resolve().parent.parent

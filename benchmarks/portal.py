@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -97,6 +98,22 @@ def browser() -> Callable[[str], bytes]:
     return ask
 
 
+Ask = Callable[[str, str], dict[str, Any]]
+
+
+def service_account() -> Ask:
+    """Return a way to send JSON to the API as somebody who may do everything, in this process."""
+    client = _client()
+
+    def ask(address: str, body: str) -> dict[str, Any]:
+        answer = client.post(address, body, content_type="application/json")
+        assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
+        found: dict[str, Any] = answer.json()
+        return found
+
+    return ask
+
+
 def fleet() -> Fleet:
     """Return the fleet that benchmarks fill, ruled like the demo's."""
     found = Fleet.objects.select_related("profile", "authority__certificate").filter(slug=FLEET).first()
@@ -132,6 +149,11 @@ def request_der(key: ec.EllipticCurvePrivateKey, subject: x509.Name | None = Non
     """Return a certification request signed by `key`."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject or x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def request_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """Return the same in PEM."""
+    return x509.load_der_x509_csr(request_der(key)).public_bytes(Encoding.PEM).decode()
 
 
 @cache

@@ -1,14 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
+from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from certportal.api.tokens import create_token
 from certportal.models import User
 from inventory.audit.record import SYSTEM
+from inventory.models import Fleet, FleetMembership
+from tests import factories
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +47,19 @@ def client_for(db) -> Callable[..., APIClient]:
 def reader(client_for):
     """A client that may read everything."""
     return client_for()
+
+
+@pytest.fixture
+def speaking(client, db) -> Callable[..., HttpResponse]:
+    """Post as a service account that speaks for the devices of all fleets, or of those that are named."""
+
+    def post(address: str, body: object, fleets: Iterable[Fleet] | None = None, **headers: str) -> HttpResponse:
+        factories.person("backend", "add_enrolmentsecret", is_staff=True, all_fleets=fleets is None)
+        account = User.objects.get(username="backend")
+        for fleet in fleets or ():
+            FleetMembership.objects.get_or_create(user=account, fleet=fleet)
+        client.force_login(account)
+        answer: HttpResponse = client.post(address, body, content_type="application/json", headers=headers)
+        return answer
+
+    return post

@@ -1,18 +1,18 @@
 """One-time secrets over the API: made once, shown once, for who may have them."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
 from certportal.models import KeptAnswer
-from inventory.models import AuditAction, AuditEvent, Certificate, Device, DeviceStatus, FleetMembership
+from inventory.models import AuditAction, AuditEvent, Certificate, Device, DeviceStatus
 from inventory.x509.csr import parse
 from renewal.enrolling import admit_many
 from renewal.models import EnrolmentProtocol, EnrolmentSecret
 from renewal.requests import Enrolment
 from renewal.secrets import LIFETIME
-from tests import factories
 from tests.factories import csr_der, device, fleet, key
 
 SECRETS = "/api/v1/enrolment-secrets/"
@@ -24,18 +24,8 @@ def wanted(device_: Device, protocol: str = "est") -> dict[str, str]:
 
 
 @pytest.fixture
-def ask(client, db):
-    """Ask as the account of a line for all fleets, unless some are named."""
-
-    def asked(body: object, *, fleets=None, **headers):
-        factories.person("line", "add_enrolmentsecret", is_staff=True, all_fleets=fleets is None)
-        line = factories.get_user_model().objects.get(username="line")
-        for each in fleets or []:
-            FleetMembership.objects.get_or_create(user=line, fleet=each)
-        client.force_login(line)
-        return client.post(SECRETS, body, content_type="application/json", headers=headers)
-
-    return asked
+def ask(speaking):
+    return partial(speaking, SECRETS)
 
 
 def test_a_secret_is_shown_once_and_gives_a_certificate(ask):
@@ -47,7 +37,7 @@ def test_a_secret_is_shown_once_and_gives_a_certificate(ask):
     kept = EnrolmentSecret.objects.get(device=new)
     assert timedelta(0) <= timezone.now() + LIFETIME - kept.expires_at < timedelta(minutes=5)
     event = AuditEvent.objects.get(action=AuditAction.SECRET_CREATED)
-    assert (event.actor, event.device) == ("line", new)
+    assert (event.actor, event.device) == ("backend", new)
     [issued] = admit_many(
         [Enrolment(new.serial, said["secret"], parse(csr_der(key())), "demo", EnrolmentProtocol.EST)], timezone.now()
     )

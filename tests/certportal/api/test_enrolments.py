@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+from functools import partial
 
 import pytest
 from cryptography import x509
@@ -15,10 +16,8 @@ from inventory.models import (
     CertificateState,
     Device,
     DeviceStatus,
-    FleetMembership,
 )
 from renewal.api import enrolments
-from tests import factories
 from tests.factories import DAY, Enrolled, authority, common_name, csr_der, device, enrolled, fleet, key, profile
 
 ENROLMENTS = "/api/v1/enrolments/"
@@ -39,18 +38,8 @@ def request_for(device_: Device, own_key=None, subject: str = "") -> dict[str, s
 
 
 @pytest.fixture
-def ask(client, db):
-    """Ask as a service account of all fleets, unless `person` says otherwise."""
-
-    def asked(body: object, *, fleets=None, **headers):
-        factories.person("backend", "add_enrolmentsecret", is_staff=True, all_fleets=fleets is None)
-        backend = factories.get_user_model().objects.get(username="backend")
-        for each in fleets or []:
-            FleetMembership.objects.get_or_create(user=backend, fleet=each)
-        client.force_login(backend)
-        return client.post(ENROLMENTS, body, content_type="application/json", headers=headers)
-
-    return asked
+def ask(speaking):
+    return partial(speaking, ENROLMENTS)
 
 
 def meter(**how) -> Enrolled:
