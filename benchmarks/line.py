@@ -49,6 +49,8 @@ def _line(count: int, ask: portal.Ask) -> Side:
 
     def prepare() -> Work:
         body = json.dumps(_rows(count))
+        # Of a database that was empty a minute ago, PostgreSQL would else know nothing.
+        portal.analyze()
 
         def work() -> int:
             answer = ask("/api/v1/enrolments/", body)
