@@ -117,7 +117,7 @@ def admit_vouched(facts: Facts, request: CertificationRequest, *, now: datetime,
         early
         or _refuse_key_type(profile, request)
         or (_key_reused() if facts.key.used else None)
-        or _refuse_too_many_unused(facts)
+        or (_refuse_too_many(facts, current) if current else _refuse_too_many_unused(facts))
         or _admission(facts, request, actor, predecessor=current)
     )
 

@@ -110,6 +110,21 @@ def test_a_certificate_that_never_came_into_use_holds_nothing_up_but_too_many_do
     assert not Certificate.objects.filter(device=new, predecessor__isnull=False).exists()
 
 
+def test_what_was_never_seen_at_work_is_renewed_in_its_window_however_few_may_wait(ask):
+    profile(max_unconfirmed=1)
+    old = meter(used=False)
+    first, second = ask(request_for(old.device)), ask(request_for(old.device))
+    assert Certificate.objects.get(pk=first.json()["id"]).predecessor == old.certificate
+    assert second.json()["error"]["code"] == "too_many_unconfirmed"
+
+
+def test_a_row_that_stands_twice_in_a_list_is_issued_once(ask):
+    row = request_for(device())
+    answer = ask([row, row]).json()
+    assert answer["counts"] == {"issued": 1, "known": 1, "refused": 0}
+    assert answer["results"][0]["id"] == answer["results"][1]["id"]
+
+
 def test_an_expired_device_is_enrolled_anew_since_its_channel_vouches_for_it(ask):
     old = meter(expires_in=-DAY)
     answer = ask(request_for(old.device))
