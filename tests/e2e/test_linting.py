@@ -49,7 +49,7 @@ def chain_of(portal, tmp_path: Path) -> list[tuple[Path, Path]]:
 def test_certificates_of_every_purpose_and_their_issuers(portal, tmp_path):
     pairs = chain_of(portal, tmp_path)
     purposes = {subject.name.split("-")[1] for subject, _issuer in pairs}
-    assert purposes == {"device", "authority", "ocsp_signer", "tls_server"}
+    assert purposes == {"device", "authority", "ocsp_signer", "scep_ra", "tls_server"}
     for subject, issuer in pairs:
         lint("lint_pkix_cert", subject)
         if subject.read_bytes() != issuer.read_bytes():
