@@ -11,6 +11,8 @@ import pytest
 import requests
 from cryptography.x509 import ocsp
 
+from tests.mutants import mutated
+
 _VECTORS = Path(cryptography_vectors.__file__).parent
 _MUTANTS = 400
 _SEED = 20270301
@@ -43,24 +45,7 @@ def mutants(seeds: dict[str, bytes], count: int) -> Iterator[tuple[str, bytes]]:
     names = sorted(seeds)
     for number in range(count):
         name = draw.choice(names)
-        yield f"mutant {number} of {name}", _mutated(bytearray(seeds[name]), draw)
-
-
-def _mutated(der: bytearray, draw: random.Random) -> bytes:
-    for _ in range(draw.randint(1, 6)):
-        at = draw.randrange(max(len(der), 1))
-        match draw.randrange(5):
-            case 0 if der:
-                der[at] ^= 1 << draw.randrange(8)
-            case 1:
-                del der[at : at + draw.randint(1, 20)]
-            case 2:
-                der[at:at] = draw.randbytes(draw.randint(1, 20))
-            case 3:
-                der[at : at + 1] = b"\x84\xff\xff\xff\xff"
-            case _:
-                der[at : at + 1] = bytes([draw.choice([0x30, 0x80, 0x1F, 0x24, 0x00, 0xA0])])
-    return bytes(der)
+        yield f"mutant {number} of {name}", mutated(seeds[name], draw)
 
 
 def cases(seeds: dict[str, bytes]) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from inventory.sightings import find_usable, record_sighting
 from inventory.x509.csr import CertificationRequest, MalformedRequest, parse
 from renewal.models import EnrolmentProtocol
 from renewal.protocols.client_identity import client_certificate, tls_unique
-from renewal.protocols.directory import directory
+from renewal.protocols.directory import Served, directory
 from renewal.protocols.est.messages import MalformedBody, basic_credentials, certs_only, csr_attributes, decode_base64
 from renewal.refusals import Refusal, RefusalCode
 from renewal.requests import Enrolment, Renewal
@@ -115,25 +115,29 @@ def _is_of_session(parsed: CertificationRequest, request: HttpRequest) -> bool:
 
 def cacerts(request: HttpRequest, label: str | None = None) -> HttpResponse:
     """RFC 7030 4.1: the chain that a device needs to trust. A device that authenticates here shows that it lives."""
-    if request.method not in ("GET", "HEAD"):
-        return _method_not_allowed("GET")
-    found = directory.find(label, timezone.now())
-    if found is None:
-        return _unknown_label(label)
-    _note_sighting(request)
+    found = _read_by_anybody(request, label)
+    if isinstance(found, HttpResponse):
+        return found
     return _base64(certs_only(found.certificates(), one_line=_wants_one_line(request)), _CERTS_ONLY)
 
 
 def csrattrs(request: HttpRequest, label: str | None = None) -> HttpResponse:
     """RFC 7030 4.5.2: the key that the profile prefers. Names and extensions come from the profile, not the request."""
+    found = _read_by_anybody(request, label)
+    if isinstance(found, HttpResponse):
+        return found
+    return _base64(csr_attributes(found.key_types[0]), "application/csrattrs")
+
+
+def _read_by_anybody(request: HttpRequest, label: str | None) -> Served | HttpResponse:
+    """Return the fleet that is read of, or why there is nothing to read. Who authenticated was seen by that."""
     if request.method not in ("GET", "HEAD"):
         return _method_not_allowed("GET")
     found = directory.find(label, timezone.now())
     if found is None:
         return _unknown_label(label)
     _note_sighting(request)
-    body = csr_attributes(found.key_types[0])
-    return _base64(body, "application/csrattrs")
+    return found
 
 
 @csrf_exempt

@@ -5,7 +5,7 @@ BER, so reading is left to a library that takes it; what is written here is DER.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -227,16 +227,17 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A sealed content. `serials` are the serial numbers of the certificates to whose keys it is sealed.
+    """A sealed content. `cipher` is the library's name of what it is encrypted with."""
 
-    `cipher` is the library's name of what it is encrypted with.
-    """
-
-    serials: tuple[int, ...]
     cipher: str
     _keys: Mapping[int, bytes] = field(repr=False)
     _initial_vector: bytes = field(repr=False)
     _encrypted: bytes = field(repr=False)
+
+    @property
+    def serials(self) -> Collection[int]:
+        """The serial numbers of the certificates to whose keys it is sealed."""
+        return self._keys.keys()
 
     def open(self, serial: int, key: rsa.RSAPrivateKey) -> bytes:
         """Return the content by the key of the certificate with `serial`. Raises Unacceptable, always by UNREADABLE."""
@@ -279,7 +280,7 @@ def _envelope(content: bytes) -> tuple[Envelope, set[str]]:
         keys[transport["rid"].chosen["serial_number"].native] = bytes(transport["encrypted_key"])
     name = str(cipher["algorithm"].native)
     vector = bytes(cipher["parameters"]) if name in _AES else b""
-    return Envelope(tuple(keys), name, keys, vector, bytes(encrypted["encrypted_content"])), schemes
+    return Envelope(name, keys, vector, bytes(encrypted["encrypted_content"])), schemes
 
 
 @dataclass(frozen=True)

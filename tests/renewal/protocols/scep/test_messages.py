@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from renewal.protocols.scep import messages
 from renewal.protocols.scep.messages import FailInfo, NotAMessage, PkiStatus, Unacceptable, Voice
 from tests.factories import common_name
+from tests.mutants import mutated
 from tests.renewal.protocols.scep.device import Sender, request_for, rsa_key, self_signed
 
 _SEED = 20270301
@@ -40,21 +41,7 @@ def mutants(seed: bytes, count: int) -> Iterator[bytes]:
     """Yield variations of `seed`, the same at each run."""
     draw = random.Random(_SEED)  # noqa: S311  (repeatable, no secret)
     for _ in range(count):
-        changed = bytearray(seed)
-        for _ in range(draw.randint(1, 4)):
-            at = draw.randrange(max(len(changed), 1))
-            match draw.randrange(5):
-                case 0 if changed:
-                    changed[at] ^= 1 << draw.randrange(8)
-                case 1:
-                    del changed[at : at + draw.randint(1, 20)]
-                case 2:
-                    changed[at:at] = draw.randbytes(draw.randint(1, 20))
-                case 3:
-                    changed[at : at + 1] = b"\x84\xff\xff\xff\xff"
-                case _:
-                    changed[at : at + 1] = bytes([draw.choice([0x30, 0x80, 0x1F, 0x24, 0x00, 0xA0, 0x31, 0x06])])
-        yield bytes(changed)
+        yield mutated(seed, draw)
 
 
 def test_a_message_is_opened_by_the_key_that_it_is_sealed_to(sender, registrar, request_der):
